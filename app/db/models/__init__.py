@@ -1,0 +1,33 @@
+"""All tables. Importing this package makes the metadata whole, for migrations and for tests."""
+
+from app.db.models.base import Base
+from app.db.models.flavor import Flavor
+from app.db.models.hypervisor import Allocation, Hypervisor
+from app.db.models.identity import Project, RoleAssignment, Token, User
+from app.db.models.image import Image
+from app.db.models.keypair import Keypair
+from app.db.models.network import Network, Port, Subnet
+from app.db.models.run import Attempt, Run, Stage
+from app.db.models.server import Fault, RequestSpec, Server
+
+__all__ = [
+    "Allocation",
+    "Attempt",
+    "Base",
+    "Fault",
+    "Flavor",
+    "Hypervisor",
+    "Image",
+    "Keypair",
+    "Network",
+    "Port",
+    "Project",
+    "RequestSpec",
+    "RoleAssignment",
+    "Run",
+    "Server",
+    "Stage",
+    "Subnet",
+    "Token",
+    "User",
+]

@@ -1,0 +1,20 @@
+"""Flavors: the sizes that a server can have."""
+
+from sqlalchemy import String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.db.models.base import Base, HasTimes
+
+
+class Flavor(HasTimes, Base):
+    """A size. The id is text that an operator may choose, as in Nova (`1`, `m1.small`)."""
+
+    __tablename__ = "flavors"
+
+    id: Mapped[str] = mapped_column(String(255), primary_key=True)
+    name: Mapped[str] = mapped_column(String(255), unique=True)
+    vcpus: Mapped[int]
+    memory_mib: Mapped[int]
+    #: 0 means as large as the image.
+    root_gib: Mapped[int]
+    is_public: Mapped[bool] = mapped_column(default=True)

@@ -1,0 +1,63 @@
+"""Projects, users, who has which role where, and tokens."""
+
+from datetime import datetime
+
+from sqlalchemy import ForeignKey, Index, String
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from app.db.models.base import Base, HasId, HasTimes
+
+
+class Project(HasId, HasTimes, Base):
+    """A tenant: owns servers, images, keypairs; has limits. -1 means without limit (as in Nova)."""
+
+    __tablename__ = "projects"
+
+    name: Mapped[str] = mapped_column(String(64), unique=True)
+    description: Mapped[str] = mapped_column(String(255), default="")
+    enabled: Mapped[bool] = mapped_column(default=True)
+    quota_servers: Mapped[int]
+    quota_vcpus: Mapped[int]
+    quota_memory_mib: Mapped[int]
+
+
+class User(HasId, HasTimes, Base):
+    """Someone who can log in. The password is an argon2 hash."""
+
+    __tablename__ = "users"
+
+    name: Mapped[str] = mapped_column(String(255), unique=True)
+    password_hash: Mapped[str] = mapped_column(String(255))
+    enabled: Mapped[bool] = mapped_column(default=True)
+    default_project_id: Mapped[str | None] = mapped_column(ForeignKey("projects.id"), default=None)
+
+
+class RoleAssignment(Base):
+    """A user's role in a project: `reader`, `member` or `admin`."""
+
+    __tablename__ = "role_assignments"
+
+    user_id: Mapped[str] = mapped_column(
+        ForeignKey("users.id", ondelete="CASCADE"), primary_key=True
+    )
+    project_id: Mapped[str] = mapped_column(
+        ForeignKey("projects.id", ondelete="CASCADE"), primary_key=True
+    )
+    role: Mapped[str] = mapped_column(String(32), primary_key=True)
+
+
+class Token(Base):
+    """A bearer token. Only its SHA-256 is kept: reading the table logs nobody in."""
+
+    __tablename__ = "tokens"
+    __table_args__ = (Index("ix_tokens_expires_at", "expires_at"),)
+
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    audit_id: Mapped[str] = mapped_column(String(32))
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    project_id: Mapped[str | None] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
+    issued_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+
+    user: Mapped[User] = relationship()
+    project: Mapped[Project | None] = relationship()

@@ -1,0 +1,87 @@
+"""Servers, what was asked for, and why they failed."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index, String, Text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from app.db.models.base import Base, HasId, HasTimes
+from app.db.models.hypervisor import Hypervisor
+from app.db.models.network import Port
+
+
+class Server(HasId, HasTimes, Base):
+    """A server as its owner sees it. Rows stay after deletion, with `deleted_at`.
+
+    status: BUILD, ACTIVE, ERROR, DELETED (Nova's words). task_state names the stage under way,
+    or `deleting`; none when nothing is being done. vm_state and power_state as in Nova.
+    """
+
+    __tablename__ = "servers"
+    __table_args__ = (Index("ix_servers_project_id_deleted_at", "project_id", "deleted_at"),)
+
+    project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"))
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
+    name: Mapped[str] = mapped_column(String(255))
+    #: The first-boot host name, made from the name by RFC 1123's rules.
+    hostname: Mapped[str] = mapped_column(String(63))
+    status: Mapped[str] = mapped_column(String(16), default="BUILD")
+    vm_state: Mapped[str] = mapped_column(String(16), default="building")
+    task_state: Mapped[str | None] = mapped_column(String(32), default="scheduling")
+    #: 0 none, 1 running, 3 paused, 4 shut down, 6 crashed
+    power_state: Mapped[int] = mapped_column(default=0)
+    flavor_id: Mapped[str] = mapped_column(String(255))
+    #: The flavor's sizes at creation: what is claimed and counted, whatever becomes of the flavor.
+    vcpus: Mapped[int]
+    memory_mib: Mapped[int]
+    root_gib: Mapped[int]
+    image_id: Mapped[str] = mapped_column(String(36))
+    key_name: Mapped[str | None] = mapped_column(String(255), default=None)
+    #: Given as user_metadata; `metadata` is taken by SQLAlchemy.
+    user_metadata: Mapped[dict[str, str]] = mapped_column(default=dict)
+    access_ipv4: Mapped[str] = mapped_column(String(15), default="")
+    access_ipv6: Mapped[str] = mapped_column(String(45), default="")
+    disk_config: Mapped[str] = mapped_column(String(8), default="MANUAL")
+    hypervisor_id: Mapped[str | None] = mapped_column(ForeignKey("hypervisors.id"), default=None)
+    launched_at: Mapped[datetime | None] = mapped_column(default=None)
+    deleted_at: Mapped[datetime | None] = mapped_column(default=None)
+    #: The owner's wish to be rid of it; set once, never taken back.
+    delete_requested_at: Mapped[datetime | None] = mapped_column(default=None)
+
+    hypervisor: Mapped[Hypervisor | None] = relationship()
+    ports: Mapped[list[Port]] = relationship(order_by=Port.position)
+    fault: Mapped["Fault | None"] = relationship()
+
+
+class RequestSpec(Base):
+    """What the owner asked for and only the build needs; kept apart since user data is large."""
+
+    __tablename__ = "request_specs"
+
+    server_id: Mapped[str] = mapped_column(ForeignKey("servers.id"), primary_key=True)
+    #: Ids of the networks, in the order of the interfaces.
+    network_ids: Mapped[list[str]] = mapped_column(default=list)
+    #: SSH public key at the time of the request; none without a keypair.
+    public_key: Mapped[str | None] = mapped_column(Text, default=None)
+    #: base64 as it was given
+    user_data: Mapped[str] = mapped_column(Text, default="")
+    admin_pass: Mapped[str] = mapped_column(String(255), default="")
+    availability_zone: Mapped[str] = mapped_column(String(255), default="nova")
+    config_drive: Mapped[bool] = mapped_column(default=True)
+    #: Anything else of the request that later features read.
+    hints: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+
+class Fault(Base):
+    """Why a server is in ERROR: Nova's `fault`. `code` is HTTP-like; `reason` is our code word."""
+
+    __tablename__ = "faults"
+
+    server_id: Mapped[str] = mapped_column(ForeignKey("servers.id"), primary_key=True)
+    code: Mapped[int]
+    reason: Mapped[str] = mapped_column(String(64))
+    message: Mapped[str] = mapped_column(Text)
+    #: The last lines of the console, or other things seen; may be empty.
+    details: Mapped[str] = mapped_column(Text, default="")
+    created_at: Mapped[datetime]

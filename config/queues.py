@@ -1,0 +1,38 @@
+"""Queue names, and the one function that decides which queue a message goes to."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+CONTROL = "control"
+
+Router = Callable[..., dict[str, str]]
+
+
+def compute_queue(host: str) -> str:
+    """Return the queue that only this hypervisor's worker takes from."""
+    return f"compute.{host}"
+
+
+def make_router(compute_stages: Collection[str]) -> Router:
+    """Return the routing function for `task_routes`; the rest of the tasks are control's."""
+
+    def route_task(
+        name: str, args: Sequence[Any] | None = None, *_: Any, **__: Any
+    ) -> dict[str, str]:
+        """Celery calls this when a link is published, which for a link of a chain is when the
+        one before it has ended: by then `schedule` has put the host into the envelope."""
+        return {"queue": queue_of(name, args) if name in compute_stages else CONTROL}
+
+    return route_task
+
+
+def queue_of(name: str, args: Sequence[Any] | None) -> str:
+    """Return the queue of the hypervisor that a compute stage's message names.
+
+    Raises ValueError if it names none: it must never land where some other worker reads.
+    """
+    envelope = args[0] if args else None
+    host = envelope["job"].get("host") if isinstance(envelope, Mapping) else None
+    if not host:
+        raise ValueError(f"{name} has no host in its message")
+    return compute_queue(host)

@@ -1,0 +1,198 @@
+"""Settings: read once at start from the environment and one TOML file, typed, frozen.
+
+The file is named by BYRE_CONFIG; its top-level keys are common to all processes, its tables
+[control] and [compute] belong to one kind. The environment wins: BYRE_<KEY>. A value that does
+not fit, and a key that nobody knows, end the process with one line that names the key.
+"""
+
+import os
+import socket
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any, Literal, NoReturn, TypeVar
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+S = TypeVar("S", bound="CommonSettings")
+
+#: EX_CONFIG of sysexits.h: a supervisor can tell a wrong setting from a crash.
+EXIT_CONFIG = 78
+
+#: Environment names of ours that are no settings of a process.
+_OTHER_NAMES = ("BYRE_CONFIG", "BYRE_GUEST_", "BYRE_TEST_", "BYRE_STACK_")
+
+
+class SettingsError(Exception):
+    """A setting is missing, wrong or unknown; the text is one line and names it."""
+
+
+class CommonSettings(BaseSettings):
+    """What every process reads."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="BYRE_", frozen=True, extra="forbid", hide_input_in_errors=True
+    )
+
+    #: Any URL that Celery takes; secrets in it are masked when shown.
+    broker_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
+    #: Put before each Redis key, so that applications can share one server without meeting.
+    broker_key_prefix: str = "byre:"
+    #: Seconds after which Redis hands an unacknowledged message out again. Longer than any stage
+    #: may take (900 s), or a slow stage would be run twice side by side.
+    broker_visibility_timeout_s: int = Field(default=1800, ge=60)
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    #: `console` is for a person at a terminal, `json` for a log collector.
+    log_format: Literal["console", "json"] = "console"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment is looked at before the file (which comes as init values)."""
+        return env_settings, init_settings
+
+
+class ControlSettings(CommonSettings):
+    """What the API, the control worker, beat and the operator's command read."""
+
+    database_url: SecretStr = SecretStr("sqlite:///.byre/byre.db")
+    #: Connections that each process keeps open to the database.
+    database_pool_size: int = Field(default=8, ge=1)
+    #: Signs the tickets by which hypervisors fetch images. No default: a known secret is none.
+    secret_key: SecretStr = Field(min_length=32)
+    api_bind: str = "127.0.0.1:8774"
+    #: Threads of the API process. More do not help: Python runs one at a time, and SQLite
+    #: has one writer.
+    api_threads: int = Field(default=8, ge=1)
+    api_workers: int = Field(default=1, ge=1)
+    #: Where clients reach the API; links and the catalog are made from the request itself.
+    #: This one is for hypervisors, which fetch images from it.
+    internal_api_url: str = "http://127.0.0.1:8774"
+    region: str = "RegionOne"
+    availability_zone: str = "nova"
+    #: Directory of the images' bytes.
+    image_store_dir: Path = Path(".byre/images")
+    image_max_gib: int = Field(default=64, ge=1)
+    token_lifetime_s: int = Field(default=6 * 3600, ge=60)
+    #: How many times over a host's cores, memory and disk may be promised. Nova's defaults for
+    #: cores and disk; memory is not overcommitted, since a host that swaps fails all its guests.
+    cpu_overcommit: float = Field(default=4.0, gt=0)
+    memory_overcommit: float = Field(default=1.0, gt=0)
+    disk_overcommit: float = Field(default=1.0, gt=0)
+    #: Memory kept for the host itself.
+    host_reserved_memory_mib: int = Field(default=512, ge=0)
+    #: A host that has not been heard of for so long gets no new server. Three missed beats.
+    host_silence_limit_s: float = Field(default=20.0, gt=0)
+    #: How long a guest may take to prove that it is up, unless its image says otherwise.
+    boot_limit_s: float = Field(default=600.0, gt=0)
+    #: How long a run may take in all, queues included.
+    run_limit_s: float = Field(default=3600.0, gt=0)
+    #: Limits of a new project; -1 is none. Nova's defaults for servers and cores.
+    quota_servers: int = Field(default=10, ge=-1)
+    quota_vcpus: int = Field(default=20, ge=-1)
+    quota_memory_mib: int = Field(default=51200, ge=-1)
+    #: Processes of the control worker: they can be killed when a stage hangs, threads cannot.
+    control_processes: int = Field(default=2, ge=1)
+    #: How often beat looks for runs that are overdue or were never sent.
+    sweep_interval_s: float = Field(default=5.0, gt=0)
+
+
+class ComputeSettings(CommonSettings):
+    """What a hypervisor's worker reads. There is no database here, on purpose."""
+
+    host: str = Field(default_factory=socket.gethostname, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    #: Shown to operators as the host's address.
+    host_ip: str = "127.0.0.1"
+    driver: Literal["libvirt", "fake"] = "libvirt"
+    #: Stages that run at once: libvirt calls release the interpreter, so threads serve.
+    compute_threads: int = Field(default=4, ge=1)
+    heartbeat_interval_s: float = Field(default=5.0, gt=0)
+    libvirt_uri: str = "qemu:///system"
+    #: Where disks and cached images lie, as a libvirt pool of type dir.
+    storage_dir: Path = Path("/var/lib/byre/storage")
+    storage_pool: str = "byre"
+    #: Marks of finished and torn-down servers: the host's own memory, kept over restarts.
+    state_dir: Path = Path("/var/lib/byre/state")
+    console_dir: Path = Path("/var/log/byre/console")
+    #: `auto` uses KVM only after a probe guest has run under it.
+    acceleration: Literal["auto", "kvm", "qemu"] = "auto"
+    #: Linux kernel for the probe guest; without one the newest under /boot is taken.
+    kvm_probe_kernel: Path | None = None
+    #: Longest silence of the image download before it is given up and tried again.
+    image_timeout_s: float = Field(default=60.0, gt=0)
+    #: The pause between two looks at a booting guest.
+    boot_poll_interval_s: float = Field(default=0.5, gt=0)
+    #: Fake driver only: what it claims to have, and how long its guests boot.
+    fake_vcpus: int = Field(default=64, ge=1)
+    fake_memory_mib: int = Field(default=262_144, ge=1)
+    fake_disk_gib: int = Field(default=4096, ge=1)
+    fake_boot_s: float = Field(default=0.0, ge=0)
+
+
+def load_control(environ: dict[str, str] | None = None) -> ControlSettings:
+    """Return the control plane's settings. Raises SettingsError."""
+    return _load(ControlSettings, "control", environ)
+
+
+def load_compute(environ: dict[str, str] | None = None) -> ComputeSettings:
+    """Return a hypervisor's settings. Raises SettingsError, also if a database URL is set:
+    a stolen hypervisor must not hold one (design, rule 2)."""
+    names = os.environ if environ is None else environ
+    if "BYRE_DATABASE_URL" in names:
+        raise SettingsError("BYRE_DATABASE_URL: a hypervisor must not know the database; unset it")
+    return _load(ComputeSettings, "compute", environ)
+
+
+def end_with(error: SettingsError) -> NoReturn:
+    """End the process because of a wrong setting, with one readable line."""
+    sys.stderr.write(f"byre: wrong setting: {error}\n")
+    raise SystemExit(EXIT_CONFIG)
+
+
+def _load(kind: type[S], table: str, environ: dict[str, str] | None) -> S:
+    names = dict(os.environ if environ is None else environ)
+    _refuse_unknown_names(names)
+    values = _read_file(names.get("BYRE_CONFIG"), table)
+    try:
+        return kind(**values)
+    except ValidationError as error:
+        raise SettingsError(_explain(error)) from error
+
+
+def _refuse_unknown_names(names: dict[str, str]) -> None:
+    known = {
+        f"BYRE_{field.upper()}"
+        for kind in (ControlSettings, ComputeSettings)
+        for field in kind.model_fields
+    }
+    for name in sorted(names):
+        if name.startswith("BYRE_") and name not in known and not name.startswith(_OTHER_NAMES):
+            raise SettingsError(f"{name}: no setting has this name")
+
+
+def _read_file(path: str | None, table: str) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        with Path(path).open("rb") as file:
+            document = tomllib.load(file)
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"BYRE_CONFIG: {path}: {error}") from error
+    common = {key: value for key, value in document.items() if not isinstance(value, dict)}
+    own = document.get(table, {})
+    for name in document.keys() - common.keys() - {"control", "compute"}:
+        raise SettingsError(f"{path}: no table has the name [{name}]")
+    return {**common, **own}
+
+
+def _explain(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    key = ".".join(str(part) for part in first["loc"])
+    return f"{key} (BYRE_{key.upper()}): {first['msg']}"

@@ -1,0 +1,194 @@
+"""Every error that Byre raises: a code word, a class that decides what happens, and two texts.
+
+The class is the decision (design, rule 5): a fault of the REQUEST ends in ERROR with a reason its
+owner can act on; a fault of the HOST is undone there; a TRANSIENT one is tried again on the same
+host; a BUG is undone and reported as ours. `public` is what the owner reads; `facts` are for the
+operator's log and never leave it.
+"""
+
+from enum import StrEnum
+from typing import Any, ClassVar
+
+
+class FaultClass(StrEnum):
+    """Who is at fault, and so what is done about it."""
+
+    REQUEST = "request"
+    HOST = "host"
+    TRANSIENT = "transient"
+    BUG = "bug"
+
+
+class ByreError(Exception):
+    """The root of the tree. `public` is one sentence for the owner; `facts` are for operators."""
+
+    code: ClassVar[str] = "internal_error"
+    fault: ClassVar[FaultClass] = FaultClass.BUG
+
+    def __init__(self, public: str, **facts: Any) -> None:
+        super().__init__(public)
+        self.public = public
+        self.facts = facts
+
+
+# --- the request's fault ---------------------------------------------------------------------
+
+
+class RequestError(ByreError):
+    """What was asked for cannot be done, here or on any other host."""
+
+    code = "bad_request"
+    fault = FaultClass.REQUEST
+
+
+class NotFound(RequestError):
+    """The thing named is not there, or is not this project's."""
+
+    code = "not_found"
+
+
+class Conflict(RequestError):
+    """The thing is in a state, or of a name, that does not allow this."""
+
+    code = "conflict"
+
+
+class Forbidden(RequestError):
+    """The caller may not do this."""
+
+    code = "forbidden"
+
+
+class Unauthorized(RequestError):
+    """Nobody proved to be anybody: no token, or one that is unknown or expired."""
+
+    code = "unauthorized"
+
+
+class TooLarge(RequestError):
+    """The body is larger than the limit."""
+
+    code = "too_large"
+
+
+class QuotaExceeded(Forbidden):
+    """The project's limit on servers, cores or memory would be passed."""
+
+    code = "quota_exceeded"
+
+
+class NoValidHost(RequestError):
+    """No hypervisor passed every rule; the text counts what each rule refused."""
+
+    code = "no_valid_host"
+
+
+class NoFreeAddress(RequestError):
+    """The subnet has no address left."""
+
+    code = "no_free_address"
+
+
+class ImageUnusable(RequestError):
+    """The image cannot be used as it was asked for: not active, too large, of the wrong format."""
+
+    code = "image_unusable"
+
+
+class BootTimeout(RequestError):
+    """The guest did not prove in time that it is up; the text says what was seen and what not."""
+
+    code = "boot_timeout"
+
+    def __init__(self, public: str, *, console: str = "", **facts: Any) -> None:
+        super().__init__(public, **facts)
+        self.console = console
+
+
+class GuestDied(BootTimeout):
+    """The domain stopped or crashed before the guest was up."""
+
+    code = "guest_died"
+
+
+# --- the host's fault ------------------------------------------------------------------------
+
+
+class HostError(ByreError):
+    """This hypervisor could not do it; another one might."""
+
+    code = "host_error"
+    fault = FaultClass.HOST
+
+
+class ForeignOwner(HostError):
+    """Something of that name is there and is not this run's: it is left untouched."""
+
+    code = "foreign_owner"
+
+
+class HostFull(HostError):
+    """The host's storage or memory ran out while building."""
+
+    code = "host_full"
+
+
+class ImageCorrupt(HostError):
+    """What was downloaded is not what the control plane promised: length or digest differ."""
+
+    code = "image_corrupt"
+
+
+# --- passing troubles ------------------------------------------------------------------------
+
+
+class TransientError(ByreError):
+    """Worth another try on the same host, after a pause."""
+
+    code = "transient"
+    fault = FaultClass.TRANSIENT
+
+
+class HostGone(TransientError):
+    """The hypervisor's daemon does not answer; its connection is being opened again."""
+
+    code = "host_gone"
+
+
+class HostBusy(TransientError):
+    """The hypervisor is doing something that excludes this for the moment."""
+
+    code = "host_busy"
+
+
+class DownloadFailed(TransientError):
+    """The image could not be fetched from the API."""
+
+    code = "download_failed"
+
+
+class NotYet(TransientError):
+    """Not an error: the guest is still booting; ask again. `seen` tells what was there so far."""
+
+    code = "not_yet"
+
+
+# --- the protocol's own ----------------------------------------------------------------------
+
+
+class StaleMessage(ByreError):
+    """The message belongs to a run or an attempt that is over; it has no effect."""
+
+    code = "stale_message"
+
+
+class MalformedMessage(ByreError):
+    """The message is not one of ours, or not of a version that this worker understands."""
+
+    code = "malformed_message"
+
+
+class StageExpired(HostError):
+    """The stage did not end before its deadline."""
+
+    code = "stage_expired"

@@ -1,0 +1,68 @@
+"""The pipelines: each an ordered table of stages. The order of steps is written here and only here.
+
+A row says on which side a stage runs, how long it may take (seconds from its first delivery to
+its end), and under which name its output travels to the stages after it.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Side(StrEnum):
+    """Where a stage runs: beside the database, or on the hypervisor."""
+
+    CONTROL = "control"
+    COMPUTE = "compute"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One link of a chain."""
+
+    name: str
+    side: Side
+    limit_s: float
+    #: Outputs of earlier stages that are not needed after this one, so they stop travelling.
+    drops: tuple[str, ...] = ()
+    #: The name of this stage's output in the envelope; empty when it gives none.
+    output: str = ""
+
+
+CREATE = "create"
+DELETE = "delete"
+UNWIND = "unwind"
+
+PIPELINES: dict[str, tuple[Stage, ...]] = {
+    CREATE: (
+        Stage("validate", Side.CONTROL, limit_s=30),
+        Stage("schedule", Side.CONTROL, limit_s=30, output="build"),
+        # The first build of an image on a host downloads it: by far the slowest stage.
+        Stage("build_resources", Side.COMPUTE, limit_s=900, output="spec", drops=("build",)),
+        Stage("define_domain", Side.COMPUTE, limit_s=60, output="domain", drops=("spec",)),
+        Stage("launch", Side.COMPUTE, limit_s=120, output="domain"),
+        # Its own deadline comes with the image (BootProof.limit_s); this is the net below it.
+        Stage("poll_boot", Side.COMPUTE, limit_s=3600, output="boot", drops=("domain",)),
+    ),
+    DELETE: (
+        Stage("teardown", Side.COMPUTE, limit_s=300),
+        Stage("forget", Side.CONTROL, limit_s=30),
+    ),
+    # Follows a failed create on the host that it had claimed.
+    UNWIND: (
+        Stage("unwind", Side.COMPUTE, limit_s=300),
+        Stage("conclude", Side.CONTROL, limit_s=30),
+    ),
+}
+
+
+def stages_of(pipeline: str) -> tuple[Stage, ...]:
+    """Return the pipeline's rows in order. Raises KeyError for an unknown one."""
+    return PIPELINES[pipeline]
+
+
+def stage_named(pipeline: str, name: str) -> Stage:
+    """Return one row. Raises KeyError if the pipeline has no stage of that name."""
+    for stage in PIPELINES[pipeline]:
+        if stage.name == name:
+            return stage
+    raise KeyError(f"{pipeline} has no stage {name}")
