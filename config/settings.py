@@ -127,13 +127,16 @@ class ComputeSettings(CommonSettings):
     kvm_probe_kernel: Path | None = None
     #: Longest silence of the image download before it is given up and tried again.
     image_timeout_s: float = Field(default=60.0, gt=0)
-    #: The pause between two looks at a booting guest.
-    boot_poll_interval_s: float = Field(default=0.5, gt=0)
     #: Fake driver only: what it claims to have, and how long its guests boot.
     fake_vcpus: int = Field(default=64, ge=1)
     fake_memory_mib: int = Field(default=262_144, ge=1)
     fake_disk_gib: int = Field(default=4096, ge=1)
     fake_boot_s: float = Field(default=0.0, ge=0)
+
+
+def load_common(environ: dict[str, str] | None = None) -> CommonSettings:
+    """Return what a process needs that only watches the broker. Raises SettingsError."""
+    return _load(CommonSettings, "common", environ)
 
 
 def load_control(environ: dict[str, str] | None = None) -> ControlSettings:

@@ -168,9 +168,15 @@ class DownloadFailed(TransientError):
 
 
 class NotYet(TransientError):
-    """Not an error: the guest is still booting; ask again. `seen` tells what was there so far."""
+    """Not an error: the guest is still booting. Ask again after `again_s` seconds, and give the
+    stage what it had `found` until now (its output so far, under a name of its inputs)."""
 
     code = "not_yet"
+
+    def __init__(self, public: str, *, again_s: float, found: dict[str, Any]) -> None:
+        super().__init__(public)
+        self.again_s = again_s
+        self.found = found
 
 
 # --- the protocol's own ----------------------------------------------------------------------

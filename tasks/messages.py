@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tasks.errors import MalformedMessage
 
 #: Raised when a field changes its meaning. A worker refuses a version that it does not know.
-VERSION = 1
+VERSION: Literal[1] = 1
 
 
 class Value(BaseModel):
@@ -112,8 +112,9 @@ class BootProof(Value):
     """Which evidence makes the server ACTIVE, and for how long to look for it."""
 
     proof: Literal["running", "address", "agent", "console"]
-    #: Regular expression looked for in the console's output, when proof is `console`.
-    console_pattern: str
+    #: Plain text looked for in the console's output, when proof is `console`. Never a regular
+    #: expression: the image's owner chooses it and the guest chooses what it is matched against.
+    console_text: str
     limit_s: float = Field(gt=0)
 
 
@@ -135,6 +136,14 @@ class BuildSpec(Value):
     ports: list[PortSpec]
     first_boot: FirstBoot
     boot: BootProof
+
+
+class Placement(Value):
+    """Where a server goes, and all that this host needs for it. Given by `schedule`; the runner
+    puts the host into the job, so that the next links are routed there."""
+
+    host: str
+    build: BuildSpec
 
 
 class DiskRef(Value):
@@ -174,6 +183,12 @@ class ProofSeen(Value):
     detail: str = ""
 
 
+class PortsRef(Value):
+    """The interfaces whose traces on a host are to go. Travels with `teardown` and `unwind`."""
+
+    ports: list[PortSpec]
+
+
 class BootReport(Value):
     """What the guest has proved. Given by `poll_boot`."""
 
@@ -198,7 +213,8 @@ class StageReport(Value):
     version: Literal[1] = VERSION
     job: Job
     stage: str
-    event: Literal["began", "finished", "failed"]
+    #: `progress` carries an output that is not final: proofs of boot seen so far.
+    event: Literal["began", "progress", "finished", "failed"]
     #: The worker's own name, so that one can prove who ran what.
     worker: str
     started_at: float

@@ -41,7 +41,7 @@ PIPELINES: dict[str, tuple[Stage, ...]] = {
         Stage("define_domain", Side.COMPUTE, limit_s=60, output="domain", drops=("spec",)),
         Stage("launch", Side.COMPUTE, limit_s=120, output="domain"),
         # Its own deadline comes with the image (BootProof.limit_s); this is the net below it.
-        Stage("poll_boot", Side.COMPUTE, limit_s=3600, output="boot", drops=("domain",)),
+        Stage("poll_boot", Side.COMPUTE, limit_s=3600, output="seen", drops=("domain",)),
     ),
     DELETE: (
         Stage("teardown", Side.COMPUTE, limit_s=300),
@@ -53,6 +53,12 @@ PIPELINES: dict[str, tuple[Stage, ...]] = {
         Stage("conclude", Side.CONTROL, limit_s=30),
     ),
 }
+
+
+#: Routed to the host in the message; everything else is control's.
+COMPUTE_STAGES = frozenset(
+    stage.name for stages in PIPELINES.values() for stage in stages if stage.side is Side.COMPUTE
+)
 
 
 def stages_of(pipeline: str) -> tuple[Stage, ...]:

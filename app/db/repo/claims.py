@@ -1,0 +1,68 @@
+"""Queries on hypervisors for scheduling. Only app.scheduling writes through here."""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from sqlalchemy import ColumnElement, CursorResult, case, func, select, update
+from sqlalchemy.orm import Session
+
+from app.db.models import Allocation, Hypervisor
+
+
+def best(
+    session: Session,
+    predicates: Sequence[ColumnElement[bool]],
+    order: Sequence[ColumnElement[Any]],
+    limit: int,
+) -> list[tuple[str, str]]:
+    """Return (id, name) of the hosts that pass all predicates, best first."""
+    query = select(Hypervisor.id, Hypervisor.name).where(*predicates).order_by(*order).limit(limit)
+    return list(session.execute(query).tuples())
+
+
+def take(
+    session: Session,
+    hypervisor_id: str,
+    predicates: Sequence[ColumnElement[bool]],
+    allocation: Allocation,
+) -> bool:
+    """Claim in one guarded update; False if the host no longer passes the predicates."""
+    result = session.execute(
+        update(Hypervisor)
+        .where(Hypervisor.id == hypervisor_id, *predicates)
+        .values(
+            vcpus_used=Hypervisor.vcpus_used + allocation.vcpus,
+            memory_mib_used=Hypervisor.memory_mib_used + allocation.memory_mib,
+            disk_gib_used=Hypervisor.disk_gib_used + allocation.disk_gib,
+        )
+        .execution_options(synchronize_session=False)
+    )
+    if cast("CursorResult[Any]", result).rowcount != 1:
+        return False
+    session.add(allocation)
+    return True
+
+
+def give_back(session: Session, server_id: str) -> None:
+    """Release the server's allocation, if it has one."""
+    allocation = session.get(Allocation, server_id, with_for_update=True)
+    if allocation is None:
+        return
+    session.execute(
+        update(Hypervisor)
+        .where(Hypervisor.id == allocation.hypervisor_id)
+        .values(
+            vcpus_used=Hypervisor.vcpus_used - allocation.vcpus,
+            memory_mib_used=Hypervisor.memory_mib_used - allocation.memory_mib,
+            disk_gib_used=Hypervisor.disk_gib_used - allocation.disk_gib,
+        )
+        .execution_options(synchronize_session=False)
+    )
+    session.delete(allocation)
+
+
+def refusals(session: Session, rules: Sequence[tuple[str, ColumnElement[bool]]]) -> dict[str, int]:
+    """Count hosts by the first rule that refuses them; hosts that pass count under ''."""
+    first = case(*((~predicate, name) for name, predicate in rules), else_="")
+    query = select(first, func.count()).select_from(Hypervisor).group_by(first)
+    return dict(session.execute(query).tuples().all())

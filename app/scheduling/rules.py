@@ -1,0 +1,104 @@
+"""The rules that a host must pass, each written once, and the order of those that pass.
+
+A rule is a predicate over the hypervisors table. The same predicate picks hosts, guards the claim
+and counts refusals, so what is said about a refusal is what was decided.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement
+
+from app.db.models import Hypervisor
+from app.db.models.base import now
+from config.settings import ControlSettings
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What a server needs of a host, and how far a host may be promised."""
+
+    vcpus: int
+    memory_mib: int
+    disk_gib: int
+    alive_since: datetime
+    cpu_overcommit: float
+    memory_overcommit: float
+    disk_overcommit: float
+    reserved_memory_mib: int
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One condition. `refusal` completes "N hosts ..."."""
+
+    name: str
+    passes: Callable[[Ask], ColumnElement[bool]]
+    refusal: Callable[[Ask], str]
+
+
+def alive_since(settings: ControlSettings) -> datetime:
+    """Return the moment since which a host must have been heard of to count as alive."""
+    return now() - timedelta(seconds=settings.host_silence_limit_s)
+
+
+def vcpu_room(ask: Ask) -> ColumnElement[float]:
+    """Virtual CPUs that may still be promised."""
+    return Hypervisor.vcpus * ask.cpu_overcommit - Hypervisor.vcpus_used
+
+
+def memory_room(ask: Ask) -> ColumnElement[float]:
+    """MiB of memory that may still be promised."""
+    capacity = (Hypervisor.memory_mib - ask.reserved_memory_mib) * ask.memory_overcommit
+    return capacity - Hypervisor.memory_mib_used
+
+
+def disk_room(ask: Ask) -> ColumnElement[float]:
+    """GiB of disk that may still be promised."""
+    return Hypervisor.disk_gib * ask.disk_overcommit - Hypervisor.disk_gib_used
+
+
+RULES: tuple[Rule, ...] = (
+    Rule("enabled", lambda _: Hypervisor.enabled.is_(True), lambda _: "disabled"),
+    Rule(
+        "alive",
+        lambda ask: Hypervisor.last_seen_at >= ask.alive_since,
+        lambda _: "not heard of lately",
+    ),
+    Rule(
+        "vcpus",
+        lambda ask: vcpu_room(ask) >= ask.vcpus,
+        lambda ask: f"without room for {ask.vcpus} vCPUs",
+    ),
+    Rule(
+        "memory",
+        lambda ask: memory_room(ask) >= ask.memory_mib,
+        lambda ask: f"without room for {ask.memory_mib} MiB of memory",
+    ),
+    Rule(
+        "disk",
+        lambda ask: disk_room(ask) >= ask.disk_gib,
+        lambda ask: f"without room for {ask.disk_gib} GiB of disk",
+    ),
+)
+
+
+def order(ask: Ask) -> list[ColumnElement[Any]]:
+    """Best host first: the most memory left, then the most CPUs, then by name so that equal hosts
+    are taken in a stable order. Spreading leaves each guest the most of its host."""
+    return [memory_room(ask).desc(), vcpu_room(ask).desc(), Hypervisor.name.asc()]
+
+
+def explain(refused: dict[str, int], ask: Ask) -> str:
+    """Say why no host was found, in counts: an owner is not told the names of hosts."""
+    total = sum(refused.values())
+    if not total:
+        return "No valid host was found: no hypervisor is registered."
+    parts = [
+        f"{refused[rule.name]} {rule.refusal(ask)}" for rule in RULES if refused.get(rule.name)
+    ]
+    if refused.get(""):
+        parts.append(f"{refused['']} taken by others at the same moment")
+    return f"No valid host was found among {total}: {', '.join(parts)}."

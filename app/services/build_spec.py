@@ -1,0 +1,79 @@
+"""Turn the rows of a placed server into the one value from which a hypervisor builds it."""
+
+from sqlalchemy.orm import Session
+
+from app.db.models import Image, Port, RequestSpec, Server
+from app.db.repo import addresses
+from app.runs.messages import network_spec, port_spec
+from app.services import tickets
+from config.settings import ControlSettings
+from tasks.errors import ImageUnusable
+from tasks.messages import BootProof, BuildSpec, FirstBoot, ImageSource, MachineSpec
+
+#: Image properties that say what proves that the guest is up.
+PROOF, TEXT, LIMIT = "byre_boot_proof", "byre_boot_text", "byre_boot_limit"
+
+
+def build_spec(
+    session: Session,
+    server: Server,
+    spec: RequestSpec,
+    ports: list[Port],
+    settings: ControlSettings,
+    deadline: float,
+) -> BuildSpec:
+    """Return the spec. `deadline` (Unix seconds) ends the image ticket. Raises ImageUnusable."""
+    image = session.get(Image, server.image_id)
+    if image is None:
+        raise ImageUnusable(f"Image {server.image_id} is gone.")
+    networks = addresses.networks(session, list(spec.network_ids))
+    return BuildSpec(
+        image=_source(image, settings, deadline),
+        machine=MachineSpec(
+            name=server.name,
+            vcpus=server.vcpus,
+            memory_mib=server.memory_mib,
+            root_gib=server.root_gib,
+        ),
+        networks=[network_spec(network) for network in networks],
+        ports=[port_spec(port) for port in ports],
+        first_boot=_first_boot(server, spec),
+        boot=boot_proof(image, settings),
+    )
+
+
+def _source(image: Image, settings: ControlSettings, deadline: float) -> ImageSource:
+    return ImageSource.parse(
+        {
+            "image_id": image.id,
+            "disk_format": image.disk_format,
+            "url": tickets.image_url(settings, image.id, deadline),
+            "sha256": image.sha256,
+            "size_bytes": image.size_bytes,
+        }
+    )
+
+
+def _first_boot(server: Server, spec: RequestSpec) -> FirstBoot:
+    has_key = server.key_name is not None and spec.public_key is not None
+    return FirstBoot(
+        hostname=server.hostname,
+        name=server.name,
+        availability_zone=spec.availability_zone,
+        public_keys={str(server.key_name): str(spec.public_key)} if has_key else {},
+        metadata=dict(server.user_metadata),
+        user_data=spec.user_data,
+        admin_pass=spec.admin_pass,
+    )
+
+
+def boot_proof(image: Image, settings: ControlSettings) -> BootProof:
+    """Return what proves that a guest of this image is up: by default that its address is in use,
+    which any guest with DHCP shows."""
+    return BootProof.parse(
+        {
+            "proof": image.properties.get(PROOF, "address"),
+            "console_text": str(image.properties.get(TEXT, "")),
+            "limit_s": float(image.properties.get(LIMIT, settings.boot_limit_s)),
+        }
+    )

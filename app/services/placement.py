@@ -1,0 +1,73 @@
+"""Place a server on a host, and let go of the place again."""
+
+from sqlalchemy.orm import Session
+
+from app.db.models import RequestSpec, Server
+from app.db.models.base import now
+from app.db.repo import addresses, runs
+from app.db.session import Sessions
+from app.runs.checkpoint import fence
+from app.scheduling import claim as claims
+from app.scheduling.addresses import ensure_ports
+from app.scheduling.rules import Ask, alive_since
+from app.services.build_spec import build_spec
+from config.settings import ControlSettings
+from tasks.messages import Job, Placement
+
+
+def place(sessions: Sessions, settings: ControlSettings, job: Job) -> Placement:
+    """Claim a host and addresses for the server, and say all that the host needs to build it.
+
+    Raises NoValidHost, NoFreeAddress, StaleMessage.
+    """
+    with sessions.begin() as session:
+        run = fence(session, job)
+        server = session.get_one(Server, job.server_id)
+        claimed = claims.claim(session, server, job, ask_for(server, settings))
+        server.hypervisor_id = claimed.hypervisor_id
+        runs.get_attempt(session, run).host = claimed.host
+        spec = session.get_one(RequestSpec, server.id)
+        ports = ensure_ports(session, server, list(spec.network_ids))
+        build = build_spec(session, server, spec, ports, settings, job.deadline)
+    return Placement(host=claimed.host, build=build)
+
+
+def ask_for(server: Server, settings: ControlSettings) -> Ask:
+    """Return what the server needs of a host."""
+    return Ask(
+        vcpus=server.vcpus,
+        memory_mib=server.memory_mib,
+        disk_gib=server.root_gib,
+        alive_since=alive_since(settings),
+        cpu_overcommit=settings.cpu_overcommit,
+        memory_overcommit=settings.memory_overcommit,
+        disk_overcommit=settings.disk_overcommit,
+        reserved_memory_mib=settings.host_reserved_memory_mib,
+    )
+
+
+def release(sessions: Sessions, job: Job) -> None:
+    """Free the claim and the ports of a failed create. Raises StaleMessage."""
+    with sessions.begin() as session:
+        fence(session, job)
+        _let_go(session, session.get_one(Server, job.server_id))
+
+
+def forget(sessions: Sessions, job: Job) -> None:
+    """Free everything and mark the server deleted. Raises StaleMessage."""
+    with sessions.begin() as session:
+        fence(session, job)
+        server = session.get_one(Server, job.server_id)
+        _let_go(session, server)
+        spec = session.get(RequestSpec, server.id)
+        if spec is not None:
+            # It holds user data and a password; nobody needs them any more.
+            session.delete(spec)
+        server.deleted_at = server.deleted_at or now()
+        server.status, server.vm_state, server.task_state = "DELETED", "deleted", None
+
+
+def _let_go(session: Session, server: Server) -> None:
+    claims.release(session, server.id)
+    addresses.remove_ports(session, server.id)
+    server.hypervisor_id = None

@@ -1,0 +1,42 @@
+"""The clock: asks the control worker to sweep, every few seconds.
+
+Its schedule is fixed, so it keeps no file; two of them at once do no harm (app.runs.sweep).
+"""
+
+from celery import Celery
+
+from config.celery import make_celery
+from config.logs import setup_logs
+from config.queues import CONTROL
+from config.settings import ControlSettings, SettingsError, end_with, load_control
+from tasks.pipelines import COMPUTE_STAGES
+
+
+def make_clock(settings: ControlSettings) -> Celery:
+    """Return the application with its schedule."""
+    celery = make_celery(settings, "beat", COMPUTE_STAGES)
+    celery.conf.beat_schedule = {
+        "sweep": {
+            "task": "sweep",
+            "schedule": settings.sweep_interval_s,
+            # Ticks that nobody took are worth nothing: they must not pile up while the control
+            # worker is away.
+            "options": {"queue": CONTROL, "expires": settings.sweep_interval_s},
+        }
+    }
+    return celery
+
+
+def main() -> None:
+    """Run the clock until it is told to stop."""
+    try:
+        settings = load_control()
+    except SettingsError as error:
+        end_with(error)
+    setup_logs(settings)
+    celery = make_clock(settings)
+    celery.Beat(scheduler="celery.beat:Scheduler", loglevel=settings.log_level).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""The compute worker: one on each hypervisor, taking only its own queue.
+
+Threads, not processes: libvirt calls release the interpreter, and all share one connection and
+one event loop. It knows no database; what it needs is in the message, what it says is a report.
+"""
+
+import structlog
+from celery import Celery
+from celery.signals import worker_ready, worker_shutdown
+
+from config.celery import make_celery
+from config.logs import setup_logs
+from config.queues import compute_queue
+from config.settings import ComputeSettings, SettingsError, end_with, load_compute
+from tasks import runner
+from tasks.compute import (
+    build_resources,
+    define_domain,
+    launch,
+    poll_boot,
+    teardown,
+    unwind,
+)
+from tasks.pipelines import COMPUTE_STAGES, Side
+from workers.compute_ledger import ComputeLedger
+from workers.heartbeat import Heart
+from workers.hypervisor.journal import Journal
+from workers.hypervisor.port import Hypervisor
+
+log = structlog.get_logger(__name__)
+
+STAGES = {
+    "build_resources": build_resources,
+    "define_domain": define_domain,
+    "launch": launch,
+    "poll_boot": poll_boot,
+    "teardown": teardown,
+    "unwind": unwind,
+}
+
+
+def make_worker(settings: ComputeSettings, host: Hypervisor, journal: Journal) -> Celery:
+    """Return the application with all tasks of this side."""
+    celery = make_celery(settings, "compute", COMPUTE_STAGES)
+    ledger = ComputeLedger(celery, journal)
+    runner.register(celery, Side.COMPUTE, STAGES, lambda: host, lambda: ledger)
+    return celery
+
+
+def make_hypervisor(settings: ComputeSettings) -> Hypervisor:
+    """Return the driver that the settings name."""
+    if settings.driver == "fake":
+        from workers.hypervisor.fake import FakeHypervisor  # noqa: PLC0415 - only if asked for
+
+        return FakeHypervisor(
+            vcpus=settings.fake_vcpus,
+            memory_mib=settings.fake_memory_mib,
+            disk_gib=settings.fake_disk_gib,
+            boot_s=settings.fake_boot_s,
+        )
+    # libvirt's library is loaded only on a hypervisor that has it.
+    from workers.hypervisor.libvirt import LibvirtHypervisor, LibvirtSettings  # noqa: PLC0415
+
+    return LibvirtHypervisor(LibvirtSettings.of(settings))
+
+
+def main() -> None:
+    """Run the worker until it is told to stop."""
+    try:
+        settings = load_compute()
+    except SettingsError as error:
+        end_with(error)
+    setup_logs(settings)
+    host = make_hypervisor(settings)
+    celery = make_worker(settings, host, Journal(settings.state_dir))
+    heart = Heart(celery, host, settings)
+    worker_ready.connect(lambda **_: heart.start(), weak=False)
+    worker_shutdown.connect(lambda **_: heart.stop(), weak=False)
+    celery.worker_main(
+        [
+            "worker",
+            "--pool=threads",
+            f"--concurrency={settings.compute_threads}",
+            f"--queues={compute_queue(settings.host)}",
+            f"--hostname=compute@{settings.host}",
+            "--without-gossip",
+            "--without-mingle",
+            f"--loglevel={settings.log_level}",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""A hypervisor's ledger: its journal says what may still run here, reports tell the control plane.
+
+There is no database on this side (design, rule 2): what a stage did leaves the host only as a
+message to the `control` queue.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+
+from celery import Celery
+
+from tasks.messages import Failure, Job, StageReport, Value
+from tasks.pipelines import DELETE, UNWIND
+from workers.hypervisor.journal import Journal
+
+Event = Literal["began", "progress", "finished", "failed"]
+
+
+class ComputeLedger:
+    """The ledger of tasks.runner, for the compute side."""
+
+    def __init__(self, celery: Celery, journal: Journal) -> None:
+        self._celery, self._journal = celery, journal
+
+    @contextmanager
+    def guard(self, job: Job, stage: str) -> Iterator[None]:
+        """One stage at a time for each server. A delete or an unwinding closes the door first,
+        then waits for the stage that is inside."""
+        if job.pipeline == DELETE:
+            self._journal.bar_server(job)
+        elif job.pipeline == UNWIND:
+            self._journal.bar_run(job)
+        with self._journal.hold(job.server_id):
+            if job.pipeline not in (DELETE, UNWIND):
+                self._journal.admit(job)
+            yield
+
+    def began(self, job: Job, stage: str, worker: str) -> None:
+        """Tell that the stage is at work."""
+        self._send(job, stage, worker, "began", time.time())
+
+    def progressed(self, job: Job, stage: str, worker: str, output: Value) -> None:
+        """Tell what has been found so far."""
+        self._send(job, stage, worker, "progress", time.time(), output=output.model_dump())
+
+    def finished(self, job: Job, stage: str, worker: str, started_at: float, output: Any) -> None:
+        """Tell that the stage is done. Only the last stage's output is worth a row."""
+        kept = output.model_dump() if stage == "poll_boot" else None
+        self._send(job, stage, worker, "finished", started_at, output=kept)
+
+    def failed(
+        self, job: Job, stage: str, worker: str, started_at: float, failure: Failure
+    ) -> None:
+        """Tell why the stage failed."""
+        self._send(job, stage, worker, "failed", started_at, failure=failure)
+
+    def _send(
+        self, job: Job, stage: str, worker: str, event: Event, started_at: float, **more: Any
+    ) -> None:
+        report = StageReport(
+            job=job,
+            stage=stage,
+            event=event,
+            worker=worker,
+            started_at=started_at,
+            at=time.time(),
+            **more,
+        )
+        self._celery.send_task("report", args=[report.model_dump()])

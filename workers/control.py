@@ -1,0 +1,98 @@
+"""The control worker: validate, schedule and what follows a failure or a delete; reports and
+heartbeats from hypervisors; the sweep. As many of them may run as wanted.
+
+Processes, not threads: a stage past its limit can be ended.
+"""
+
+import socket
+
+from celery import Celery
+from celery.signals import worker_process_init, worker_process_shutdown
+
+from app.db.session import make_engine, make_sessions
+from app.runs.publish import CeleryPublisher
+from config.celery import make_celery
+from config.logs import setup_logs
+from config.queues import CONTROL
+from config.settings import ControlSettings, SettingsError, end_with, load_control
+from tasks import runner
+from tasks.control import conclude, forget, reports, schedule, validate
+from tasks.control.ledger import ControlLedger
+from tasks.control.store import Store
+from tasks.pipelines import COMPUTE_STAGES, Side
+
+STAGES = {
+    "validate": validate,
+    "schedule": schedule,
+    "conclude": conclude,
+    "forget": forget,
+}
+
+
+class Process:
+    """What one process of the pool holds: opened after the fork, never shared over it."""
+
+    def __init__(self, settings: ControlSettings, celery: Celery) -> None:
+        self._settings, self._celery = settings, celery
+        self._store: Store | None = None
+
+    def open(self, **_: object) -> None:
+        """Open the database for this process."""
+        url = self._settings.database_url.get_secret_value()
+        sessions = make_sessions(make_engine(url, pool_size=2))
+        publisher = CeleryPublisher(self._celery, sessions)
+        self._store = Store(sessions, self._settings, publisher)
+
+    def close(self, **_: object) -> None:
+        """Close this process's connections."""
+        if self._store is not None:
+            self._store.sessions.kw["bind"].dispose()
+
+    def store(self) -> Store:
+        """Return what this process opened. Raises RuntimeError outside the pool."""
+        if self._store is None:
+            raise RuntimeError("the database is opened in the pool's processes only")
+        return self._store
+
+
+def make_worker(settings: ControlSettings) -> tuple[Celery, Process]:
+    """Return the application with all tasks of this side, and what its processes hold."""
+    celery = make_celery(settings, "control", COMPUTE_STAGES)
+    process = Process(settings, celery)
+    store = process.store
+    runner.register(celery, Side.CONTROL, STAGES, store, lambda: ControlLedger(store()))
+    options = {"shared": False, "soft_time_limit": 30, "time_limit": 40}
+    celery.task(name="report", **options)(lambda message: reports.take_report(store(), message))
+    celery.task(name="heartbeat", **options)(
+        lambda message: reports.take_heartbeat(store(), message)
+    )
+    celery.task(name="sweep", **options)(lambda: reports.take_sweep(store()))
+    return celery, process
+
+
+def main() -> None:
+    """Run the worker until it is told to stop."""
+    try:
+        settings = load_control()
+    except SettingsError as error:
+        end_with(error)
+    setup_logs(settings)
+    celery, process = make_worker(settings)
+    worker_process_init.connect(process.open, weak=False)
+    worker_process_shutdown.connect(process.close, weak=False)
+    celery.worker_main(
+        [
+            "worker",
+            f"--queues={CONTROL}",
+            f"--hostname=control@{socket.gethostname()}",
+            f"--concurrency={settings.control_processes}",
+            # Workers do not need to know of each other: in a fleet of thousands that is traffic.
+            "--without-gossip",
+            "--without-mingle",
+            f"--loglevel={settings.log_level}",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""A hypervisor's signs of life: its inventory, sent to the `control` queue every few seconds."""
+
+import threading
+import time
+
+import structlog
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+from config.settings import ComputeSettings
+from tasks.errors import ByreError
+from tasks.messages import Heartbeat
+from workers.hypervisor.port import Hypervisor
+
+log = structlog.get_logger(__name__)
+
+
+class Heart(threading.Thread):
+    """Beats until it is stopped. A host whose hypervisor does not answer does not beat: silence
+    is what keeps new servers away from it."""
+
+    def __init__(self, celery: Celery, host: Hypervisor, settings: ComputeSettings) -> None:
+        super().__init__(name="heartbeat", daemon=True)
+        self._celery, self._host, self._settings = celery, host, settings
+        self._stopped = threading.Event()
+
+    def run(self) -> None:
+        """Beat at once, then at the interval."""
+        while True:
+            self._beat()
+            if self._stopped.wait(self._settings.heartbeat_interval_s):
+                return
+
+    def stop(self) -> None:
+        """Beat no more."""
+        self._stopped.set()
+
+    def _beat(self) -> None:
+        try:
+            heartbeat = Heartbeat(
+                host=self._settings.host,
+                host_ip=self._settings.host_ip,
+                worker=f"compute@{self._settings.host}",
+                sent_at=time.time(),
+                inventory=self._host.inventory(),
+            )
+            self._celery.send_task(
+                "heartbeat",
+                args=[heartbeat.model_dump()],
+                # A beat that waited in the queue proves nothing about now.
+                expires=2 * self._settings.heartbeat_interval_s,
+                retry=False,
+            )
+        except (ByreError, OperationalError, OSError) as error:
+            log.warning("heartbeat.missed", reason=str(error))
