@@ -5,6 +5,7 @@ Processes, not threads: a stage past its limit can be ended.
 """
 
 import socket
+from typing import Any
 
 from celery import Celery
 from celery.signals import worker_process_init, worker_process_shutdown
@@ -61,7 +62,7 @@ def make_worker(settings: ControlSettings) -> tuple[Celery, Process]:
     process = Process(settings, celery)
     store = process.store
     runner.register(celery, Side.CONTROL, STAGES, store, lambda: ControlLedger(store()))
-    options = {"shared": False, "soft_time_limit": 30, "time_limit": 40}
+    options: dict[str, Any] = {"shared": False, "soft_time_limit": 30, "time_limit": 40}
     celery.task(name="report", **options)(lambda message: reports.take_report(store(), message))
     celery.task(name="heartbeat", **options)(
         lambda message: reports.take_heartbeat(store(), message)

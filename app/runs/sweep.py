@@ -48,8 +48,10 @@ def _expire(sessions: Sessions, run_id: str, attempt: int, name: str) -> None:
     """A create whose stage is past its deadline fails; a removal is sent again, for it is owed."""
     with sessions.begin() as session:
         run = runs.lock(session, run_id)
-        stage = run and runs.get_stage(session, run, name)
-        if run is None or stage is None or run.attempt != attempt or stage.state != "running":
+        if run is None or run.attempt != attempt or run.state not in runs.OPEN:
+            return
+        stage = runs.get_stage(session, run, name)
+        if stage is None or stage.state != "running":
             return
         if run.state == "running" and run.pipeline == CREATE:
             reason = f"Stage {name} did not end within {stage.limit_s:.0f} s on {stage.worker}."

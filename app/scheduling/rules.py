@@ -44,18 +44,18 @@ def alive_since(settings: ControlSettings) -> datetime:
     return now() - timedelta(seconds=settings.host_silence_limit_s)
 
 
-def vcpu_room(ask: Ask) -> ColumnElement[float]:
+def vcpu_room(ask: Ask) -> ColumnElement[Any]:
     """Virtual CPUs that may still be promised."""
     return Hypervisor.vcpus * ask.cpu_overcommit - Hypervisor.vcpus_used
 
 
-def memory_room(ask: Ask) -> ColumnElement[float]:
+def memory_room(ask: Ask) -> ColumnElement[Any]:
     """MiB of memory that may still be promised."""
     capacity = (Hypervisor.memory_mib - ask.reserved_memory_mib) * ask.memory_overcommit
     return capacity - Hypervisor.memory_mib_used
 
 
-def disk_room(ask: Ask) -> ColumnElement[float]:
+def disk_room(ask: Ask) -> ColumnElement[Any]:
     """GiB of disk that may still be promised."""
     return Hypervisor.disk_gib * ask.disk_overcommit - Hypervisor.disk_gib_used
 

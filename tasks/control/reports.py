@@ -47,7 +47,7 @@ def _write(store: Store, report: StageReport) -> None:
 
 
 def take_heartbeat(store: Store, message: dict[str, Any]) -> None:
-    """Register the hypervisor, or note that it lives. A malformed one is refused with a log line."""
+    """Register the hypervisor, or note that it lives. A malformed message has no effect."""
     try:
         heartbeat = Heartbeat.parse(message)
     except MalformedMessage as refusal:
