@@ -12,8 +12,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 S = TypeVar("S", bound="CommonSettings")
 
@@ -28,12 +27,10 @@ class SettingsError(Exception):
     """A setting is missing, wrong or unknown; the text is one line and names it."""
 
 
-class CommonSettings(BaseSettings):
+class CommonSettings(BaseModel):
     """What every process reads."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="BYRE_", frozen=True, extra="forbid", hide_input_in_errors=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     #: Any URL that Celery takes; secrets in it are masked when shown.
     broker_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
@@ -45,18 +42,6 @@ class CommonSettings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     #: `console` is for a person at a terminal, `json` for a log collector.
     log_format: Literal["console", "json"] = "console"
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment is looked at before the file (which comes as init values)."""
-        return env_settings, init_settings
 
 
 class ControlSettings(CommonSettings):
@@ -125,8 +110,9 @@ class ComputeSettings(CommonSettings):
     acceleration: Literal["auto", "kvm", "qemu"] = "auto"
     #: Linux kernel for the probe guest; without one the newest under /boot is taken.
     kvm_probe_kernel: Path | None = None
-    #: Longest silence of the image download before it is given up and tried again.
-    image_timeout_s: float = Field(default=60.0, gt=0)
+    #: For fetching one image, or waiting while another build fetches it. Below the limit of the
+    #: stage (900 s), so that the failure is told by the one who saw it.
+    image_timeout_s: float = Field(default=800.0, gt=0)
     #: Fake driver only: what it claims to have, and how long its guests boot.
     fake_vcpus: int = Field(default=64, ge=1)
     fake_memory_mib: int = Field(default=262_144, ge=1)
@@ -163,6 +149,9 @@ def _load(kind: type[S], table: str, environ: dict[str, str] | None) -> S:
     names = dict(os.environ if environ is None else environ)
     _refuse_unknown_names(names)
     values = _read_file(names.get("BYRE_CONFIG"), table)
+    for field in kind.model_fields:
+        if (name := f"BYRE_{field.upper()}") in names:
+            values[field] = names[name]
     try:
         return kind(**values)
     except ValidationError as error:

@@ -56,12 +56,23 @@ def make_hypervisor(settings: ComputeSettings) -> Hypervisor:
             vcpus=settings.fake_vcpus,
             memory_mib=settings.fake_memory_mib,
             disk_gib=settings.fake_disk_gib,
-            boot_s=settings.fake_boot_s,
+            boot_after_s=settings.fake_boot_s,
         )
     # libvirt's library is loaded only on a hypervisor that has it.
     from workers.hypervisor.libvirt import LibvirtHypervisor, LibvirtSettings  # noqa: PLC0415
 
-    return LibvirtHypervisor(LibvirtSettings.of(settings))
+    return LibvirtHypervisor(
+        LibvirtSettings(
+            uri=settings.libvirt_uri,
+            storage_dir=settings.storage_dir,
+            pool_name=settings.storage_pool,
+            state_dir=settings.state_dir,
+            console_dir=settings.console_dir,
+            acceleration=settings.acceleration,
+            kvm_probe_kernel=settings.kvm_probe_kernel,
+            image_timeout_s=settings.image_timeout_s,
+        )
+    )
 
 
 def main() -> None:
@@ -72,8 +83,9 @@ def main() -> None:
         end_with(error)
     setup_logs(settings)
     host = make_hypervisor(settings)
-    celery = make_worker(settings, host, Journal(settings.state_dir))
-    heart = Heart(celery, host, settings)
+    journal = Journal(settings.state_dir / "journal")
+    celery = make_worker(settings, host, journal)
+    heart = Heart(celery, host, journal, settings)
     worker_ready.connect(lambda **_: heart.start(), weak=False)
     worker_shutdown.connect(lambda **_: heart.stop(), weak=False)
     celery.worker_main(

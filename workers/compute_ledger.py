@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from celery import Celery
 
+from tasks.errors import StaleMessage
 from tasks.messages import Failure, Job, StageReport, Value
 from tasks.pipelines import DELETE, UNWIND
 from workers.hypervisor.journal import Journal
@@ -33,6 +34,8 @@ class ComputeLedger:
         elif job.pipeline == UNWIND:
             self._journal.bar_run(job)
         with self._journal.hold(job.server_id):
+            if job.pipeline == UNWIND and self._journal.is_superseded(job):
+                raise StaleMessage("A newer attempt has been here; what is there is its own.")
             if job.pipeline not in (DELETE, UNWIND):
                 self._journal.admit(job)
             yield

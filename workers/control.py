@@ -63,11 +63,10 @@ def make_worker(settings: ControlSettings) -> tuple[Celery, Process]:
     store = process.store
     runner.register(celery, Side.CONTROL, STAGES, store, lambda: ControlLedger(store()))
     options: dict[str, Any] = {"shared": False, "soft_time_limit": 30, "time_limit": 40}
-    celery.task(name="report", **options)(lambda message: reports.take_report(store(), message))
-    celery.task(name="heartbeat", **options)(
-        lambda message: reports.take_heartbeat(store(), message)
-    )
-    celery.task(name="sweep", **options)(lambda: reports.take_sweep(store()))
+    task: Any = celery.task
+    task(name="report", **options)(lambda message: reports.take_report(store(), message))
+    task(name="heartbeat", **options)(lambda message: reports.take_heartbeat(store(), message))
+    task(name="sweep", **options)(lambda: reports.take_sweep(store()))
     return celery, process
 
 

@@ -10,7 +10,12 @@ from kombu.exceptions import OperationalError
 from config.settings import ComputeSettings
 from tasks.errors import ByreError
 from tasks.messages import Heartbeat
+from workers.hypervisor.journal import Journal
 from workers.hypervisor.port import Hypervisor
+
+#: How long the journal remembers a server untouched: far longer than any run may take.
+JOURNAL_MEMORY_S = 7 * 86_400.0
+PRUNE_EVERY_S = 3600.0
 
 log = structlog.get_logger(__name__)
 
@@ -19,21 +24,32 @@ class Heart(threading.Thread):
     """Beats until it is stopped. A host whose hypervisor does not answer does not beat: silence
     is what keeps new servers away from it."""
 
-    def __init__(self, celery: Celery, host: Hypervisor, settings: ComputeSettings) -> None:
+    def __init__(
+        self, celery: Celery, host: Hypervisor, journal: Journal, settings: ComputeSettings
+    ) -> None:
         super().__init__(name="heartbeat", daemon=True)
         self._celery, self._host, self._settings = celery, host, settings
+        self._journal, self._pruned_at = journal, 0.0
         self._stopped = threading.Event()
 
     def run(self) -> None:
         """Beat at once, then at the interval."""
         while True:
             self._beat()
+            self._prune()
             if self._stopped.wait(self._settings.heartbeat_interval_s):
                 return
 
     def stop(self) -> None:
         """Beat no more."""
         self._stopped.set()
+
+    def _prune(self) -> None:
+        """Now and then, let the journal forget what no message can outlive."""
+        now = time.time()
+        if now - self._pruned_at > PRUNE_EVERY_S:
+            self._journal.prune(JOURNAL_MEMORY_S, now)
+            self._pruned_at = now
 
     def _beat(self) -> None:
         try:
