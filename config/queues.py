@@ -13,6 +13,16 @@ def compute_queue(host: str) -> str:
     return f"compute.{host}"
 
 
+def compute_worker(host: str) -> str:
+    """Return the name of a hypervisor's worker: in Celery, in Flower, in the rows of its stages."""
+    return f"compute@{host}"
+
+
+def control_worker(machine: str) -> str:
+    """Return the name of the control worker on a machine."""
+    return f"control@{machine}"
+
+
 def make_router(compute_stages: Collection[str]) -> Router:
     """Return the routing function for `task_routes`; the rest of the tasks are control's."""
 

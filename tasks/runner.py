@@ -67,18 +67,20 @@ def register(
     modules: Mapping[str, ModuleType],
     resource: Callable[[], Any],
     ledger: Callable[[], Ledger],
+    worker: str,
 ) -> None:
     """Register a Celery task for each stage of this side, under the stage's name.
 
     `resource` gives what the stages of this side work on (the hypervisor, or the store), `ledger`
     its ledger; both are asked at each message, since a process may open them after a fork.
+    `worker` is the name under which this process reports.
     Raises LookupError if a stage of the side has no module, or a module no stage.
     """
     stages = {s.name: s for rows in PIPELINES.values() for s in rows if s.side is side}
     if stages.keys() != modules.keys():
         raise LookupError(f"stages without module or the reverse: {stages.keys() ^ modules.keys()}")
     for stage in stages.values():
-        _register_stage(celery, stage, modules[stage.name], resource, ledger)
+        _register_stage(celery, stage, modules[stage.name], resource, ledger, worker)
 
 
 def _register_stage(
@@ -87,13 +89,15 @@ def _register_stage(
     module: ModuleType,
     resource: Callable[[], Any],
     ledger: Callable[[], Ledger],
+    worker: str,
 ) -> None:
     inputs = inputs_of(module)
 
     def body(task: "Task[Any, Any]", message: dict[str, Any]) -> dict[str, Any]:
         envelope = _parse(message, stage)
         with structlog.contextvars.bound_contextvars(stage=stage.name, **_bound(envelope.job)):
-            return _Delivery(task, stage, module, inputs, envelope, ledger()).run(resource())
+            delivery = _Delivery(task, stage, module, inputs, envelope, ledger(), worker)
+            return delivery.run(resource())
 
     # Only processes can be stopped: the limits hold on the control side's prefork pool. On a
     # hypervisor the sweeper watches the same limits from outside.
@@ -125,11 +129,12 @@ class _Delivery:
         inputs: Mapping[str, type[Value]],
         envelope: Envelope,
         ledger: Ledger,
+        worker: str,
     ) -> None:
         self.task, self.stage, self.module = task, stage, module
         self.inputs, self.envelope, self.ledger = inputs, envelope, ledger
         self.job = envelope.job
-        self.worker: str = task.request.hostname or "unknown"
+        self.worker = worker
         self.started_at = time.time()
 
     def run(self, resource: Any) -> dict[str, Any]:

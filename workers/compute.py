@@ -10,7 +10,7 @@ from celery.signals import worker_ready, worker_shutdown
 
 from config.celery import make_celery
 from config.logs import setup_logs
-from config.queues import compute_queue
+from config.queues import compute_queue, compute_worker
 from config.settings import ComputeSettings, SettingsError, end_with, load_compute
 from tasks import runner
 from tasks.compute import (
@@ -43,7 +43,9 @@ def make_worker(settings: ComputeSettings, host: Hypervisor, journal: Journal) -
     """Return the application with all tasks of this side."""
     celery = make_celery(settings, "compute", COMPUTE_STAGES)
     ledger = ComputeLedger(celery, journal)
-    runner.register(celery, Side.COMPUTE, STAGES, lambda: host, lambda: ledger)
+    runner.register(
+        celery, Side.COMPUTE, STAGES, lambda: host, lambda: ledger, compute_worker(settings.host)
+    )
     return celery
 
 
@@ -94,7 +96,7 @@ def main() -> None:
             "--pool=threads",
             f"--concurrency={settings.compute_threads}",
             f"--queues={compute_queue(settings.host)}",
-            f"--hostname=compute@{settings.host}",
+            f"--hostname={compute_worker(settings.host)}",
             "--without-gossip",
             "--without-mingle",
             f"--loglevel={settings.log_level}",

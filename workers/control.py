@@ -5,6 +5,7 @@ Processes, not threads: a stage past its limit can be ended.
 """
 
 import socket
+from collections.abc import Callable
 from typing import Any
 
 from celery import Celery
@@ -14,7 +15,7 @@ from app.db.session import make_engine, make_sessions
 from app.runs.publish import CeleryPublisher
 from config.celery import make_celery
 from config.logs import setup_logs
-from config.queues import CONTROL
+from config.queues import CONTROL, control_worker
 from config.settings import ControlSettings, SettingsError, end_with, load_control
 from tasks import runner
 from tasks.control import conclude, forget, reports, schedule, validate
@@ -61,13 +62,31 @@ def make_worker(settings: ControlSettings) -> tuple[Celery, Process]:
     celery = make_celery(settings, "control", COMPUTE_STAGES)
     process = Process(settings, celery)
     store = process.store
-    runner.register(celery, Side.CONTROL, STAGES, store, lambda: ControlLedger(store()))
-    options: dict[str, Any] = {"shared": False, "soft_time_limit": 30, "time_limit": 40}
-    task: Any = celery.task
-    task(name="report", **options)(lambda message: reports.take_report(store(), message))
-    task(name="heartbeat", **options)(lambda message: reports.take_heartbeat(store(), message))
-    task(name="sweep", **options)(lambda: reports.take_sweep(store()))
+    runner.register(
+        celery,
+        Side.CONTROL,
+        STAGES,
+        store,
+        lambda: ControlLedger(store()),
+        control_worker(socket.gethostname()),
+    )
+    _register_reports(celery, store)
     return celery, process
+
+
+def _register_reports(celery: Celery, store: Callable[[], Store]) -> None:
+    def report(message: dict[str, Any]) -> None:
+        reports.take_report(store(), message)
+
+    def heartbeat(message: dict[str, Any]) -> None:
+        reports.take_heartbeat(store(), message)
+
+    def sweep() -> None:
+        reports.take_sweep(store())
+
+    task: Any = celery.task
+    for body in (report, heartbeat, sweep):
+        task(name=body.__name__, shared=False, soft_time_limit=30, time_limit=40)(body)
 
 
 def main() -> None:
@@ -84,7 +103,7 @@ def main() -> None:
         [
             "worker",
             f"--queues={CONTROL}",
-            f"--hostname=control@{socket.gethostname()}",
+            f"--hostname={control_worker(socket.gethostname())}",
             f"--concurrency={settings.control_processes}",
             # Workers do not need to know of each other: in a fleet of thousands that is traffic.
             "--without-gossip",

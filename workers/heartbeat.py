@@ -7,6 +7,7 @@ import structlog
 from celery import Celery
 from kombu.exceptions import OperationalError
 
+from config.queues import compute_worker
 from config.settings import ComputeSettings
 from tasks.errors import ByreError
 from tasks.messages import Heartbeat
@@ -56,7 +57,7 @@ class Heart(threading.Thread):
             heartbeat = Heartbeat(
                 host=self._settings.host,
                 host_ip=self._settings.host_ip,
-                worker=f"compute@{self._settings.host}",
+                worker=compute_worker(self._settings.host),
                 sent_at=time.time(),
                 inventory=self._host.inventory(),
             )

@@ -40,7 +40,6 @@ def reading(sessions: Sessions) -> Iterator[Session]:
     with sessions() as session:
         session.connection(execution_options={"byre_read_only": True})
         yield session
-        session.rollback()
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

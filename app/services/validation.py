@@ -6,7 +6,7 @@ Between the request and the build an image can be deleted, a flavor's project li
 from sqlalchemy.orm import Session
 
 from app.db.models import Flavor, Image, Project, RequestSpec, Server
-from app.db.repo import addresses, servers
+from app.db.repo import addresses, quota
 from app.db.session import Sessions, reading
 from app.services.image_fit import check_fits
 from tasks.errors import ImageUnusable, NotFound, QuotaExceeded
@@ -41,7 +41,7 @@ def _check_networks(session: Session, spec: RequestSpec) -> None:
 def _check_quota(session: Session, server: Server) -> None:
     """The server itself is among those counted."""
     project = session.get_one(Project, server.project_id)
-    used = servers.usage(session, project.id)
+    used = quota.usage(session, project.id)
     limits = (
         ("servers", used.servers, project.quota_servers),
         ("cores", used.vcpus, project.quota_vcpus),

@@ -64,7 +64,7 @@ class Bench:
         self.host, self.notes = FakeHypervisor(), Notes()
         self.again: list[tuple[dict[str, Any], float]] = []
         runner.register(
-            self.celery, Side.COMPUTE, compute.STAGES, lambda: self.host, lambda: self.notes
+            self.celery, Side.COMPUTE, compute.STAGES, lambda: self.host, lambda: self.notes, "w"
         )
         for name in COMPUTE_STAGES:
             monkeypatch.setattr(self.celery.tasks[name], "retry", self._keep)
@@ -224,4 +224,5 @@ def test_side_with_a_missing_stage_is_not_started() -> None:
             {name: module for name, module in compute.STAGES.items() if name != "launch"},
             FakeHypervisor,
             Notes,
+            "w",
         )

@@ -17,7 +17,7 @@ def best(
 ) -> list[tuple[str, str]]:
     """Return (id, name) of the hosts that pass all predicates, best first."""
     query = select(Hypervisor.id, Hypervisor.name).where(*predicates).order_by(*order).limit(limit)
-    return list(session.execute(query).tuples())
+    return [(host_id, name) for host_id, name in session.execute(query)]
 
 
 def take(
@@ -65,4 +65,4 @@ def refusals(session: Session, rules: Sequence[tuple[str, ColumnElement[bool]]])
     """Count hosts by the first rule that refuses them; hosts that pass count under ''."""
     first = case(*((~predicate, name) for name, predicate in rules), else_="")
     query = select(first, func.count()).select_from(Hypervisor).group_by(first)
-    return dict(session.execute(query).tuples().all())
+    return {rule: count for rule, count in session.execute(query)}  # noqa: C416 - rows are no pairs

@@ -1,12 +1,12 @@
 """Queries on hypervisors, except claims."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from sqlalchemy import CursorResult, func, select, update
 from sqlalchemy.orm import Session
 
-from app.db.models import Hypervisor
+from app.db.models import Allocation, Hypervisor
 
 
 def update_seen(session: Session, name: str, facts: Mapping[str, Any]) -> bool:
@@ -18,3 +18,26 @@ def update_seen(session: Session, name: str, facts: Mapping[str, Any]) -> bool:
 def next_number(session: Session) -> int:
     """Return the number after the highest."""
     return (session.scalar(select(func.max(Hypervisor.number))) or 0) + 1
+
+
+def listed(session: Session) -> list[Hypervisor]:
+    """Return all hosts in the order in which they registered."""
+    return list(session.scalars(select(Hypervisor).order_by(Hypervisor.number)))
+
+
+def by_number(session: Session, number: int) -> Hypervisor | None:
+    """Return the host with this number, or None."""
+    return session.scalars(select(Hypervisor).filter_by(number=number)).one_or_none()
+
+
+def by_name(session: Session, name: str) -> Hypervisor | None:
+    """Return the host of this name, or None."""
+    return session.scalars(select(Hypervisor).filter_by(name=name)).one_or_none()
+
+
+def servers_on(session: Session, hypervisor_ids: Sequence[str]) -> dict[str, int]:
+    """Return how many servers hold a claim on each of these hosts."""
+    query = select(Allocation.hypervisor_id, func.count()).where(
+        Allocation.hypervisor_id.in_(hypervisor_ids)
+    )
+    return {host: count for host, count in session.execute(query.group_by(Allocation.hypervisor_id))}

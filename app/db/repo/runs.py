@@ -74,7 +74,7 @@ def overdue_stages(session: Session, now: datetime, limit: int) -> list[tuple[st
         .where(Run.state.in_(OPEN), Stage.state == "running", Stage.deadline < now)
         .limit(limit)
     )
-    return list(session.execute(query).tuples())
+    return [(run_id, attempt, name) for run_id, attempt, name in session.execute(query)]
 
 
 def cancel_open_stages(session: Session, run: Run, moment: datetime) -> None:

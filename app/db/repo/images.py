@@ -1,0 +1,77 @@
+"""Queries on images."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from sqlalchemy import CursorResult, Select, delete, or_, select, update
+from sqlalchemy.orm import Session
+
+from app.db.models import Image
+from app.db.repo.paging import Key, Page, page
+
+#: What lists can be ordered by.
+ORDERS = {
+    "id": Image.id,
+    "name": Image.name,
+    "status": Image.status,
+    "created_at": Image.created_at,
+}
+
+
+@dataclass(frozen=True)
+class ImageFilter:
+    """Which images are wanted: those that a project sees (None: all), with these facts."""
+
+    visible_to: str | None
+    #: column of Image -> values, one of which it must have
+    facts: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    tags: Sequence[str] = ()
+    properties: Mapping[str, str] = field(default_factory=dict)
+
+
+def get(session: Session, image_id: str) -> Image | None:
+    """Return the image, or None."""
+    return session.get(Image, image_id)
+
+
+def listed(session: Session, wanted: ImageFilter, part: Page) -> list[Image]:
+    """Return a page of the images that pass the filter, newest first unless ordered otherwise."""
+    query: Select[tuple[Image]] = select(Image)
+    if wanted.visible_to is not None:
+        query = query.where(
+            or_(Image.visibility == "public", Image.project_id == wanted.visible_to)
+        )
+    for name, values in wanted.facts.items():
+        query = query.where(getattr(Image, name).in_(values))
+    for name, value in wanted.properties.items():
+        query = query.where(Image.properties[name].as_string() == value)
+    order = part.order or (("created_at", True),)
+    keys = [Key(ORDERS[name], descending) for name, descending in order if name != "id"]
+    keys.append(Key(Image.id, descending=order[-1][1]))
+    if wanted.tags:
+        return _with_tags(session, query, keys, wanted.tags, part)
+    return list(session.scalars(page(session, query, keys, part.marker, part.limit)))
+
+
+def _with_tags(
+    session: Session, query: Select[Any], keys: Sequence[Key], tags: Sequence[str], part: Page
+) -> list[Image]:
+    """Tags are JSON, which the two databases search differently; so they are looked at here."""
+    every = session.scalars(page(session, query, keys, part.marker, 10_000))
+    return [image for image in every if set(tags) <= set(image.tags)][: part.limit]
+
+
+def move(session: Session, image_id: str, before: str, after: str, **facts: Any) -> bool:
+    """Change the image's status if it still is `before`; False if it is not."""
+    result = session.execute(
+        update(Image)
+        .where(Image.id == image_id, Image.status == before)
+        .values(status=after, **facts)
+    )
+    return cast("CursorResult[Any]", result).rowcount == 1
+
+
+def remove(session: Session, image_id: str) -> None:
+    """Remove the image's record."""
+    session.execute(delete(Image).where(Image.id == image_id))

@@ -1,0 +1,34 @@
+"""What a project uses, counted from its live rows: a counter could leak, this cannot."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from app.db.models import Project, Server
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What the project's servers hold, those in ERROR included."""
+
+    servers: int
+    vcpus: int
+    memory_mib: int
+
+
+def lock_project(session: Session, project_id: str) -> Project:
+    """Return the project, locked, so that what is counted stays true until the commit."""
+    query = select(Project).where(Project.id == project_id).with_for_update()
+    return session.scalars(query).one()
+
+
+def usage(session: Session, project_id: str) -> Usage:
+    """Count what the project's servers hold."""
+    query = select(
+        func.count(),
+        func.coalesce(func.sum(Server.vcpus), 0),
+        func.coalesce(func.sum(Server.memory_mib), 0),
+    ).where(Server.project_id == project_id, Server.deleted_at.is_(None))
+    servers, vcpus, memory_mib = session.execute(query).one()
+    return Usage(servers, int(vcpus), int(memory_mib))

@@ -1,0 +1,106 @@
+"""Queries on servers and on their runs, as their owners see them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy.orm import Session, joinedload, selectinload
+
+from app.db.models import Hypervisor, Port, Run, Server
+from app.db.repo.paging import Key, Page, page
+
+#: What lists can be ordered by.
+ORDERS: dict[str, Any] = {
+    "uuid": Server.id,
+    "display_name": Server.name,
+    "vm_state": Server.vm_state,
+    "created_at": Server.created_at,
+    "updated_at": func.coalesce(Server.updated_at, Server.created_at),
+    "launched_at": func.coalesce(Server.launched_at, Server.created_at),
+    "host": func.coalesce(Server.hypervisor_id, ""),
+}
+
+#: With these a server is read whole in three queries, however many servers there are.
+_WHOLE = (
+    joinedload(Server.hypervisor),
+    joinedload(Server.fault),
+    selectinload(Server.ports).joinedload(Port.network),
+)
+
+
+@dataclass(frozen=True)
+class ServerFilter:
+    """Which servers are wanted. `project_id` None is every project's."""
+
+    project_id: str | None
+    deleted: bool = False
+    changes_since: datetime | None = None
+    #: A pattern for LIKE, with `\\` as its escape.
+    name_like: str | None = None
+    host: str | None = None
+    address: str | None = None
+    #: column of Server -> values, one of which it must have
+    facts: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+
+
+def get(session: Session, server_id: str) -> Server | None:
+    """Return a server that is not deleted, with all that is shown of it, or None."""
+    query = select(Server).where(Server.id == server_id, Server.deleted_at.is_(None))
+    return session.scalars(query.options(*_WHOLE)).unique().one_or_none()
+
+
+def listed(session: Session, wanted: ServerFilter, part: Page) -> list[Server]:
+    """Return a page of the servers that pass the filter, newest first unless ordered otherwise."""
+    order = part.order or (("created_at", True),)
+    keys = [Key(ORDERS[name], descending) for name, descending in order if name != "uuid"]
+    keys.append(Key(Server.id, descending=order[-1][1]))
+    query: Select[Any] = select(Server).where(*_conditions(wanted))
+    query = page(session, query, keys, part.marker, part.limit)
+    return list(session.scalars(query.options(*_WHOLE)).unique())
+
+
+def exists(session: Session, wanted: ServerFilter, server_id: str) -> bool:
+    """Say whether the server is among those wanted."""
+    query = select(Server.id).where(*_conditions(wanted), Server.id == server_id)
+    return session.scalar(query) is not None
+
+
+def _conditions(wanted: ServerFilter) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if wanted.project_id is not None:
+        conditions.append(Server.project_id == wanted.project_id)
+    if wanted.changes_since is not None:
+        # Who asks for changes must learn of deletions too.
+        changed = func.coalesce(Server.updated_at, Server.created_at)
+        conditions.append(changed >= wanted.changes_since)
+    else:
+        alive = Server.deleted_at.is_(None)
+        conditions.append(~alive if wanted.deleted else alive)
+    if wanted.name_like is not None:
+        conditions.append(Server.name.ilike(wanted.name_like, escape="\\"))
+    if wanted.host is not None:
+        host = select(Hypervisor.id).where(Hypervisor.name == wanted.host)
+        conditions.append(Server.hypervisor_id.in_(host))
+    if wanted.address is not None:
+        holders = select(Port.server_id).where(Port.address.like(wanted.address, escape="\\"))
+        conditions.append(Server.id.in_(holders))
+    for name, values in wanted.facts.items():
+        conditions.append(getattr(Server, name).in_(values))
+    return conditions
+
+
+def lock_runs(session: Session, server_id: str) -> list[Run]:
+    """Lock all of the server's runs, those that have ended included. Deletes of one server take
+    turns here: a stage locks its run before it writes the server, so nobody may start with the
+    server's own row."""
+    query = select(Run).where(Run.server_id == server_id).order_by(Run.created_at, Run.id)
+    return list(session.scalars(query.with_for_update()))
+
+
+def runs_of(session: Session, server_id: str) -> list[Run]:
+    """Return the server's runs with their attempts and stages, newest first."""
+    query = select(Run).where(Run.server_id == server_id)
+    query = query.options(selectinload(Run.attempts), selectinload(Run.stages))
+    return list(session.scalars(query.order_by(Run.created_at.desc(), Run.id)))

@@ -1,0 +1,40 @@
+"""Can this image be booted on a server of this size? The one place that says so."""
+
+from app.db.models import Image
+from tasks.errors import ImageUnusable
+
+#: What the hypervisors can boot.
+BOOTABLE_FORMATS = ("qcow2", "raw")
+
+GIB = 1024**3
+
+
+def check_fits(image: Image, *, root_gib: int, memory_mib: int) -> None:
+    """Raise ImageUnusable with the reason if it cannot. `root_gib` 0 is as large as the image."""
+    if image.status != "active":
+        raise ImageUnusable(f"Image {image.id} is not active: its status is {image.status}.")
+    if image.disk_format not in BOOTABLE_FORMATS:
+        raise ImageUnusable(
+            f"Image {image.id} has the disk format {image.disk_format};"
+            f" servers boot from {' or '.join(BOOTABLE_FORMATS)}."
+        )
+    if memory_mib < image.min_ram_mib:
+        raise ImageUnusable(
+            f"Flavor's memory is too small for image {image.id}:"
+            f" {memory_mib} MiB of {image.min_ram_mib} MiB needed."
+        )
+    if root_gib:
+        _check_disk(image, root_gib)
+
+
+def _check_disk(image: Image, root_gib: int) -> None:
+    if root_gib < image.min_disk_gib:
+        raise ImageUnusable(
+            f"Flavor's disk is too small for image {image.id}:"
+            f" {root_gib} GiB of {image.min_disk_gib} GiB needed."
+        )
+    if image.virtual_size_bytes and image.virtual_size_bytes > root_gib * GIB:
+        raise ImageUnusable(
+            f"Flavor's disk is too small for image {image.id}:"
+            f" {root_gib} GiB, but the image holds a disk of {image.virtual_size_bytes} bytes."
+        )

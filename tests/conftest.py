@@ -1,0 +1,68 @@
+"""Fixtures for all tests: each test that touches the database runs on SQLite and on PostgreSQL."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from app.db.models import Base
+from app.db.session import Sessions, make_engine, make_sessions
+from tests.databases import PostgresServer
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server for all tests; each makes a database of its own on it."""
+    server = PostgresServer()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a database with all tables and no rows, for one test."""
+    with _database(request, tmp_path) as url:
+        yield url
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def any_database_url(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """The same, for all tests of a module, which clean up after themselves."""
+    with _database(request, tmp_path_factory.mktemp("database")) as url:
+        yield url
+
+
+@pytest.fixture
+def sessions(database_url: str) -> Iterator[Sessions]:
+    """The session factory of such a database."""
+    engine = make_engine(database_url)
+    yield make_sessions(engine)
+    engine.dispose()
+
+
+@contextmanager
+def _database(request: pytest.FixtureRequest, directory: Path) -> Iterator[str]:
+    if request.param == "sqlite":
+        url = f"sqlite:///{directory}/byre.db"
+        _make_tables(url)
+        yield url
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    url = server.make_database()
+    try:
+        _make_tables(url)
+        yield url
+    finally:
+        server.drop_database(url)
+
+
+def _make_tables(url: str) -> None:
+    engine = make_engine(url)
+    Base.metadata.create_all(engine)
+    engine.dispose()

@@ -1,0 +1,189 @@
+"""A control plane of real processes, and compute workers in this process, so that a test can reach
+into their fake hypervisors."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+import redis
+from celery.contrib.testing.worker import start_worker
+from sqlalchemy import select
+
+from app.db.models import Allocation, Base, Hypervisor, Port, Run, Server, Stage
+from app.db.session import Sessions, make_engine, make_sessions, reading
+from app.runs.publish import CeleryPublisher
+from app.runs.start import request_delete
+from config.celery import make_celery
+from config.queues import compute_queue
+from config.settings import ComputeSettings, ControlSettings
+from tasks.pipelines import COMPUTE_STAGES
+from tests.processes import SECRET_KEY, Byre, RedisServer, wait_until
+from tests.rows import World, add_server, make_settings, make_world
+from workers.compute import make_worker
+from workers.heartbeat import Heart
+from workers.hypervisor.fake import FakeHypervisor
+from workers.hypervisor.journal import Journal
+
+
+@dataclass
+class Plane:
+    """The control plane, and what a test does with it."""
+
+    byre: Byre
+    sessions: Sessions
+    settings: ControlSettings
+    world: World
+    publisher: CeleryPublisher
+
+    def create(self, *, publish: bool = True, **facts: object) -> Run:
+        """Ask for a server; return its run."""
+        with self.sessions.begin() as session:
+            run = add_server(session, self.world, self.settings, **facts)
+        if publish:
+            self.publisher.publish(run.id)
+        return run
+
+    def delete(self, server_id: str) -> Run | None:
+        """Ask for the server's end; return the delete run."""
+        with self.sessions.begin() as session:
+            run = request_delete(
+                session,
+                session.get_one(Server, server_id),
+                request_id="req-delete",
+                user_id=self.world.user_id,
+                settings=self.settings,
+            )
+        if run is not None:
+            self.publisher.publish(run.id)
+        return run
+
+    def run(self, run_id: str) -> Run:
+        """Return the run as it is now."""
+        with reading(self.sessions) as session:
+            return session.get_one(Run, run_id)
+
+    def ended(self, run: Run, limit_s: float = 20.0) -> Run:
+        """Wait for the run's end; return it."""
+        wait_until(
+            lambda: self.run(run.id).state not in ("running", "unwinding"),
+            f"the end of run {run.id}",
+            limit_s,
+        )
+        return self.run(run.id)
+
+    def server(self, server_id: str) -> Server:
+        """Return the server with its fault, as it is now."""
+        with reading(self.sessions) as session:
+            server = session.get_one(Server, server_id)
+            _ = server.fault
+            return server
+
+    def stages(self, run: Run) -> list[Stage]:
+        """Return the stages of the run's present attempt, in order."""
+        with reading(self.sessions) as session:
+            query = select(Stage).where(Stage.run_id == run.id).order_by(Stage.position)
+            return list(session.scalars(query))
+
+    def stage(self, run: Run, name: str) -> Stage:
+        """Return one stage."""
+        return next(stage for stage in self.stages(run) if stage.name == name)
+
+    def held(self, server_id: str) -> tuple[int, int]:
+        """Return how many allocations and ports the server holds."""
+        with reading(self.sessions) as session:
+            return (
+                len(session.scalars(select(Allocation).filter_by(server_id=server_id)).all()),
+                len(session.scalars(select(Port).filter_by(server_id=server_id)).all()),
+            )
+
+    def alive(self, host: str) -> bool:
+        """Say whether the host has registered."""
+        with reading(self.sessions) as session:
+            query = select(Hypervisor.id).where(Hypervisor.name == host)
+            return session.scalar(query) is not None
+
+    @contextmanager
+    def host(
+        self, name: str, fake: FakeHypervisor | None = None, journal: Path | None = None
+    ) -> Iterator[FakeHypervisor]:
+        """Run a compute worker with a fake hypervisor in this process."""
+        fake = fake or FakeHypervisor()
+        settings = ComputeSettings.model_validate(
+            {
+                "broker_url": self.byre.broker.url,
+                "host": name,
+                "driver": "fake",
+                "heartbeat_interval_s": 0.5,
+            }
+        )
+        memory = Journal(journal or self.byre.directory / f"journal-{name}")
+        celery = make_worker(settings, fake, memory)
+        celery.conf.task_default_queue = compute_queue(name)
+        celery.conf.worker_soft_shutdown_timeout = 0
+        heart = Heart(celery, fake, memory, settings)
+        with start_worker(
+            celery,
+            concurrency=4,
+            pool="threads",
+            perform_ping_check=False,
+            shutdown_timeout=30,
+            queues=[compute_queue(name)],
+            hostname=f"compute@{name}",
+        ):
+            heart.start()
+            try:
+                wait_until(lambda: self.alive(name), f"host {name}", 20)
+                yield fake
+            finally:
+                heart.stop()
+                heart.join(10)
+
+
+@pytest.fixture(scope="module")
+def running(any_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
+    """A running control plane, on SQLite and on PostgreSQL, for all tests of a module."""
+    directory = tmp_path_factory.mktemp("plane")
+    broker = RedisServer(directory)
+    byre = Byre(directory, any_database_url, broker)
+    engine = make_engine(any_database_url)
+    sessions = make_sessions(engine)
+    settings = make_settings(broker_url=broker.url, secret_key=SECRET_KEY, boot_limit_s=30.0)
+    publisher = CeleryPublisher(make_celery(settings, "api", COMPUTE_STAGES), sessions)
+    broker.start()
+    try:
+        byre.start_control(api=False, BYRE_BOOT_LIMIT_S="30")
+        yield Plane(byre, sessions, settings, make_world(sessions), publisher)
+    finally:
+        byre.stop()
+        broker.stop()
+        engine.dispose()
+
+
+@pytest.fixture
+def plane(running: Plane) -> Iterator[Plane]:
+    """The running control plane with an empty database and nothing on its way."""
+    client = redis.Redis.from_url(running.byre.broker.url)
+    wait_until(lambda: not client.llen("byre:control"), "the control queue to be empty", 10)
+    client.close()
+    with running.sessions.begin() as session:
+        for table in reversed(Base.metadata.sorted_tables):
+            session.execute(table.delete())
+    yield replace(running, world=make_world(running.sessions))
+    running.byre.stop_computes()
+
+
+@pytest.fixture
+def blocked() -> Iterator[Callable[[], threading.Event]]:
+    """Give events that are set at the test's end, so that no thread waits for ever."""
+    events: list[threading.Event] = []
+
+    def make() -> threading.Event:
+        events.append(threading.Event())
+        return events[-1]
+
+    yield make
+    for event in events:
+        event.set()

@@ -1,0 +1,212 @@
+"""Claims: who is refused and why, and that parallel claims never promise the same room twice.
+
+The fixture `sessions` gives each test both databases.
+"""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import func, select
+
+from app.db.models import Allocation, Hypervisor, Server
+from app.db.models.base import now
+from app.db.session import Sessions
+from app.services.placement import ask_for, place, release
+from tasks.errors import NoFreeAddress, NoValidHost
+from tasks.messages import Job
+from tests.rows import World, add_host, add_server, make_settings, make_world
+
+SETTINGS = make_settings(host_reserved_memory_mib=0, cpu_overcommit=1.0)
+
+
+def start(sessions: Sessions, world: World, **facts: int) -> Job:
+    with sessions.begin() as session:
+        run = add_server(session, world, SETTINGS, **facts)
+        return Job(
+            pipeline="create",
+            run_id=run.id,
+            attempt=1,
+            server_id=run.server_id,
+            project_id=world.project_id,
+            request_id=run.request_id,
+            deadline=run.deadline.timestamp(),
+        )
+
+
+def used(sessions: Sessions) -> list[tuple[str, int, int, int]]:
+    with sessions() as session:
+        query = select(
+            Hypervisor.name,
+            Hypervisor.vcpus_used,
+            Hypervisor.memory_mib_used,
+            Hypervisor.disk_gib_used,
+        ).order_by(Hypervisor.name)
+        return [tuple(row) for row in session.execute(query)]  # type: ignore[misc]
+
+
+def test_best_host_is_the_one_with_most_memory_left(sessions: Sessions) -> None:
+    world = make_world(sessions)
+    add_host(sessions, "small", memory_mib=4096)
+    add_host(sessions, "large", memory_mib=16384)
+
+    placed = place(sessions, SETTINGS, start(sessions, world))
+
+    assert placed.host == "large"
+    assert used(sessions) == [("large", 1, 256, 1), ("small", 0, 0, 0)]
+
+
+def test_schedule_repeated_finds_its_own_claim_and_ports(sessions: Sessions) -> None:
+    world = make_world(sessions)
+    add_host(sessions, "one")
+    job = start(sessions, world)
+
+    first, second = place(sessions, SETTINGS, job), place(sessions, SETTINGS, job)
+
+    assert second.model_dump(exclude={"build": {"image": {"url"}}}) == first.model_dump(
+        exclude={"build": {"image": {"url"}}}
+    )
+    assert used(sessions) == [("one", 1, 256, 1)]
+
+
+def test_refusals_are_counted_by_the_first_rule_that_refuses(sessions: Sessions) -> None:
+    world = make_world(sessions)
+    add_host(sessions, "off", enabled=False)
+    add_host(sessions, "gone", last_seen_at=now() - timedelta(minutes=5))
+    add_host(sessions, "narrow", vcpus=2)
+    add_host(sessions, "forgetful", memory_mib=512)
+    add_host(sessions, "full", disk_gib=3)
+    job = start(sessions, world, vcpus=4, memory_mib=1024, root_gib=5)
+
+    with pytest.raises(NoValidHost) as caught:
+        place(sessions, SETTINGS, job)
+
+    assert caught.value.public == (
+        "No valid host was found among 5: 1 disabled, 1 not heard of lately,"
+        " 1 without room for 4 vCPUs, 1 without room for 1024 MiB of memory,"
+        " 1 without room for 5 GiB of disk."
+    )
+
+
+def test_no_host_at_all_is_said_so(sessions: Sessions) -> None:
+    world = make_world(sessions)
+
+    with pytest.raises(NoValidHost, match="no hypervisor is registered"):
+        place(sessions, SETTINGS, start(sessions, world))
+
+
+def test_overcommit_and_reserve_are_kept(sessions: Sessions) -> None:
+    world = make_world(sessions)
+    add_host(sessions, "one", vcpus=2, memory_mib=1024)
+    job = start(sessions, world, vcpus=4, memory_mib=512)
+
+    generous = make_settings(cpu_overcommit=2.0, host_reserved_memory_mib=512)
+    assert place(sessions, generous, job).host == "one"
+
+    with pytest.raises(NoValidHost):
+        place(sessions, generous, start(sessions, world, memory_mib=1))
+
+
+def test_fifty_parallel_claims_for_room_for_ten(sessions: Sessions) -> None:
+    """10 end on hosts, 40 are told why, and the sums add up."""
+    world = make_world(sessions)
+    for number in range(5):
+        add_host(sessions, f"host-{number}", vcpus=2)
+    jobs = [start(sessions, world) for _ in range(50)]
+    barrier = threading.Barrier(16)
+
+    def attempt(index: int) -> str:
+        if index < 16:
+            barrier.wait(10)
+        try:
+            return place(sessions, SETTINGS, jobs[index]).host
+        except NoValidHost as refusal:
+            return refusal.public
+
+    with ThreadPoolExecutor(16) as pool:
+        results = list(pool.map(attempt, range(50)))
+
+    placed = [result for result in results if result.startswith("host-")]
+    assert len(placed) == 10
+    assert {placed.count(f"host-{number}") for number in range(5)} == {2}
+    refused = {result for result in results if not result.startswith("host-")}
+    assert refused == {"No valid host was found among 5: 5 without room for 1 vCPUs."}
+    assert used(sessions) == [(f"host-{number}", 2, 512, 2) for number in range(5)]
+    with sessions() as session:
+        assert session.scalar(select(func.count()).select_from(Allocation)) == 10
+        addresses = session.scalars(select(Server.hypervisor_id)).all()
+        assert sum(value is not None for value in addresses) == 10
+
+
+def test_release_gives_back_once(sessions: Sessions) -> None:
+    world = make_world(sessions)
+    add_host(sessions, "one")
+    job = start(sessions, world)
+    place(sessions, SETTINGS, job)
+
+    release(sessions, job)
+    release(sessions, job)
+
+    assert used(sessions) == [("one", 0, 0, 0)]
+    with sessions() as session:
+        server = session.get_one(Server, job.server_id)
+        assert server.ports == []
+        assert server.hypervisor_id is None
+
+
+def test_full_subnet_refuses_and_claims_nothing(sessions: Sessions) -> None:
+    world = make_world(sessions, cidr_last="10.9.0.11")
+    add_host(sessions, "one")
+    for _ in range(2):
+        place(sessions, SETTINGS, start(sessions, world))
+
+    with pytest.raises(NoFreeAddress, match=r"10\.9\.0\.0/24 has no free address"):
+        place(sessions, SETTINGS, start(sessions, world))
+
+    assert used(sessions) == [("one", 2, 512, 2)]
+
+
+def test_address_rests_until_the_others_were_used(sessions: Sessions) -> None:
+    world = make_world(sessions, cidr_last="10.9.0.13")
+    add_host(sessions, "one")
+    given = []
+    for _ in range(6):
+        job = start(sessions, world)
+        given.append(place(sessions, SETTINGS, job).build.ports[0].address)
+        release(sessions, job)
+
+    assert [address.rsplit(".")[-1] for address in given] == ["10", "11", "12", "13", "10", "11"]
+
+
+def test_host_taken_between_look_and_claim_is_not_promised_twice(
+    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The look sees room; by the claim another has taken it; the next best host is claimed."""
+    world = make_world(sessions)
+    taken = add_host(sessions, "taken", memory_mib=16384)
+    add_host(sessions, "next")
+    job = start(sessions, world)
+    monkeypatch.setattr(
+        "app.db.repo.claims.best",
+        lambda *_: [(taken, "taken"), *_real_best(*_)],
+    )
+    with sessions.begin() as session:
+        session.get_one(Hypervisor, taken).vcpus_used = 8
+
+    assert place(sessions, SETTINGS, job).host == "next"
+
+
+def _real_best(*args: object) -> list[tuple[str, str]]:
+    session = args[0]
+    query = select(Hypervisor.id, Hypervisor.name).where(Hypervisor.name == "next")
+    return [tuple(row) for row in session.execute(query)]  # type: ignore[attr-defined]
+
+
+def test_ask_is_the_servers_own_size_not_the_flavors(sessions: Sessions) -> None:
+    world = make_world(sessions)
+    job = start(sessions, world, vcpus=3, memory_mib=700, root_gib=9)
+    with sessions() as session:
+        ask = ask_for(session.get_one(Server, job.server_id), SETTINGS)
+
+    assert (ask.vcpus, ask.memory_mib, ask.disk_gib) == (3, 700, 9)
