@@ -1,5 +1,7 @@
 """Fixtures for all tests: each test that touches the database runs on SQLite and on PostgreSQL."""
 
+import os
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +22,17 @@ def postgres() -> Iterator[PostgresServer]:
         yield server
     finally:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def guest_image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small guest image: a built one that the environment names, or one built now."""
+    if built := os.environ.get("BYRE_TEST_GUEST_IMAGE"):
+        return Path(built).resolve(strict=True)
+    image = tmp_path_factory.mktemp("guest-image") / "guest.qcow2"
+    builder = Path(__file__).parents[1] / "guest" / "build"
+    subprocess.run([builder, image], check=True, stdin=subprocess.DEVNULL)
+    return image
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -1,0 +1,189 @@
+"""The lab: two hypervisors on this machine, each with a network namespace and a libvirtd of its
+own, on a bridge to a control plane; driven through the API with openstacksdk, as a user would."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import openstack
+import pytest
+import requests
+from openstack.connection import Connection
+
+from tests.drivers.libvirtd import PrivateHost
+from tests.processes import Byre, Program, RedisServer, wait_until
+
+#: A network for documentation (RFC 5737): nobody's, so nothing real is hidden behind it.
+GATEWAY = "198.51.100.1"
+BRIDGE = f"byl{os.getpid()}"[:12]
+
+PASSWORDS = {"BYRE_ADMIN_PASSWORD": "admin-of-the-lab", "BYRE_DEMO_PASSWORD": "demo-of-the-lab"}
+
+
+class LabBridge:
+    """A bridge on which the control plane and the hosts meet."""
+
+    def __enter__(self) -> "LabBridge":
+        _ip("link", "add", BRIDGE, "type", "bridge")
+        _ip("addr", "add", f"{GATEWAY}/24", "dev", BRIDGE)
+        _ip("link", "set", BRIDGE, "up")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _ip("link", "delete", BRIDGE)
+
+    def join(self, host: PrivateHost, number: int) -> str:
+        """Give the host an interface on the bridge; return its address."""
+        address, outside = f"198.51.100.{10 + number}", f"{BRIDGE}v{number}"
+        _ip("link", "add", outside, "type", "veth", "peer", "name", "lab0", "netns", host.name)
+        _ip("link", "set", outside, "master", BRIDGE, "up")
+        _ip("-n", host.name, "addr", "add", f"{address}/24", "dev", "lab0")
+        _ip("-n", host.name, "link", "set", "lab0", "up")
+        return address
+
+
+def _ip(*words: str) -> None:
+    subprocess.run(["ip", *words], check=True, capture_output=True)
+
+
+@dataclass
+class Lab:
+    """Two hosts and a control plane."""
+
+    byre: Byre
+    hosts: dict[str, PrivateHost]
+    workers: dict[str, Program]
+    user: Connection
+    admin: Connection
+    image_id: str
+
+    def run_of(self, server_id: str) -> dict[str, Any]:
+        """Return the server's latest run, as the operator sees it."""
+        path = f"{self.byre.api_url}/byre/v1/servers/{server_id}/run"
+        answer = requests.get(path, headers={"X-Auth-Token": self.admin.auth_token}, timeout=10)
+        answer.raise_for_status()
+        run: dict[str, Any] = answer.json()["run"]
+        return run
+
+    def stages_of(self, server_id: str) -> dict[str, dict[str, Any]]:
+        """Return the stages of the server's latest run, by name."""
+        return {stage["name"]: stage for stage in self.run_of(server_id)["stages"]}
+
+    def traces(self, server_id: str) -> list[str]:
+        """Name what is left of the server on both hosts, looked up with libvirt's own tools and
+        in the hosts' directories."""
+        found = []
+        for name, host in self.hosts.items():
+            listed = {
+                "domain": _virsh(host, "list", "--all", "--uuid"),
+                "filter": _virsh(host, "nwfilter-list"),
+                "volume": _virsh(host, "vol-list", "byre") if _has_pool(host) else "",
+                "files": "\n".join(map(str, (self.byre.directory / name).rglob(f"*{server_id}*"))),
+            }
+            # The journal remembers on purpose that the server was torn down.
+            listed["files"] = "\n".join(
+                line for line in listed["files"].splitlines() if "/journal/" not in line
+            )
+            found += [f"{name}: {what}" for what, text in listed.items() if server_id in text]
+        return found
+
+    def dhcp_entries(self, host: str) -> str:
+        """Return the XML of all networks of the host, which holds their DHCP entries."""
+        names = _virsh(self.hosts[host], "net-list", "--name").split()
+        return "\n".join(_virsh(self.hosts[host], "net-dumpxml", name) for name in names)
+
+    def filters(self, host: str) -> list[str]:
+        """Return the host's filters that are ours."""
+        text = _virsh(self.hosts[host], "nwfilter-list", "--name")
+        return [name for name in text.split() if name.startswith("byre-")]
+
+
+def _virsh(host: PrivateHost, *words: str) -> str:
+    command = ["virsh", "-c", host.uri, *words]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+
+
+def _has_pool(host: PrivateHost) -> bool:
+    return "byre" in _virsh(host, "pool-list", "--name").split()
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory, guest_image: Path) -> Iterator[Lab]:
+    """Two hosts with real libvirt and QEMU, and everything else beside them."""
+    directory = tmp_path_factory.mktemp("lab")
+    with ExitStack() as stack:
+        bridge = stack.enter_context(LabBridge())
+        broker = RedisServer(directory, [GATEWAY, "127.0.0.1"])
+        byre = Byre(directory, f"sqlite:///{directory}/byre.db", broker)
+        stack.callback(broker.stop)
+        stack.callback(byre.stop)
+        broker.start()
+        image_id = _bootstrap(byre, guest_image)
+        byre.start_control()
+        hosts, workers = {}, {}
+        for number, name in enumerate(("lab-a", "lab-b")):
+            host = PrivateHost(_made(directory / f"host-{name}"), f"byl{os.getpid()}{name[-2:]}")
+            stack.callback(host.stop)
+            host.start()
+            address = bridge.join(host, number)
+            hosts[name] = host
+            workers[name] = byre.start_compute(
+                name,
+                host.command(),
+                BYRE_DRIVER="libvirt",
+                BYRE_LIBVIRT_URI=host.uri,
+                BYRE_HOST_IP=address,
+                BYRE_ACCELERATION="qemu",
+            )
+        user, admin = _connect(byre, "byre"), _connect(byre, "byre-admin")
+        stack.callback(user.close)
+        stack.callback(admin.close)
+        wait_until(lambda: _alive(admin) == {"lab-a", "lab-b"}, "both hypervisors", 60)
+        yield Lab(byre, hosts, workers, user, admin, image_id)
+
+
+def _made(directory: Path) -> Path:
+    directory.mkdir()
+    return directory
+
+
+def _alive(admin: Connection) -> set[str]:
+    return {h.name for h in admin.compute.hypervisors(details=True) if h.state == "up"}
+
+
+def _connect(byre: Byre, cloud: str) -> Connection:
+    os.environ["OS_CLIENT_CONFIG_FILE"] = str(byre.directory / "clouds.yaml")
+    return openstack.connect(cloud=cloud)
+
+
+def _bootstrap(byre: Byre, image: Path) -> str:
+    _byre(byre, "db", "upgrade")
+    clouds = str(byre.directory / "clouds.yaml")
+    auth_url = f"{byre.api_url}/identity/v3"
+    _byre(byre, "bootstrap", "--clouds", clouds, "--auth-url", auth_url)
+    printed = _byre(
+        byre,
+        *("image", "import", str(image), "--name", "small", "--public"),
+        *("--property", "byre_boot_proof=console", "--property", "byre_boot_text=login:"),
+        *("--property", "byre_boot_limit=120"),
+    )
+    return printed.split()[-1]
+
+
+def _byre(byre: Byre, *words: str) -> str:
+    environment = {**os.environ, **byre.control_environment, **PASSWORDS}
+    done = subprocess.run(
+        [sys.executable, "-m", "app.cli", *words],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
