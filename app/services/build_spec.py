@@ -6,13 +6,10 @@ from app.db.models import Image, Port, RequestSpec, Server
 from app.db.repo import addresses
 from app.runs.messages import network_spec, port_spec
 from app.services import tickets
+from app.services.boot_properties import LIMIT, PROOF, TEXT
 from config.settings import ControlSettings
 from tasks.errors import ImageUnusable
 from tasks.messages import BootProof, BuildSpec, FirstBoot, ImageSource, MachineSpec
-
-#: Image properties that say what proves that the guest is up.
-PROOF, TEXT, LIMIT = "byre_boot_proof", "byre_boot_text", "byre_boot_limit"
-
 
 def build_spec(
     session: Session,

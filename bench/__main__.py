@@ -1,0 +1,46 @@
+"""Measurements, each a command that prints a table and a line of JSON.
+
+    python -m bench fake [--servers 50] [--burst 200] [--database sqlite|postgresql]
+    python -m bench real [--servers 5]
+
+`fake` runs the whole control plane and one compute worker whose host answers at once: what is
+measured is Byre itself. `real` boots guests under libvirt and QEMU; between any two of them the
+same calls are made on the same host without Byre, so both meet the same machine.
+"""
+
+import argparse
+import json
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bench.fake import run_fake
+from bench.real import run_real
+
+
+def _print(result: dict[str, Any]) -> None:
+    for key, value in result.items():
+        if isinstance(value, dict):
+            value = ", ".join(f"{name} {number}" for name, number in value.items())  # noqa: PLW2901
+        print(f"{key:22} {value}")
+    print(json.dumps(result))
+
+
+def main() -> None:
+    """Run one of the two measurements."""
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
+    parser.add_argument("driver", choices=["fake", "real"])
+    parser.add_argument("--servers", type=int)
+    parser.add_argument("--burst", type=int, default=200)
+    parser.add_argument("--database", choices=["sqlite", "postgresql"], default="sqlite")
+    options = parser.parse_args()
+    measure: Callable[[argparse.Namespace, Path], dict[str, Any]]
+    measure, count = (run_fake, 50) if options.driver == "fake" else (run_real, 5)
+    options.servers = options.servers or count
+    with tempfile.TemporaryDirectory(prefix="byre-bench-") as directory:
+        _print(measure(options, Path(directory)))
+
+
+if __name__ == "__main__":
+    main()

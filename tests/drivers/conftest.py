@@ -1,0 +1,147 @@
+"""Hosts for the drivers' tests: the fake, and a libvirt of the test session's own."""
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import libvirt
+import pytest
+
+from tests.drivers.images import ImageServer, serving
+from tests.drivers.libvirtd import PrivateHost
+from tests.drivers.values import Server
+from workers.hypervisor.fake import FakeHypervisor
+from workers.hypervisor.image_cache import ImageCache
+from workers.hypervisor.libvirt import LibvirtHypervisor, LibvirtSettings
+from workers.hypervisor.port import Hypervisor
+
+
+@dataclass
+class Rig:
+    """A host under test, and what only a test may do to it."""
+
+    host: Hypervisor
+    images: ImageServer
+    #: Where images lie, finished and unfinished.
+    image_dir: Path
+    plant_foreign: Callable[[str], None]
+    servers: list[Server] = field(default_factory=list)
+
+    def server(self, **changes: object) -> Server:
+        """Return a new server, which is removed at the end of the test."""
+        server = Server(self.images.source(), **changes)  # type: ignore[arg-type]
+        self.servers.append(server)
+        return server
+
+
+@pytest.fixture(scope="session")
+def private_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateHost]:
+    """Start a libvirt of the test session's own."""
+    host = PrivateHost(tmp_path_factory.mktemp("host"), f"byre-t{os.getpid()}")
+    try:
+        host.start()
+        yield host
+    finally:
+        host.stop()
+
+
+@pytest.fixture(scope="session")
+def libvirt_settings(
+    private_host: PrivateHost, tmp_path_factory: pytest.TempPathFactory
+) -> LibvirtSettings:
+    """Return the settings of a driver on the private host."""
+    below = tmp_path_factory.mktemp("byre")
+    return LibvirtSettings(
+        uri=private_host.uri,
+        storage_dir=below / "storage",
+        state_dir=below / "state",
+        console_dir=below / "console",
+        acceleration="qemu",
+        image_timeout_s=30,
+    )
+
+
+@pytest.fixture(scope="session")
+def blank_image(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """Return a qcow2 image with nothing in it."""
+    path = tmp_path_factory.mktemp("image") / "blank.qcow2"
+    subprocess.run(
+        ["qemu-img", "create", "-q", "-f", "qcow2", str(path), "64M"], check=True, timeout=60
+    )
+    return path.read_bytes()
+
+
+@pytest.fixture(params=["fake", pytest.param("libvirt", marks=pytest.mark.lab)])
+def rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
+    """Give each implementation of the port in turn."""
+    with make_rig(request) as made:
+        yield made
+
+
+@pytest.fixture
+def libvirt_rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
+    """Give the libvirt driver alone."""
+    request.param = "libvirt"
+    with make_rig(request) as made:
+        yield made
+
+
+@contextmanager
+def make_rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
+    """Make the rig that the fixture's parameter names, and leave nothing of its servers behind."""
+    content = request.getfixturevalue("blank_image")
+    with ExitStack() as stack:
+        if request.param == "fake":
+            made = _fake_rig(request.getfixturevalue("tmp_path"), stack, content)
+        else:
+            private = request.getfixturevalue("private_host")
+            # Leases are given back on the host's own network, and images come from there.
+            stack.enter_context(private.entered())
+            made = _libvirt_rig(request.getfixturevalue("libvirt_settings"), stack, content)
+        stack.callback(made.host.close)
+        yield made
+        for server in made.servers:
+            server.remove(made.host)
+            assert server.traces(made.host) == []
+
+
+def _fake_rig(directory: Path, stack: ExitStack, content: bytes) -> Rig:
+    cache = ImageCache(directory, directory / "locks", 30)
+    fake = FakeHypervisor(fetch=cache.ensure)
+    images = stack.enter_context(serving(content))
+
+    def plant_foreign(server_id: str) -> None:
+        fake.plant_foreign_domain(server_id)
+        stack.callback(fake.forget_domain, server_id)
+
+    return Rig(fake, images, directory, plant_foreign)
+
+
+def _libvirt_rig(settings: LibvirtSettings, stack: ExitStack, content: bytes) -> Rig:
+    images = stack.enter_context(serving(content))
+
+    def plant_foreign(server_id: str) -> None:
+        stack.enter_context(foreign_domain(settings.uri, server_id))
+
+    for cached in settings.storage_dir.glob("image-*"):
+        cached.unlink()
+    return Rig(LibvirtHypervisor(settings), images, settings.storage_dir, plant_foreign)
+
+
+@contextmanager
+def foreign_domain(uri: str, server_id: str) -> Iterator[None]:
+    """Define a domain of that UUID as an operator would by hand, and assert that it stays."""
+    handle = libvirt.open(uri)
+    domain = handle.defineXMLFlags(
+        f"<domain type='qemu'><name>by-hand</name><uuid>{server_id}</uuid><memory>1024</memory>"
+        "<os><type arch='x86_64' machine='q35'>hvm</type></os></domain>"
+    )
+    try:
+        yield
+        assert handle.lookupByName("by-hand").UUIDString() == server_id
+    finally:
+        domain.undefineFlags(0)
+        handle.close()

@@ -1,0 +1,240 @@
+"""The port's contract, on every implementation of it."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tasks.errors import (
+    DownloadFailed,
+    ForeignOwner,
+    HostError,
+    HostFull,
+    ImageCorrupt,
+    MalformedMessage,
+    StaleMessage,
+)
+from tests.drivers.conftest import Rig
+from tests.drivers.values import NETWORK, make_port
+
+
+def test_inventory_tells_what_the_host_has(rig: Rig) -> None:
+    found = rig.host.inventory()
+    assert found.vcpus >= 1
+    assert found.memory_mib >= 1024
+    assert found.disk_gib >= found.free_disk_gib >= 0
+    assert found.domain_type in {"kvm", "qemu"}
+    assert found.running_domains == 0
+
+
+def test_every_verb_that_makes_can_be_repeated(rig: Rig) -> None:
+    server = rig.server()
+    first = server.resources(rig.host)
+    assert server.resources(rig.host) == first
+    defined = rig.host.define(server.job, first)
+    assert rig.host.define(server.job, first) == defined
+    assert defined.state == "shutoff"
+    started = rig.host.start(server.server_id)
+    assert rig.host.start(server.server_id) == started
+    assert started.state == "running"
+    assert rig.host.inventory().running_domains == 1
+
+
+def test_every_verb_that_removes_can_be_repeated(rig: Rig) -> None:
+    server = rig.server()
+    spec = server.resources(rig.host)
+    rig.host.define(server.job, spec)
+    rig.host.start(server.server_id)
+    for _ in range(2):
+        server.remove(rig.host)
+        assert server.traces(rig.host) == []
+
+
+def test_removing_what_never_was_is_success(rig: Rig) -> None:
+    server = rig.server()
+    server.remove(rig.host)
+    assert server.traces(rig.host) == []
+
+
+def test_traces_name_each_thing_that_is_there(rig: Rig) -> None:
+    server = rig.server()
+    assert server.traces(rig.host) == []
+    spec = server.resources(rig.host)
+    rig.host.define(server.job, spec)
+    found = "\n".join(server.traces(rig.host))
+    for trace in ("domain ", ".root.qcow2", ".config.iso", "dhcp entry ", "filter byre-port-"):
+        assert trace in found
+
+
+def test_a_removal_leaves_other_servers_alone(rig: Rig) -> None:
+    gone, kept = rig.server(), rig.server()
+    for server in (gone, kept):
+        rig.host.define(server.job, server.resources(rig.host))
+    before = kept.traces(rig.host)
+    gone.remove(rig.host)
+    assert gone.traces(rig.host) == []
+    assert kept.traces(rig.host) == before
+
+
+def test_an_undo_after_half_a_build_leaves_nothing(rig: Rig) -> None:
+    server = rig.server()
+    rig.host.ensure_port(NETWORK, server.port, "web-1")
+    rig.host.ensure_image(server.image)
+    rig.host.ensure_root_disk(server.server_id, server.image, 1)
+    server.remove(rig.host)
+    assert server.traces(rig.host) == []
+
+
+def test_a_domain_tells_who_made_it(rig: Rig) -> None:
+    server = rig.server()
+    assert rig.host.find(server.server_id) is None
+    rig.host.define(server.job, server.resources(rig.host))
+    found = rig.host.find(server.server_id)
+    assert found is not None
+    assert (found.run_id, found.attempt) == (server.job.run_id, 1)
+
+
+def test_a_newer_attempt_takes_the_domain_over(rig: Rig) -> None:
+    server = rig.server()
+    spec = server.resources(rig.host)
+    rig.host.define(server.job, spec)
+    rig.host.start(server.server_id)
+    newer = server.job.model_copy(update={"attempt": 2})
+    assert rig.host.define(newer, spec).attempt == 2
+    found = rig.host.find(server.server_id)
+    assert found is not None
+    assert (found.attempt, found.state) == (2, "running")
+
+
+def test_an_older_attempt_cannot_take_the_domain_back(rig: Rig) -> None:
+    server = rig.server()
+    spec = server.resources(rig.host)
+    rig.host.define(server.job.model_copy(update={"attempt": 2}), spec)
+    with pytest.raises(StaleMessage):
+        rig.host.define(server.job, spec)
+    found = rig.host.find(server.server_id)
+    assert found is not None
+    assert found.attempt == 2
+
+
+def test_a_foreign_domain_is_refused_and_left_alone(rig: Rig) -> None:
+    server = rig.server()
+    spec = server.resources(rig.host)
+    rig.servers.clear()
+    rig.plant_foreign(server.server_id)
+    with pytest.raises(ForeignOwner):
+        rig.host.find(server.server_id)
+    with pytest.raises(ForeignOwner):
+        rig.host.define(server.job, spec)
+    with pytest.raises(ForeignOwner):
+        rig.host.start(server.server_id)
+    with pytest.raises(ForeignOwner):
+        rig.host.remove_domain(server.server_id)
+    rig.host.remove_ports(server.server_id, [server.port])
+    rig.host.remove_disks(server.server_id)
+
+
+def test_only_a_defined_domain_starts(rig: Rig) -> None:
+    with pytest.raises(HostError):
+        rig.host.start(rig.server().server_id)
+
+
+def test_a_domain_needs_its_disks(rig: Rig) -> None:
+    server = rig.server()
+    spec = server.resources(rig.host)
+    rig.host.remove_disks(server.server_id)
+
+    def define_and_start() -> None:
+        # libvirt looks at the start, the fake at the definition: in any case before a guest runs.
+        rig.host.define(server.job, spec)
+        rig.host.start(server.server_id)
+
+    with pytest.raises(HostError):
+        define_and_start()
+
+
+def test_a_failed_start_can_be_repeated(rig: Rig) -> None:
+    server = rig.server()
+    spec = server.resources(rig.host)
+    rig.host.define(server.job, spec)
+    rig.host.remove_domain(server.server_id)
+    with pytest.raises(HostError):
+        rig.host.start(server.server_id)
+    rig.host.define(server.job, spec)
+    assert rig.host.start(server.server_id).state == "running"
+
+
+def test_more_memory_than_the_host_has_is_full(rig: Rig) -> None:
+    server = rig.server(memory_mib=1024 * 1024 * 1024)
+    rig.host.define(server.job, server.resources(rig.host))
+    with pytest.raises(HostFull):
+        rig.host.start(server.server_id)
+
+
+def test_a_root_disk_needs_its_image(rig: Rig) -> None:
+    server = rig.server()
+    with pytest.raises(HostError):
+        rig.host.ensure_root_disk(server.server_id, server.image, 1)
+
+
+def test_nothing_is_seen_of_a_server_that_is_not_there(rig: Rig) -> None:
+    server = rig.server()
+    look = rig.host.observe(server.server_id, [server.port])
+    assert (look.state, look.address, look.agent, look.console) == (None, None, None, "")
+
+
+def test_a_domain_that_is_only_defined_has_proved_nothing(rig: Rig) -> None:
+    server = rig.server()
+    rig.host.define(server.job, server.resources(rig.host))
+    look = rig.host.observe(server.server_id, [server.port])
+    assert (look.state, look.address, look.agent) == ("shutoff", None, None)
+
+
+@pytest.mark.parametrize("identifier", ["../../etc/passwd", "web", "", "A" * 36])
+def test_an_id_that_is_no_uuid_names_nothing(rig: Rig, identifier: str) -> None:
+    with pytest.raises(MalformedMessage):
+        rig.host.find(identifier)
+    with pytest.raises(MalformedMessage):
+        rig.host.remove_disks(identifier)
+    port = make_port().model_copy(update={"port_id": identifier})
+    with pytest.raises(MalformedMessage):
+        rig.host.ensure_port(NETWORK, port, "web")
+
+
+def test_eight_builds_fetch_an_image_once(rig: Rig) -> None:
+    rig.images.manner = "slow"
+    image = rig.images.source()
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(rig.host.ensure_image, [image] * 8))
+    assert rig.images.requests == 1
+
+
+@pytest.mark.parametrize(
+    ("manner", "changes", "expected"),
+    [
+        ("well", {"sha256": "0" * 64}, ImageCorrupt),
+        ("well", {"size_bytes": 1}, ImageCorrupt),
+        ("well", {"size_bytes": 10_000_000}, ImageCorrupt),
+        ("truncated", {}, DownloadFailed),
+        ("error", {}, DownloadFailed),
+        ("well", {"url": "http://127.0.0.1:9/image?ticket=secret"}, DownloadFailed),
+    ],
+)
+def test_a_bad_download_is_refused_and_leaves_no_file(
+    rig: Rig, manner: str, changes: dict[str, object], expected: type[Exception]
+) -> None:
+    rig.images.manner = manner  # type: ignore[assignment]
+    with pytest.raises(expected) as caught:
+        rig.host.ensure_image(rig.images.source(**changes))
+    assert "secret" not in repr(vars(caught.value))
+    assert caught.value.__cause__ is None
+    assert [path for path in rig.image_dir.glob("*") if path.is_file()] == []
+
+
+def test_a_failed_download_can_be_tried_again(rig: Rig) -> None:
+    rig.images.manner = "error"
+    image = rig.images.source()
+    with pytest.raises(DownloadFailed):
+        rig.host.ensure_image(image)
+    rig.images.manner = "well"
+    rig.host.ensure_image(image)
+    assert rig.images.requests == 2

@@ -1,0 +1,113 @@
+"""Descriptions for libvirt, as values in and elements out."""
+
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from tasks.messages import DiskRef
+from tests.drivers.images import ImageServer
+from tests.drivers.values import NETWORK, Server, make_port
+from workers.hypervisor.libvirt.acceleration import probe_xml
+from workers.hypervisor.libvirt.domain_xml import DomainType, domain_xml
+from workers.hypervisor.libvirt.network_xml import (
+    DhcpEntry,
+    dhcp_entries,
+    filter_xml,
+    network_xml,
+    wanted_entry,
+)
+
+DISKS = [
+    DiskRef(role="root", path="/pool/root.qcow2", disk_format="qcow2"),
+    DiskRef(role="config", path="/pool/config.iso", disk_format="raw"),
+]
+
+
+def domain(domain_type: DomainType = "qemu") -> ET.Element:
+    """Return the parsed description of a server."""
+    with ImageServer(b"any") as images:
+        server = Server(images.source())
+    text = domain_xml(
+        server.job,
+        server.spec(DISKS),
+        domain_type=domain_type,
+        cache="none",
+        console_dir=Path("/console"),
+    )
+    return ET.fromstring(text)  # noqa: S314
+
+
+def attributes(element: ET.Element, path: str) -> dict[str, str]:
+    """Return the attributes of the one element at the path."""
+    (found,) = element.findall(path)
+    return found.attrib
+
+
+@pytest.mark.parametrize(("kind", "mode"), [("kvm", "host-model"), ("qemu", "maximum")])
+def test_the_processor_is_what_the_domain_type_can_give(kind: DomainType, mode: str) -> None:
+    described = domain(kind)
+    assert described.get("type") == kind
+    assert attributes(described, "cpu")["mode"] == mode
+    assert attributes(described, "os/type")["machine"] == "q35"
+
+
+def test_disks_name_their_format_and_path() -> None:
+    root, drive = domain().findall("devices/disk")
+    assert root.get("type") == drive.get("type") == "file"
+    assert attributes(root, "driver")["type"] == "qcow2"
+    assert attributes(drive, "driver")["type"] == "raw"
+    assert attributes(root, "source")["file"] == "/pool/root.qcow2"
+    assert root.find("readonly") is None
+    assert drive.find("readonly") is not None
+
+
+def test_an_interface_is_filtered_by_its_own_addresses() -> None:
+    (interface,) = domain().findall("devices/interface")
+    parameters = {p.get("name"): p.get("value") for p in interface.findall("filterref/parameter")}
+    assert attributes(interface, "filterref")["filter"].startswith("byre-port-")
+    assert parameters["MAC"] == attributes(interface, "mac")["address"]
+    assert parameters["IP"] is not None
+    assert attributes(interface, "model")["type"] == "virtio"
+
+
+def test_the_console_goes_to_a_log() -> None:
+    log = attributes(domain(), "devices/serial/log")
+    assert log["file"].startswith("/console/")
+    assert log["append"] == "on"
+
+
+def test_a_network_knows_only_whom_it_is_told() -> None:
+    described = network_xml(NETWORK)
+    network = ET.fromstring(described)  # noqa: S314
+    assert attributes(network, "ip")["address"] == "10.177.0.1"
+    assert attributes(network, "mtu")["size"] == "1400"
+    assert len(attributes(network, "bridge")["name"]) <= 15
+    assert network.find("ip/dhcp/range") is None
+    assert dhcp_entries(described) == []
+
+
+def test_a_dns_server_that_is_no_address_is_refused() -> None:
+    with pytest.raises(ValueError, match="does not appear to be"):
+        network_xml(NETWORK.model_copy(update={"dns": ["9.9.9.9,evil=1"]}))
+
+
+def test_an_entry_keeps_its_name_when_it_is_repeated() -> None:
+    port = make_port()
+    entry = wanted_entry(port, "web", [])
+    assert entry == DhcpEntry(port.mac, port.address, "web")
+    assert wanted_entry(port, "web", [entry]) == entry
+    assert wanted_entry(make_port(), "web", [entry]).name is None
+
+
+def test_a_filter_is_libvirts_own_against_spoofing() -> None:
+    described = ET.fromstring(filter_xml(make_port()))  # noqa: S314
+    assert attributes(described, "filterref")["filter"] == "clean-traffic"
+
+
+def test_the_probe_guest_is_a_kernel_under_kvm() -> None:
+    described = ET.fromstring(probe_xml(Path("/boot/vmlinuz"), Path("/log")))  # noqa: S314
+    assert described.get("type") == "kvm"
+    assert described.findtext("os/kernel") == "/boot/vmlinuz"
+    assert "panic=-1" in (described.findtext("os/cmdline") or "")
+    assert described.findtext("on_reboot") == "destroy"
