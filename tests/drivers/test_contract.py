@@ -14,7 +14,7 @@ from tasks.errors import (
     StaleMessage,
 )
 from tests.drivers.conftest import Rig
-from tests.drivers.values import NETWORK, make_port
+from tests.drivers.values import NETWORK, Server, make_port
 
 
 def test_inventory_tells_what_the_host_has(rig: Rig) -> None:
@@ -47,6 +47,20 @@ def test_every_verb_that_removes_can_be_repeated(rig: Rig) -> None:
     for _ in range(2):
         server.remove(rig.host)
         assert server.traces(rig.host) == []
+
+
+def test_servers_are_built_and_removed_side_by_side(rig: Rig) -> None:
+    servers = [rig.server() for _ in range(6)]
+
+    def build(server: Server) -> None:
+        rig.host.define(server.job, server.resources(rig.host))
+        rig.host.start(server.server_id)
+
+    with ThreadPoolExecutor(6) as threads:
+        list(threads.map(build, servers))
+        assert rig.host.inventory().running_domains == 6
+        list(threads.map(lambda server: server.remove(rig.host), servers))
+    assert [server.traces(rig.host) for server in servers] == [[]] * 6
 
 
 def test_removing_what_never_was_is_success(rig: Rig) -> None:

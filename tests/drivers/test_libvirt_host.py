@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -189,6 +190,37 @@ def test_what_is_asked_of_a_restarted_daemon_is_answered(
         found = libvirt_rig.host.find(server.server_id)
         assert found is not None
         assert found.state == "running"
+
+
+def test_a_call_that_the_daemons_death_cuts_off_is_gone(
+    libvirt_rig: Rig, private_host: PrivateHost
+) -> None:
+    server = libvirt_rig.server()
+    stop = threading.Event()
+    failures: list[Exception] = []
+
+    def ask() -> None:
+        while not stop.is_set():
+            try:
+                libvirt_rig.host.define(server.job, spec)
+                libvirt_rig.host.observe(server.server_id, [server.port])
+                libvirt_rig.host.remove_domain(server.server_id)
+            except HostGone:
+                continue
+            except Exception as error:  # noqa: BLE001 - whatever else it is, it is the finding
+                failures.append(error)
+
+    spec = server.resources(libvirt_rig.host)
+    asking = threading.Thread(target=ask)
+    asking.start()
+    for _ in range(5):
+        time.sleep(0.2)
+        private_host.kill_daemon()
+        private_host.start_daemon()
+    stop.set()
+    asking.join()
+    assert failures == []
+    libvirt_rig.host.remove_domain(server.server_id)
 
 
 def test_a_daemon_that_is_down_is_gone_within_the_patience(

@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,16 +24,6 @@ exit 3
 """
 
 pytestmark = pytest.mark.boots
-
-
-@pytest.fixture(scope="session")
-def guest_image(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The image: a built one that the environment names, or one built now."""
-    if built := os.environ.get("BYRE_TEST_GUEST_IMAGE"):
-        return Path(built).resolve(strict=True)
-    image = tmp_path_factory.mktemp("guest-image") / "guest.qcow2"
-    subprocess.run([BUILD, image], check=True)
-    return image
 
 
 @pytest.fixture(scope="module")

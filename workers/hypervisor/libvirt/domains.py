@@ -1,0 +1,192 @@
+"""Domains: found by the server's id, ours if they carry our mark, defined, started, removed.
+
+Effect  one persistent domain, its UUID the server's id; its console's log.
+Repeat  the same attempt's domain is kept; an older one's is described anew.
+Undo    `remove`: nothing that hangs on the domain stays. Disks and ports are not its business.
+"""
+
+from pathlib import Path
+
+import libvirt
+import structlog
+from lxml import etree
+
+from tasks.errors import ByreError, ForeignOwner, HostError, HostFull, StaleMessage
+from tasks.messages import DomainSpec, Job
+from workers.hypervisor import names
+from workers.hypervisor.libvirt.connection import Keeper
+from workers.hypervisor.libvirt.disks import prepare_directory
+from workers.hypervisor.libvirt.domain_xml import (
+    METADATA_PREFIX,
+    NAMESPACE,
+    DiskCache,
+    DomainType,
+    as_text,
+    domain_xml,
+    metadata_xml,
+)
+from workers.hypervisor.libvirt.errors import has_code, to_byre, translated
+from workers.hypervisor.libvirt.lookup import absent_is_done, lookup
+from workers.hypervisor.port import Domain, DomainState
+
+log = structlog.get_logger(__name__)
+
+_STATES: dict[int, DomainState] = {
+    libvirt.VIR_DOMAIN_RUNNING: "running",
+    libvirt.VIR_DOMAIN_BLOCKED: "running",
+    # On its way down, but QEMU still runs.
+    libvirt.VIR_DOMAIN_SHUTDOWN: "running",
+    libvirt.VIR_DOMAIN_PAUSED: "paused",
+    libvirt.VIR_DOMAIN_PMSUSPENDED: "paused",
+    libvirt.VIR_DOMAIN_SHUTOFF: "shutoff",
+    libvirt.VIR_DOMAIN_CRASHED: "crashed",
+}
+_UNDEFINE_EVERYTHING = (
+    libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
+    | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
+    | libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
+    | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
+    | libvirt.VIR_DOMAIN_UNDEFINE_TPM
+)
+
+
+class Domains:
+    """The domains of one host."""
+
+    def __init__(self, keeper: Keeper, console_dir: Path) -> None:
+        self._keeper = keeper
+        self._console_dir = console_dir
+
+    def find(self, server_id: str) -> Domain | None:
+        """See the port."""
+        with translated("look for the server"):
+            handle = self.handle(server_id)
+            return None if handle is None else _described(server_id, handle)
+
+    def handle(self, server_id: str) -> libvirt.virDomain | None:
+        """Return libvirt's handle of the domain, whoever's it is."""
+        return lookup(self._keeper.connection().lookupByUUIDString, names.checked(server_id))
+
+    def define(
+        self, job: Job, spec: DomainSpec, *, domain_type: DomainType, cache: DiskCache
+    ) -> Domain:
+        """See the port. Raises StaleMessage if a newer attempt defined it."""
+        found = self.find(job.server_id)
+        if found is not None and found.run_id == job.run_id:
+            if found.attempt > job.attempt:
+                raise StaleMessage("The domain is a newer attempt's.", attempt=found.attempt)
+            if found.attempt == job.attempt:
+                return found
+        description = domain_xml(
+            job, spec, domain_type=domain_type, cache=cache, console_dir=self._console_dir
+        )
+        log.debug("domain.described", xml=description)
+        with translated("define the server"):
+            self._refuse_foreign_name(job.server_id)
+            prepare_directory(self._console_dir)
+            handle = self._keeper.connection().defineXMLFlags(description, 0)
+            _mark_running(handle, job, spec.machine.name)
+            return _described(job.server_id, handle)
+
+    def start(self, server_id: str) -> Domain:
+        """See the port. A paused domain goes on."""
+        with translated("start the server"):
+            handle = self.handle(server_id)
+            if handle is None:
+                raise HostError("The domain to start is not defined.", server=server_id)
+            domain = _described(server_id, handle)
+            if domain.state == "paused":
+                handle.resume()
+            elif domain.state != "running":
+                self._create(handle)
+            return _described(server_id, handle)
+
+    def remove(self, server_id: str) -> None:
+        """See the port."""
+        with translated("remove the server"):
+            handle = self.handle(server_id)
+            if handle is not None:
+                _described(server_id, handle)
+                with absent_is_done(libvirt.VIR_ERR_OPERATION_INVALID):
+                    handle.destroyFlags(0)
+                # A domain without a definition is gone with its process.
+                with absent_is_done():
+                    if handle.isPersistent():
+                        handle.undefineFlags(_UNDEFINE_EVERYTHING)
+        for path in self.console_logs(server_id):
+            path.unlink(missing_ok=True)
+
+    def console_logs(self, server_id: str) -> list[Path]:
+        """Return the console's log and its older parts."""
+        return sorted(self._console_dir.glob(f"{names.console_file(server_id)}*"))
+
+    def _create(self, handle: libvirt.virDomain) -> None:
+        try:
+            handle.createWithFlags(0)
+        except libvirt.libvirtError as error:
+            if handle.isActive():
+                # Another call started it in the meantime; what we wanted is there.
+                return
+            raise self._start_failure(handle, error) from error
+
+    def _start_failure(self, handle: libvirt.virDomain, error: libvirt.libvirtError) -> ByreError:
+        """QEMU's want of memory comes as any failure of QEMU does, so memory is looked at."""
+        failure = to_byre(error, "start the server")
+        if type(failure) is HostError and _available_kib() < handle.maxMemory():
+            return HostFull("The host has not enough memory to start the server.", **failure.facts)
+        return failure
+
+    def _refuse_foreign_name(self, server_id: str) -> None:
+        name = names.domain_name(server_id)
+        handle = lookup(self._keeper.connection().lookupByName, name)
+        if handle is not None and handle.UUIDString() != server_id:
+            raise ForeignOwner("Another domain has the server's name.", name=name)
+
+
+def state_of(handle: libvirt.virDomain) -> DomainState:
+    """Return the domain's state; one that stopped because it crashed counts as crashed."""
+    state, reason = handle.state(0)
+    if state == libvirt.VIR_DOMAIN_SHUTOFF and reason == libvirt.VIR_DOMAIN_SHUTOFF_CRASHED:
+        return "crashed"
+    return _STATES.get(state, "shutoff")
+
+
+def _described(server_id: str, handle: libvirt.virDomain) -> Domain:
+    """Return the domain as its own mark describes it. Raises ForeignOwner if it has none."""
+    try:
+        kind = libvirt.VIR_DOMAIN_METADATA_ELEMENT
+        mark = etree.fromstring(handle.metadata(kind, NAMESPACE, 0))
+    except libvirt.libvirtError as error:
+        if not has_code(error, libvirt.VIR_ERR_NO_DOMAIN_METADATA):
+            raise
+        raise ForeignOwner(
+            "A domain that is not ours has the server's id.", server=server_id
+        ) from error
+    fields = {etree.QName(child).localname: child.text or "" for child in mark}
+    return Domain(
+        server_id=server_id,
+        run_id=fields.get("run", ""),
+        attempt=int(fields.get("attempt", "0")),
+        state=state_of(handle),
+    )
+
+
+def _mark_running(handle: libvirt.virDomain, job: Job, name: str) -> None:
+    """Defining leaves a running domain's mark as it was; it must name the newest attempt."""
+    if handle.isActive():
+        handle.setMetadata(
+            libvirt.VIR_DOMAIN_METADATA_ELEMENT,
+            as_text(metadata_xml(job, name, qualified=False)),
+            METADATA_PREFIX,
+            NAMESPACE,
+            libvirt.VIR_DOMAIN_AFFECT_LIVE,
+        )
+
+
+def _available_kib() -> int:
+    """Return the memory that this host could still give to a process, in KiB."""
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        key, _, value = line.partition(":")
+        if key == "MemAvailable":
+            return int(value.split()[0])
+    return 0

@@ -1,0 +1,137 @@
+"""The port, carried out by libvirt: each verb is handed to the part that knows it."""
+
+import os
+from functools import cached_property
+
+from tasks.messages import (
+    DiskRef,
+    DomainSpec,
+    FirstBoot,
+    ImageSource,
+    Inventory,
+    Job,
+    NetworkSpec,
+    PortSpec,
+)
+from workers.hypervisor import names
+from workers.hypervisor.first_boot import first_boot_files
+from workers.hypervisor.image_cache import ImageCache
+from workers.hypervisor.libvirt.acceleration import Acceleration
+from workers.hypervisor.libvirt.connection import Keeper
+from workers.hypervisor.libvirt.disks import Disks, takes_direct_io
+from workers.hypervisor.libvirt.domain_xml import DiskCache
+from workers.hypervisor.libvirt.domains import Domains
+from workers.hypervisor.libvirt.errors import translated
+from workers.hypervisor.libvirt.inventory import HostInventory
+from workers.hypervisor.libvirt.networks import Networks
+from workers.hypervisor.libvirt.observe import console_tail, observe
+from workers.hypervisor.libvirt.settings import LibvirtSettings
+from workers.hypervisor.port import Domain, Observation
+
+#: As much as Nova gives.
+_RANDOM_SEED_BYTES = 512
+
+
+class LibvirtHypervisor:
+    """One libvirt host, used by the threads of one process."""
+
+    def __init__(self, settings: LibvirtSettings) -> None:
+        self._settings = settings
+        self._keeper = Keeper(settings.uri, settings.patience_s)
+        self._acceleration = Acceleration(self._keeper, settings)
+        self._inventory = HostInventory(self._keeper, settings.storage_dir)
+        images = ImageCache(
+            settings.storage_dir,
+            settings.state_dir / "locks",
+            settings.image_timeout_s,
+            settings.image_ca_file,
+        )
+        self._disks = Disks(self._keeper, settings.storage_dir, settings.pool_name, images)
+        self._networks = Networks(self._keeper)
+        self._domains = Domains(self._keeper, settings.console_dir)
+
+    def inventory(self) -> Inventory:
+        """See the port."""
+        return self._inventory.read(self._acceleration.domain_type())
+
+    def ensure_image(self, image: ImageSource) -> None:
+        """See the port."""
+        self._disks.ensure_image(image)
+
+    def ensure_root_disk(self, server_id: str, image: ImageSource, size_gib: int) -> DiskRef:
+        """See the port."""
+        return self._disks.ensure_root_disk(server_id, image, size_gib)
+
+    def ensure_config_drive(
+        self,
+        server_id: str,
+        project_id: str,
+        first_boot: FirstBoot,
+        networks: list[NetworkSpec],
+        ports: list[PortSpec],
+    ) -> DiskRef:
+        """See the port."""
+        seed = os.urandom(_RANDOM_SEED_BYTES)
+        files = first_boot_files(
+            server_id, project_id, first_boot, networks, ports, random_seed=seed
+        )
+        return self._disks.ensure_config_drive(server_id, files)
+
+    def remove_disks(self, server_id: str) -> None:
+        """See the port."""
+        self._disks.remove(server_id)
+
+    def ensure_port(self, network: NetworkSpec, port: PortSpec, hostname: str) -> None:
+        """See the port."""
+        self._networks.ensure_port(network, port, hostname)
+
+    def remove_ports(self, server_id: str, ports: list[PortSpec]) -> None:
+        """See the port."""
+        names.checked(server_id)
+        self._networks.remove_ports(ports)
+
+    def find(self, server_id: str) -> Domain | None:
+        """See the port."""
+        return self._domains.find(server_id)
+
+    def define(self, job: Job, spec: DomainSpec) -> Domain:
+        """See the port."""
+        kind = self._acceleration.domain_type()
+        return self._domains.define(job, spec, domain_type=kind, cache=self._disk_cache)
+
+    def start(self, server_id: str) -> Domain:
+        """See the port."""
+        return self._domains.start(server_id)
+
+    def remove_domain(self, server_id: str) -> None:
+        """See the port."""
+        self._domains.remove(server_id)
+
+    def observe(self, server_id: str, ports: list[PortSpec]) -> Observation:
+        """See the port."""
+        console_log = self._settings.console_dir / names.console_file(server_id)
+        with translated("look at the server"):
+            handle = self._domains.handle(server_id)
+            if handle is not None:
+                return observe(handle, ports, console_log)
+        return Observation(state=None, address=None, agent=None, console=console_tail(console_log))
+
+    def traces(self, server_id: str, ports: list[PortSpec]) -> list[str]:
+        """See the port."""
+        domain = self._domains.find(server_id)
+        found = [] if domain is None else [f"domain {names.domain_name(server_id)}"]
+        found += [f"disk {path}" for path in self._disks.found(server_id)]
+        found += [f"console {path}" for path in self._domains.console_logs(server_id)]
+        for port in ports:
+            found += self._networks.traces(port)
+        return found
+
+    def close(self) -> None:
+        """See the port."""
+        self._keeper.close()
+
+    @cached_property
+    def _disk_cache(self) -> DiskCache:
+        """Past the page cache where the file system can: a write that the guest has flushed is on
+        the disk, and memory is the guests'."""
+        return "none" if takes_direct_io(self._settings.storage_dir) else "writeback"

@@ -1,0 +1,32 @@
+"""What the libvirt driver must be told. The worker's settings fill it in."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class LibvirtSettings:
+    """Where this host's libvirt is, and where Byre's things on the host go."""
+
+    #: A local libvirt: files are written directly, and leases given back on the host's own network.
+    uri: str
+    #: Images, disks and config drives; the directory of the libvirt storage pool.
+    storage_dir: Path
+    #: Locks and what was proved of this host.
+    state_dir: Path
+    #: Serial consoles' logs. virtlogd writes and bounds them.
+    console_dir: Path
+    pool_name: str = "byre"
+    #: `auto` proves once a boot that KVM runs a guest, and emulates if it does not.
+    acceleration: Literal["auto", "kvm", "qemu"] = "auto"
+    #: The kernel of the probe guest; unset: the newest readable /boot/vmlinuz-*.
+    kvm_probe_kernel: Path | None = None
+    #: A kernel under working KVM is through in 2 s; a slow host needs some more.
+    kvm_probe_limit_s: float = 20.0
+    #: For one image, from the first byte to the last, and for waiting on another's download of it.
+    image_timeout_s: float = 1800.0
+    #: The authority that signed the API's certificate; unset: the usual ones.
+    image_ca_file: Path | None = None
+    #: How long a verb waits for a libvirtd that is down before it says HostGone.
+    patience_s: float = 5.0

@@ -1,0 +1,60 @@
+"""Names of things on a hypervisor: derived from the control plane's ids, and from nothing else.
+
+Every id that becomes a file's or a device's name passes `checked`, so that a message cannot name
+a path of its own choosing.
+"""
+
+import uuid
+
+from tasks.errors import MalformedMessage
+
+
+def checked(identifier: str) -> str:
+    """Return the id if it is a UUID in its usual form. Raises MalformedMessage."""
+    try:
+        is_usual = str(uuid.UUID(identifier)) == identifier
+    except ValueError:
+        is_usual = False
+    if not is_usual:
+        raise MalformedMessage(f"{identifier!r:.60} is not a UUID in its usual form")
+    return identifier
+
+
+def domain_name(server_id: str) -> str:
+    """Return the domain's name."""
+    return f"byre-{checked(server_id)}"
+
+
+def network_name(network_id: str) -> str:
+    """Return the libvirt network's name."""
+    return f"byre-{checked(network_id)[:8]}"
+
+
+def bridge_name(network_id: str) -> str:
+    """Return the bridge's name: 12 characters, of the 15 that Linux allows."""
+    return f"byre{checked(network_id)[:8]}"
+
+
+def filter_name(port_id: str) -> str:
+    """Return the name of the port's packet filter."""
+    return f"byre-port-{checked(port_id)}"
+
+
+def image_file(sha256: str, disk_format: str) -> str:
+    """Return the cached image's file name; the digest's form is checked by its message."""
+    return f"image-{sha256}.{disk_format}"
+
+
+def root_disk_file(server_id: str) -> str:
+    """Return the root disk's file name."""
+    return f"{checked(server_id)}.root.qcow2"
+
+
+def config_drive_file(server_id: str) -> str:
+    """Return the config drive's file name."""
+    return f"{checked(server_id)}.config.iso"
+
+
+def console_file(server_id: str) -> str:
+    """Return the console log's file name; older parts follow it with `.0`, `.1` and so on."""
+    return f"{checked(server_id)}.console.log"

@@ -1,0 +1,134 @@
+"""The hypervisor as the stages see it: few verbs, each safe to repeat.
+
+Three implementations of one contract (tests/drivers runs the same suite on each): `fake` in
+memory, `libvirt` for real. A verb that makes says "ensure": finding its own thing already there is
+success. A verb that removes treats absence as success. Names on the host are derived from ids
+that the control plane chose, so a repeated message finds what the first one made.
+
+Every verb may raise HostGone (the daemon does not answer) and HostError; others are named.
+"""
+
+from typing import Literal, Protocol
+
+from pydantic import Field
+
+from tasks.messages import (
+    DiskRef,
+    DomainSpec,
+    FirstBoot,
+    ImageSource,
+    Inventory,
+    Job,
+    NetworkSpec,
+    PortSpec,
+    Value,
+)
+
+DomainState = Literal["running", "paused", "shutoff", "crashed"]
+
+
+class Domain(Value):
+    """A domain of ours as it is on the host."""
+
+    server_id: str
+    #: Run and attempt from the domain's metadata: who made it.
+    run_id: str
+    attempt: int
+    state: DomainState
+
+
+class Observation(Value):
+    """What can be seen of a guest from outside, at one look."""
+
+    #: None when the domain is not there at all.
+    state: DomainState | None
+    #: The first of the asked addresses found in a lease or in the host's ARP table.
+    address: str | None
+    #: None when the guest has no agent channel open, so nothing can be said.
+    agent: bool | None
+    #: The last of the serial console's output, at most 64 KiB, decoded with replacement.
+    console: str = Field(repr=False)
+
+
+class Hypervisor(Protocol):
+    """One hypervisor host."""
+
+    def inventory(self) -> Inventory:
+        """Return what the host has to offer now."""
+        ...
+
+    # --- disks -------------------------------------------------------------------------------
+
+    def ensure_image(self, image: ImageSource) -> None:
+        """Have the image in the host's cache, whole and verified; downloads it at most once
+        however many builds ask at the same time. Raises DownloadFailed, ImageCorrupt, HostFull,
+        HostBusy, and ImageUnusable if it refers to another file or is not of its format.
+        """
+        ...
+
+    def ensure_root_disk(self, server_id: str, image: ImageSource, size_gib: int) -> DiskRef:
+        """Have a copy-on-write disk over the cached image, `size_gib` large (0: the image's own
+        size). One that is there is returned as it is. Raises HostFull."""
+        ...
+
+    def ensure_config_drive(
+        self,
+        server_id: str,
+        project_id: str,
+        first_boot: FirstBoot,
+        networks: list[NetworkSpec],
+        ports: list[PortSpec],
+    ) -> DiskRef:
+        """Have a config drive (ISO 9660, label `config-2`) with OpenStack's first-boot files."""
+        ...
+
+    def remove_disks(self, server_id: str) -> None:
+        """Remove the server's root disk and config drive."""
+        ...
+
+    # --- networks ----------------------------------------------------------------------------
+
+    def ensure_port(self, network: NetworkSpec, port: PortSpec, hostname: str) -> None:
+        """Have the network up on this host, the port's address as a static DHCP entry of it, and
+        the filter that keeps the interface to its own MAC, IP and ARP."""
+        ...
+
+    def remove_ports(self, server_id: str, ports: list[PortSpec]) -> None:
+        """Remove the DHCP entries and filters of these ports. The network stays."""
+        ...
+
+    # --- domains -----------------------------------------------------------------------------
+
+    def find(self, server_id: str) -> Domain | None:
+        """Return the server's domain, or None. Raises ForeignOwner if a domain of that UUID is
+        there that does not carry our mark."""
+        ...
+
+    def define(self, job: Job, spec: DomainSpec) -> Domain:
+        """Have the domain defined, not started, marked with the job's server, project, run and
+        attempt. Raises ForeignOwner, HostError, and StaleMessage if a newer attempt of the run
+        defined it."""
+        ...
+
+    def start(self, server_id: str) -> Domain:
+        """Have the domain running. Raises ForeignOwner, HostError (libvirt's own words are in its
+        facts), HostFull."""
+        ...
+
+    def remove_domain(self, server_id: str) -> None:
+        """Stop the domain at once and undefine it with everything that hangs on it (NVRAM, managed
+        save, snapshots, checkpoints) and its console log. Raises ForeignOwner."""
+        ...
+
+    def observe(self, server_id: str, ports: list[PortSpec]) -> Observation:
+        """Look at the guest from outside. Never waits longer than a few seconds."""
+        ...
+
+    def traces(self, server_id: str, ports: list[PortSpec]) -> list[str]:
+        """Name everything of this server that is on the host now: domain, disks, config drive,
+        console log, DHCP entries, filters. Empty means that it is really gone."""
+        ...
+
+    def close(self) -> None:
+        """Let go of connections and threads."""
+        ...
