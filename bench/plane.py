@@ -93,7 +93,7 @@ def _cpu_of_tree(pid: int) -> float:
 
 def bootstrap(byre: Byre, image: Path) -> str:
     """Make the database, a user without limits, and the image; return the image's id."""
-    passwords = {"BYRE_ADMIN_PASSWORD": PASSWORD, "BYRE_DEMO_PASSWORD": PASSWORD}
+    passwords = {f"BYRE_BOOTSTRAP_{who}_PASSWORD": PASSWORD for who in ("ADMIN", "DEMO")}
     byre.control_environment.update(
         dict.fromkeys(("BYRE_QUOTA_SERVERS", "BYRE_QUOTA_VCPUS", "BYRE_QUOTA_MEMORY_MIB"), "-1")
     )
@@ -129,7 +129,7 @@ def database(kind: str, directory: Path) -> Iterator[str]:
 def flavor_of(client: Client) -> str:
     """Return the id of the flavor that is measured with."""
     flavors = client.get("/compute/v2.1/flavors")["flavors"]
-    return str(next(flavor["id"] for flavor in flavors if flavor["name"] == "nano"))
+    return str(next(flavor["id"] for flavor in flavors if flavor["name"] == "m1.nano"))
 
 
 def wait_for_host(byre: Byre) -> None:

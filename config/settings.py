@@ -20,7 +20,7 @@ S = TypeVar("S", bound="CommonSettings")
 EXIT_CONFIG = 78
 
 #: Environment names of ours that are no settings of a process.
-_OTHER_NAMES = ("BYRE_CONFIG", "BYRE_GUEST_", "BYRE_TEST_", "BYRE_STACK_")
+_OTHER_NAMES = ("BYRE_CONFIG", "BYRE_BOOTSTRAP_", "BYRE_GUEST_", "BYRE_TEST_", "BYRE_STACK_")
 
 
 class SettingsError(Exception):

@@ -22,7 +22,10 @@ from tests.processes import Byre, Program, RedisServer, wait_until
 GATEWAY = "198.51.100.1"
 BRIDGE = f"byl{os.getpid()}"[:12]
 
-PASSWORDS = {"BYRE_ADMIN_PASSWORD": "admin-of-the-lab", "BYRE_DEMO_PASSWORD": "demo-of-the-lab"}
+PASSWORDS = {
+    "BYRE_BOOTSTRAP_ADMIN_PASSWORD": "admin-of-the-lab",
+    "BYRE_BOOTSTRAP_DEMO_PASSWORD": "demo-of-the-lab",
+}
 
 
 class LabBridge:

@@ -16,7 +16,7 @@ def create(lab: Lab, name: str) -> str:
     server = lab.user.compute.create_server(
         name=name,
         image_id=lab.image_id,
-        flavor_id=lab.user.compute.find_flavor("nano", ignore_missing=False).id,
+        flavor_id=lab.user.compute.find_flavor("m1.nano", ignore_missing=False).id,
         networks=[{"uuid": lab.user.network.find_network("private", ignore_missing=False).id}],
     )
     server_id: str = server.id

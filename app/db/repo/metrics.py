@@ -9,6 +9,11 @@ from app.db.models import Hypervisor, Run, Server, Stage
 from app.db.repo.runs import OPEN
 
 
+def ping(session: Session) -> None:
+    """Ask the database anything."""
+    session.execute(select(1))
+
+
 def servers_by_status(session: Session) -> dict[str, int]:
     """Return how many live servers have each status."""
     query = select(Server.status, func.count()).where(Server.deleted_at.is_(None))

@@ -7,6 +7,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, or_
 from sqlalchemy.orm import Session
 
+from tasks.errors import RequestError
+
 
 @dataclass(frozen=True)
 class Key:
@@ -29,10 +31,16 @@ class Page:
 def page(
     session: Session, query: Select[Any], keys: Sequence[Key], marker: object, limit: int
 ) -> Select[Any]:
-    """Return the query, ordered and cut. `marker` is the primary key of the last row seen."""
+    """Return the query, ordered and cut. `marker` is the primary key of the last row seen.
+
+    Raises RequestError if that row is not in the list.
+    """
     if marker is not None:
         names = [key.column for key in keys]
-        values = session.execute(query.with_only_columns(*names).where(names[-1] == marker)).one()
+        of_marker = query.with_only_columns(*names).where(names[-1] == marker)
+        values = session.execute(of_marker).one_or_none()
+        if values is None:
+            raise RequestError(f"marker [{marker}] not found")
         query = query.where(_after(keys, values))
     order = [key.column.desc() if key.descending else key.column.asc() for key in keys]
     return query.order_by(*order).limit(limit)

@@ -61,12 +61,6 @@ def listed(session: Session, wanted: ServerFilter, part: Page) -> list[Server]:
     return list(session.scalars(query.options(*_WHOLE)).unique())
 
 
-def exists(session: Session, wanted: ServerFilter, server_id: str) -> bool:
-    """Say whether the server is among those wanted."""
-    query = select(Server.id).where(*_conditions(wanted), Server.id == server_id)
-    return session.scalar(query) is not None
-
-
 def _conditions(wanted: ServerFilter) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
     if wanted.project_id is not None:

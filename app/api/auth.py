@@ -1,0 +1,68 @@
+"""Who asks: the token's owner, found once a request, and whether the policy lets them."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, cast
+
+import structlog
+from flask import current_app, g, request
+
+from app.policy import ANYONE, POLICY, USER, allows
+from app.services import tokens
+from app.services.context import Caller, Context
+from app.services.tokens import TokenView
+from tasks.errors import Forbidden, Unauthorized
+
+EXTENSION = "byre"
+
+Handler = Callable[..., Any]
+
+
+def context() -> Context:
+    """Return what this process opened at its start."""
+    return cast("Context", current_app.extensions[EXTENSION])
+
+
+def caller() -> Caller:
+    """Return who asks; there is somebody unless the route is for anyone."""
+    return cast("Caller", g.caller)
+
+
+def own_token() -> TokenView:
+    """Return what the token that came with the request stands for."""
+    return cast("TokenView", g.token)
+
+
+def guarded(action: str, handler: Handler) -> Handler:
+    """Return the handler behind its row of the policy. Raises KeyError if it has none."""
+    who = POLICY[action]
+
+    @wraps(handler)
+    def guard(*args: Any, **kwargs: Any) -> Any:
+        if who is not ANYONE:
+            _authenticate()
+            if who is not USER and not caller().project_id:
+                raise Forbidden(f"{action} needs a token with a project.")
+            if not allows(action, caller().roles):
+                raise Forbidden(f"Policy doesn't allow {action} to be performed.")
+        return handler(*args, **kwargs)
+
+    guard.policy_action = action  # type: ignore[attr-defined]
+    return guard
+
+
+def _authenticate() -> None:
+    secret = request.headers.get("X-Auth-Token")
+    if not secret:
+        raise Unauthorized(tokens.WRONG)
+    token = tokens.look_up(context(), secret)
+    g.token = token
+    g.caller = Caller(
+        user_id=token.user_id,
+        user_name=token.user_name,
+        project_id=token.project_id,
+        project_name=token.project_name,
+        roles=token.roles,
+        request_id=g.request_id,
+    )
+    structlog.contextvars.bind_contextvars(user_id=token.user_id, project_id=token.project_id)

@@ -1,0 +1,134 @@
+"""Runs: how a server's wish is being carried out, stage by stage."""
+
+from datetime import datetime
+from typing import Any
+
+from marshmallow import Schema, fields
+
+from app.api.auth import caller, context
+from app.api.dialects import BYRE
+from app.api.routes import Routes
+from app.api.times import micro_time
+from app.services import run_views
+from app.services.run_views import RunView, StageView
+
+routes = Routes(BYRE, "runs", "How a server's wish is being carried out.", "/byre/v1")
+
+Json = dict[str, Any]
+
+
+class ProofSchema(Schema):
+    """One piece of evidence that the guest is up."""
+
+    proof = fields.String(required=True)
+    state = fields.String(required=True)
+    after_s = fields.Float(required=True, allow_none=True)
+    detail = fields.String(required=True)
+
+
+class StageSchema(Schema):
+    """One stage of one attempt. The worker is told to operators only."""
+
+    name = fields.String(required=True)
+    side = fields.String(required=True)
+    attempt = fields.Integer(required=True)
+    state = fields.String(required=True)
+    queued_at = fields.String(required=True, allow_none=True)
+    started_at = fields.String(required=True, allow_none=True)
+    finished_at = fields.String(required=True, allow_none=True)
+    queued_ms = fields.Float(required=True, allow_none=True)
+    duration_ms = fields.Float(required=True, allow_none=True)
+    worker = fields.String(allow_none=True)
+    reason_code = fields.String(required=True, allow_none=True)
+    reason = fields.String(required=True, allow_none=True)
+    proofs = fields.List(fields.Nested(ProofSchema), required=True)
+
+
+class RunBrief(Schema):
+    """A run. Its host is told to operators only; owners get `host_id`."""
+
+    id = fields.String(required=True)
+    pipeline = fields.String(required=True)
+    state = fields.String(required=True)
+    attempt = fields.Integer(required=True)
+    host_id = fields.String(required=True)
+    host = fields.String(allow_none=True)
+    request_id = fields.String(required=True)
+    reason_code = fields.String(required=True, allow_none=True)
+    reason = fields.String(required=True, allow_none=True)
+    created_at = fields.String(required=True)
+    published_at = fields.String(required=True, allow_none=True)
+    finished_at = fields.String(required=True, allow_none=True)
+    deadline = fields.String(required=True)
+    duration_ms = fields.Float(required=True, allow_none=True)
+
+
+class RunFull(RunBrief):
+    """A run with its stages, those of earlier attempts included."""
+
+    stages = fields.List(fields.Nested(StageSchema), required=True)
+
+
+class RunAnswer(Schema):
+    """The latest run in full, and those before it."""
+
+    run = fields.Nested(RunFull, required=True)
+    earlier = fields.List(fields.Nested(RunBrief), required=True)
+
+
+@routes.endpoint("GET", "/servers/<server_id>/run", "runs:show", returns=RunAnswer, errors=(404,))
+def show_run(server_id: str) -> Any:
+    """Show what is being done for a server: each stage with its times, reasons and proofs"""
+    latest, *earlier = run_views.of_server(context(), caller(), server_id)
+    for_admin = caller().is_admin
+    return {
+        "run": {
+            **_run(latest, for_admin=for_admin),
+            "stages": [_stage(view, for_admin=for_admin) for view in latest.stages],
+        },
+        "earlier": [_run(view, for_admin=for_admin) for view in earlier],
+    }
+
+
+def _run(view: RunView, *, for_admin: bool) -> Json:
+    body = {
+        "id": view.id,
+        "pipeline": view.pipeline,
+        "state": view.state,
+        "attempt": view.attempt,
+        "host_id": view.host_id,
+        "request_id": view.request_id,
+        "reason_code": view.reason_code,
+        "reason": view.reason,
+        "created_at": micro_time(view.created_at),
+        "published_at": micro_time(view.published_at),
+        "finished_at": micro_time(view.finished_at),
+        "deadline": micro_time(view.deadline),
+        "duration_ms": _ms(view.created_at, view.finished_at),
+    }
+    return {**body, "host": view.host} if for_admin else body
+
+
+def _stage(view: StageView, *, for_admin: bool) -> Json:
+    body = {
+        "name": view.name,
+        "side": view.side,
+        "attempt": view.attempt,
+        "state": view.state,
+        "queued_at": micro_time(view.queued_at),
+        "started_at": micro_time(view.started_at),
+        "finished_at": micro_time(view.finished_at),
+        "queued_ms": _ms(view.queued_at, view.started_at),
+        "duration_ms": _ms(view.started_at, view.finished_at),
+        "reason_code": view.reason_code,
+        "reason": view.reason,
+        "proofs": list(view.proofs),
+    }
+    return {**body, "worker": view.worker} if for_admin else body
+
+
+def _ms(began: datetime | None, ended: datetime | None) -> float | None:
+    """Clocks of different hosts differ a little: never less than nothing."""
+    if began is None or ended is None:
+        return None
+    return max(0.0, round((ended - began).total_seconds() * 1000, 1))

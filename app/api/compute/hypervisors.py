@@ -1,0 +1,206 @@
+"""Hypervisors and the availability zone."""
+
+import json
+from typing import Any
+
+from marshmallow import Schema, fields
+
+from app.api.auth import context
+from app.api.compute.schema import Json, answer
+from app.api.dialects import COMPUTE
+from app.api.routes import Routes
+from app.api.times import bare_micro_time
+from app.services import hypervisors
+from app.services.hypervisors import HypervisorView
+from tasks.errors import NotFound
+
+routes = Routes(COMPUTE, "hypervisors", "The hosts of servers, for operators.", "/v2.1")
+
+
+class HypervisorBrief(Schema):
+    """A hypervisor, and whether it works."""
+
+    id = fields.Integer(required=True)
+    hypervisor_hostname = fields.String(required=True)
+    state = fields.String(required=True)
+    status = fields.String(required=True)
+
+
+class HypervisorService(Schema):
+    """The hypervisor's worker."""
+
+    id = fields.Integer(required=True)
+    host = fields.String(required=True)
+    disabled_reason = fields.String(required=True, allow_none=True)
+
+
+class HypervisorSums(Schema):
+    """What there is and what of it is promised."""
+
+    vcpus = fields.Integer(required=True)
+    vcpus_used = fields.Integer(required=True)
+    memory_mb = fields.Integer(required=True)
+    memory_mb_used = fields.Integer(required=True)
+    free_ram_mb = fields.Integer(required=True)
+    local_gb = fields.Integer(required=True)
+    local_gb_used = fields.Integer(required=True)
+    free_disk_gb = fields.Integer(required=True)
+    disk_available_least = fields.Integer(required=True)
+    running_vms = fields.Integer(required=True)
+    current_workload = fields.Integer(required=True)
+
+
+class HypervisorFull(HypervisorBrief, HypervisorSums):
+    """A hypervisor in full."""
+
+    host_ip = fields.String(required=True)
+    hypervisor_type = fields.String(required=True)
+    hypervisor_version = fields.Integer(required=True)
+    cpu_info = fields.String(required=True)
+    service = fields.Nested(HypervisorService, required=True)
+
+
+class HypervisorStatistics(HypervisorSums):
+    """All hypervisors together."""
+
+    count = fields.Integer(required=True)
+
+
+class ZoneState(Schema):
+    """Whether a zone can take servers."""
+
+    available = fields.Boolean(required=True)
+
+
+class Zone(Schema):
+    """A zone; its hosts are for operators."""
+
+    zoneName = fields.String(required=True)  # noqa: N815
+    zoneState = fields.Nested(ZoneState, required=True)  # noqa: N815
+    hosts = fields.Dict(required=True, allow_none=True)
+
+
+Hypervisors = answer(
+    "HypervisorsAnswer", hypervisors=fields.List(fields.Nested(HypervisorBrief), required=True)
+)
+HypervisorsDetail = answer(
+    "HypervisorsDetailAnswer",
+    hypervisors=fields.List(fields.Nested(HypervisorFull), required=True),
+)
+HypervisorAnswer = answer(
+    "HypervisorAnswer", hypervisor=fields.Nested(HypervisorFull, required=True)
+)
+Statistics = answer(
+    "HypervisorStatisticsAnswer",
+    hypervisor_statistics=fields.Nested(HypervisorStatistics, required=True),
+)
+Zones = answer("ZonesAnswer", availabilityZoneInfo=fields.List(fields.Nested(Zone), required=True))
+
+
+@routes.endpoint("GET", "/os-hypervisors", "hypervisors:list", returns=Hypervisors)
+def list_hypervisors() -> Any:
+    """List hypervisors"""
+    return {"hypervisors": [_brief(view) for view in hypervisors.listed(context())]}
+
+
+@routes.endpoint("GET", "/os-hypervisors/detail", "hypervisors:list", returns=HypervisorsDetail)
+def list_hypervisors_detail() -> Any:
+    """List hypervisors in full"""
+    return {"hypervisors": [_full(view) for view in hypervisors.listed(context())]}
+
+
+@routes.endpoint("GET", "/os-hypervisors/statistics", "hypervisors:list", returns=Statistics)
+def show_statistics() -> Any:
+    """Add up all hypervisors that are enabled"""
+    views = [view for view in hypervisors.listed(context()) if view.enabled]
+    sums = [_sums(view) for view in views]
+    names = HypervisorSums().fields
+    totals = {name: sum(each[name] for each in sums) for name in names}
+    return {"hypervisor_statistics": {**totals, "count": len(views)}}
+
+
+@routes.endpoint(
+    "GET",
+    "/os-hypervisors/<hypervisor_id>",
+    "hypervisors:show",
+    returns=HypervisorAnswer,
+    errors=(404,),
+)
+def show_hypervisor(hypervisor_id: str) -> Any:
+    """Show a hypervisor"""
+    # Clients look a name up here first, and go on to the list after a 404.
+    if not (hypervisor_id.isascii() and hypervisor_id.isdigit() and len(hypervisor_id) < 10):
+        raise NotFound(f"Hypervisor with ID '{hypervisor_id}' could not be found.")
+    return {"hypervisor": _full(hypervisors.get(context(), int(hypervisor_id)))}
+
+
+@routes.endpoint("GET", "/os-availability-zone", "zones:list", returns=Zones)
+def list_zones() -> Any:
+    """List the availability zone"""
+    return {"availabilityZoneInfo": [_zone(None)]}
+
+
+@routes.endpoint("GET", "/os-availability-zone/detail", "zones:detail", returns=Zones)
+def list_zones_detail() -> Any:
+    """List the availability zone with its hosts"""
+    hosts = {view.name: {"nova-compute": _worker(view)} for view in hypervisors.listed(context())}
+    return {"availabilityZoneInfo": [_zone(hosts)]}
+
+
+def _zone(hosts: Json | None) -> Json:
+    return {
+        "zoneName": context().settings.availability_zone,
+        "zoneState": {"available": True},
+        "hosts": hosts,
+    }
+
+
+def _worker(view: HypervisorView) -> Json:
+    return {
+        "active": view.alive,
+        "available": view.enabled,
+        "updated_at": bare_micro_time(view.last_seen_at),
+    }
+
+
+def _brief(view: HypervisorView) -> Json:
+    return {
+        "id": view.number,
+        "hypervisor_hostname": view.name,
+        "state": "up" if view.alive else "down",
+        "status": "enabled" if view.enabled else "disabled",
+    }
+
+
+def _sums(view: HypervisorView) -> Json:
+    return {
+        "vcpus": view.vcpus,
+        "vcpus_used": view.vcpus_used,
+        "memory_mb": view.memory_mib,
+        "memory_mb_used": view.memory_mib_used,
+        "free_ram_mb": view.memory_mib - view.memory_mib_used,
+        "local_gb": view.disk_gib,
+        "local_gb_used": view.disk_gib_used,
+        "free_disk_gb": view.disk_gib - view.disk_gib_used,
+        "disk_available_least": view.free_disk_gib,
+        "running_vms": view.servers,
+        "current_workload": 0,
+    }
+
+
+def _full(view: HypervisorView) -> Json:
+    cpu = {"arch": view.architecture, "model": view.cpu_model, "domain_type": view.domain_type}
+    return {
+        **_brief(view),
+        **_sums(view),
+        "host_ip": view.host_ip,
+        "hypervisor_type": view.hypervisor_type,
+        "hypervisor_version": view.hypervisor_version,
+        # Text that holds JSON, until 2.28.
+        "cpu_info": json.dumps(cpu),
+        "service": {
+            "id": view.number,
+            "host": view.name,
+            "disabled_reason": view.disabled_reason,
+        },
+    }

@@ -1,0 +1,58 @@
+"""Limits: what the project may have, and what it has."""
+
+from typing import Any
+
+from marshmallow import Schema, fields
+
+from app.api.auth import caller, context
+from app.api.compute.schema import Json, answer
+from app.api.compute.servers import MAX_METADATA
+from app.api.dialects import COMPUTE
+from app.api.routes import Routes
+from app.services import limits
+from app.services.limits import LimitsView
+
+routes = Routes(COMPUTE, "limits", "What a project may have.", "/v2.1/limits")
+
+
+class Limits(Schema):
+    """There are no rate limits; the absolute ones are whole numbers, -1 for none."""
+
+    rate = fields.List(fields.Dict(), required=True)
+    absolute = fields.Dict(keys=fields.String(), values=fields.Integer(), required=True)
+
+
+@routes.endpoint(
+    "GET",
+    "",
+    "limits:show",
+    returns=answer("LimitsAnswer", limits=fields.Nested(Limits, required=True)),
+)
+def show_limits() -> Any:
+    """Show the project's limits, and what is used of them"""
+    return {"limits": {"rate": [], "absolute": _absolute(limits.get(context(), caller()))}}
+
+
+def _absolute(view: LimitsView) -> Json:
+    """Zeros are limits of what cannot be had yet."""
+    return {
+        "maxTotalInstances": view.servers,
+        "maxTotalCores": view.vcpus,
+        "maxTotalRAMSize": view.memory_mib,
+        "maxTotalKeypairs": view.keypairs,
+        "maxServerMeta": MAX_METADATA,
+        "maxImageMeta": MAX_METADATA,
+        "maxPersonality": 0,
+        "maxPersonalitySize": 0,
+        "maxServerGroups": 0,
+        "maxServerGroupMembers": 0,
+        "maxSecurityGroups": 0,
+        "maxSecurityGroupRules": 0,
+        "maxTotalFloatingIps": 0,
+        "totalInstancesUsed": view.servers_used,
+        "totalCoresUsed": view.vcpus_used,
+        "totalRAMUsed": view.memory_mib_used,
+        "totalServerGroupsUsed": 0,
+        "totalSecurityGroupsUsed": 0,
+        "totalFloatingIpsUsed": 0,
+    }

@@ -1,0 +1,188 @@
+"""How a server looks at 2.1: exactly these fields, and some of them to operators only."""
+
+from typing import Any
+
+from marshmallow import Schema, fields
+
+from app.api.auth import context
+from app.api.compute.schema import Json, bookmark_of, links_field, links_of
+from app.api.times import bare_micro_time, second_time
+from app.services.server_views import AddressView, ServerView
+
+#: Statuses in which a server has a `progress`.
+_WITH_PROGRESS = frozenset({"ACTIVE", "BUILD"})
+
+
+class RefSchema(Schema):
+    """A thing that is named by its id."""
+
+    id = fields.String(required=True)
+    links = links_field()
+
+
+class AddressSchema(Schema):
+    """One address."""
+
+    class Meta:
+        include = {
+            "OS-EXT-IPS:type": fields.String(required=True),
+            "OS-EXT-IPS-MAC:mac_addr": fields.String(required=True),
+        }
+
+    version = fields.Integer(required=True)
+    addr = fields.String(required=True)
+
+
+class FaultSchema(Schema):
+    """Why a server is in ERROR."""
+
+    code = fields.Integer(required=True)
+    created = fields.String(required=True)
+    message = fields.String(required=True)
+    details = fields.String()
+
+
+class ServerSchema(Schema):
+    """A server in full."""
+
+    class Meta:
+        include = {
+            "OS-DCF:diskConfig": fields.String(required=True),
+            "OS-EXT-AZ:availability_zone": fields.String(required=True),
+            "OS-EXT-STS:task_state": fields.String(required=True, allow_none=True),
+            "OS-EXT-STS:vm_state": fields.String(required=True),
+            "OS-EXT-STS:power_state": fields.Integer(required=True),
+            "OS-SRV-USG:launched_at": fields.String(required=True, allow_none=True),
+            "OS-SRV-USG:terminated_at": fields.String(required=True, allow_none=True),
+            "os-extended-volumes:volumes_attached": fields.List(fields.Dict(), required=True),
+            "OS-EXT-SRV-ATTR:host": fields.String(allow_none=True),
+            "OS-EXT-SRV-ATTR:hypervisor_hostname": fields.String(allow_none=True),
+            "OS-EXT-SRV-ATTR:instance_name": fields.String(),
+        }
+
+    id = fields.String(required=True)
+    name = fields.String(required=True)
+    status = fields.String(required=True)
+    tenant_id = fields.String(required=True)
+    user_id = fields.String(required=True)
+    created = fields.String(required=True)
+    updated = fields.String(required=True)
+    hostId = fields.String(required=True)  # noqa: N815
+    image = fields.Nested(RefSchema, required=True)
+    flavor = fields.Nested(RefSchema, required=True)
+    metadata = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
+    addresses = fields.Dict(
+        keys=fields.String(), values=fields.List(fields.Nested(AddressSchema)), required=True
+    )
+    links = links_field()
+    accessIPv4 = fields.String(required=True)  # noqa: N815
+    accessIPv6 = fields.String(required=True)  # noqa: N815
+    config_drive = fields.String(required=True)
+    key_name = fields.String(required=True, allow_none=True)
+    progress = fields.Integer()
+    fault = fields.Nested(FaultSchema)
+
+
+class ServerBrief(Schema):
+    """A server's id and name."""
+
+    id = fields.String(required=True)
+    name = fields.String(required=True)
+    links = links_field()
+
+
+class CreatedServer(Schema):
+    """What is said of a server at once."""
+
+    class Meta:
+        include = {"OS-DCF:diskConfig": fields.String(required=True)}
+
+    id = fields.String(required=True)
+    links = links_field()
+    adminPass = fields.String(required=True)  # noqa: N815
+    security_groups = fields.List(fields.Dict(), required=True)
+
+
+def brief(view: ServerView) -> Json:
+    """Return a server's id and name."""
+    return {"id": view.id, "name": view.name, "links": links_of("servers", view.id)}
+
+
+def full(view: ServerView, *, for_admin: bool) -> Json:
+    """Return a server in full."""
+    body = {
+        **brief(view),
+        "status": view.status,
+        "tenant_id": view.project_id,
+        "user_id": view.user_id,
+        "created": second_time(view.created_at),
+        "updated": second_time(view.updated_at),
+        "hostId": view.host_id,
+        "image": {"id": view.image_id, "links": [bookmark_of("images", view.image_id)]},
+        "flavor": {"id": view.flavor_id, "links": [bookmark_of("flavors", view.flavor_id)]},
+        "metadata": view.metadata,
+        "addresses": addresses(view.addresses),
+        "accessIPv4": view.access_ipv4,
+        "accessIPv6": view.access_ipv6,
+        # A server always has one: it is how it learns its name and keys.
+        "config_drive": "True",
+        "key_name": view.key_name,
+        "OS-DCF:diskConfig": view.disk_config,
+        **_state(view),
+    }
+    if view.status in _WITH_PROGRESS:
+        body["progress"] = 100 if view.status == "ACTIVE" else 0
+    if view.fault is not None and view.status in ("ERROR", "DELETED"):
+        body["fault"] = _fault(view)
+    if for_admin:
+        body |= _host(view)
+    return body
+
+
+def addresses(views: tuple[AddressView, ...]) -> dict[str, list[Json]]:
+    """Return the addresses by network."""
+    by_network: dict[str, list[Json]] = {}
+    for view in views:
+        by_network.setdefault(view.network, []).append(
+            {
+                "version": 4,
+                "addr": view.address,
+                "OS-EXT-IPS:type": "fixed",
+                "OS-EXT-IPS-MAC:mac_addr": view.mac,
+            }
+        )
+    return by_network
+
+
+def _state(view: ServerView) -> Json:
+    zone = context().settings.availability_zone
+    return {
+        # As in Nova: a server that is nowhere is in no zone.
+        "OS-EXT-AZ:availability_zone": zone if view.host else "",
+        "OS-EXT-STS:task_state": view.task_state,
+        "OS-EXT-STS:vm_state": view.vm_state,
+        "OS-EXT-STS:power_state": view.power_state,
+        "OS-SRV-USG:launched_at": bare_micro_time(view.launched_at),
+        "OS-SRV-USG:terminated_at": bare_micro_time(view.deleted_at),
+        "os-extended-volumes:volumes_attached": [],
+    }
+
+
+def _fault(view: ServerView) -> Json | None:
+    fault = view.fault
+    if fault is None:
+        return None
+    body: dict[str, Any] = {
+        "code": fault.code,
+        "created": second_time(fault.created_at),
+        "message": fault.message,
+    }
+    return {**body, "details": fault.details} if fault.details else body
+
+
+def _host(view: ServerView) -> Json:
+    return {
+        "OS-EXT-SRV-ATTR:host": view.host,
+        "OS-EXT-SRV-ATTR:hypervisor_hostname": view.host,
+        "OS-EXT-SRV-ATTR:instance_name": f"byre-{view.id}",
+    }

@@ -1,0 +1,151 @@
+"""What the requests for servers may hold. Each refusal names its field."""
+
+import base64
+import binascii
+import ipaddress
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from marshmallow import ValidationError, fields, validate, validates_schema
+
+from app.api.compute.schema import (
+    Count,
+    Flag,
+    MetadataField,
+    Strict,
+    Text,
+    name_like,
+    wrapped,
+)
+from app.api.paging import PageQuery
+
+#: Servers asked for in one request.
+MAX_COUNT = 1000
+#: Bytes of user data, in base64.
+MAX_USER_DATA = 65535
+
+_PASSWORD = validate.Length(min=1, max=255)
+
+
+def _address(family: type[ipaddress.IPv4Address | ipaddress.IPv6Address]) -> Any:
+    def check(value: str) -> None:
+        try:
+            if value:
+                family(value)
+        except ValueError as error:
+            raise ValidationError(f"{value!r} is not an address.") from error
+
+    return check
+
+
+class UserDataField(fields.Field[str]):
+    """base64, of which line breaks are left out."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
+        if not isinstance(value, str):
+            raise ValidationError("is not of type 'string'.")
+        data = re.sub(r"\s+", "", value)
+        if len(data) > MAX_USER_DATA:
+            raise ValidationError(f"is longer than {MAX_USER_DATA} bytes of base64.")
+        try:
+            base64.b64decode(data, validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise ValidationError("is not base64.") from error
+        return data
+
+
+class NetworkRef(Strict):
+    """A network to be on. A fixed address or a port of one's own cannot be had yet."""
+
+    uuid = Text(required=True)
+
+
+class SecurityGroupRef(Strict):
+    """A security group: there is `default` only."""
+
+    name = Text(required=True, validate=validate.Equal("default"))
+
+
+class BlockDevice(Strict):
+    """The one block device that can be had: the disk made from the image, as clients spell it."""
+
+    uuid = Text(required=True)
+    boot_index = Count(required=True, validate=validate.Equal(0))
+    source_type = Text(required=True, validate=validate.Equal("image"))
+    destination_type = Text(required=True, validate=validate.Equal("local"))
+    delete_on_termination = Flag(validate=validate.Equal(comparable=True))
+
+
+class CreateServer(Strict):
+    """A server to be made."""
+
+    class Meta:
+        include = {"OS-DCF:diskConfig": Text(validate=validate.OneOf(("AUTO", "MANUAL")))}
+
+    name = Text(required=True, validate=name_like)
+    flavorRef = Text(required=True, validate=validate.Length(min=1))  # noqa: N815
+    imageRef = Text(required=True)  # noqa: N815
+    networks = fields.List(fields.Nested(NetworkRef), validate=validate.Length(max=16))
+    key_name = Text(allow_none=True, validate=validate.Length(min=1, max=255))
+    security_groups = fields.List(fields.Nested(SecurityGroupRef))
+    user_data = UserDataField(allow_none=True)
+    config_drive = Flag(allow_none=True)
+    metadata = MetadataField()
+    availability_zone = Text(allow_none=True, validate=validate.Length(min=1, max=255))
+    adminPass = Text(validate=_PASSWORD)  # noqa: N815
+    accessIPv4 = Text(validate=_address(ipaddress.IPv4Address))  # noqa: N815
+    accessIPv6 = Text(validate=_address(ipaddress.IPv6Address))  # noqa: N815
+    min_count = Count(validate=validate.Range(min=1, max=MAX_COUNT))
+    max_count = Count(validate=validate.Range(min=1, max=MAX_COUNT))
+    return_reservation_id = Flag()
+    block_device_mapping_v2 = fields.List(
+        fields.Nested(BlockDevice), validate=validate.Length(max=1)
+    )
+
+    @validates_schema
+    def _check_whole(self, data: Mapping[str, Any], **_: Any) -> None:
+        """Fields that must fit each other."""
+        if data.get("min_count", 1) > data.get("max_count", data.get("min_count", 1)):
+            raise ValidationError("must not be greater than max_count.", "min_count")
+        devices = data.get("block_device_mapping_v2", [])
+        image = data.get("imageRef")
+        if not image:
+            raise ValidationError("must name an image.", "imageRef")
+        if devices and devices[0]["uuid"] != image:
+            raise ValidationError("must be of the image of imageRef.", "block_device_mapping_v2")
+        named = [network["uuid"] for network in data.get("networks", [])]
+        if len(named) != len(set(named)):
+            raise ValidationError("must name each network once.", "networks")
+
+
+class NoHints(Strict):
+    """No scheduler hint has a meaning yet, so each is refused by its name."""
+
+
+CreateServerRequest = wrapped(
+    "server",
+    CreateServer,
+    **{"os:scheduler_hints": fields.Nested(NoHints), "OS-SCH-HNT:scheduler_hints": fields.Nested(NoHints)},
+)
+
+
+class ServerQuery(PageQuery):
+    """Which servers a list is to have. What is unknown is ignored, as at 2.1."""
+
+    class Meta(PageQuery.Meta):
+        include = {"changes-since": fields.AwareDateTime(format="iso")}
+
+    name = fields.String(metadata={"description": "Part of the name; knows ^ $ . and .*"})
+    status = fields.List(fields.String())
+    image = fields.String()
+    flavor = fields.String()
+    host = fields.String()
+    ip = fields.String()
+    uuid = fields.List(fields.String())
+    key_name = fields.String()
+    user_id = fields.String()
+    project_id = fields.String()
+    tenant_id = fields.String()
+    all_tenants = fields.String()
+    deleted = fields.String()

@@ -1,0 +1,105 @@
+"""Errors on their way out. The only place that knows which error is which HTTP status."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import structlog
+from flask import Flask, Response, jsonify, request
+from werkzeug.exceptions import HTTPException
+
+from app.api.dialects import IDENTITY, Problem, dialect_of, keystone_error
+from app.api.links import base_url
+from tasks.errors import (
+    ByreError,
+    Conflict,
+    Forbidden,
+    NotFound,
+    RequestError,
+    TooLarge,
+    TransientError,
+    Unauthorized,
+)
+
+log = structlog.get_logger(__name__)
+
+#: The first row that fits decides.
+STATUS: tuple[tuple[type[ByreError], int], ...] = (
+    (Unauthorized, 401),
+    (Forbidden, 403),
+    (NotFound, 404),
+    (Conflict, 409),
+    (TooLarge, 413),
+    (RequestError, 400),
+    (TransientError, 503),
+    (ByreError, 500),
+)
+
+UNEXPECTED = (
+    "Unexpected API Error. The request id in the header x-openstack-request-id finds it in the"
+    " operator's log."
+)
+
+
+def register(app: Flask) -> None:
+    """Let every error of the application out through here."""
+    app.register_error_handler(ByreError, _answer_byre)
+    app.register_error_handler(HTTPException, _answer_http)
+    app.register_error_handler(Exception, _answer_unexpected)
+
+
+def _answer_byre(error: ByreError) -> Response:
+    status = next(status for kind, status in STATUS if isinstance(error, kind))
+    if status >= 500:
+        log.error("request.failed", code=error.code, reason=error.public, **error.facts)
+    else:
+        log.info("request.refused", code=error.code, status=status, reason=error.public)
+    return _answer(Problem(status, error.public, error.code))
+
+
+def _answer_http(error: HTTPException) -> Response:
+    """What Flask itself refuses, and what did not pass a schema."""
+    if error.response is not None and isinstance(error.response, Response):
+        return error.response
+    status = error.code or 500
+    messages = getattr(error, "data", {}).get("messages")
+    text = explain(messages) if messages else str(error.description or error.name)
+    log.info("request.refused", code="http", status=status, reason=text)
+    return _answer(Problem(status, text, "bad_request" if status == 400 else "http"))
+
+
+def _answer_unexpected(error: Exception) -> Response:
+    log.error("request.crashed", exc_info=error)
+    return _answer(Problem(500, UNEXPECTED, "internal_error"))
+
+
+def _answer(problem: Problem) -> Response:
+    if problem.status == 401:
+        response = jsonify(keystone_error(problem))
+        response.headers["WWW-Authenticate"] = f'Keystone uri="{base_url()}{IDENTITY.prefix}/v3"'
+    else:
+        response = jsonify(dialect_of(request.path).write(problem))
+    response.status_code = problem.status
+    return response
+
+
+def explain(messages: Mapping[str, Any]) -> str:
+    """Return what a schema found wrong as one text that names each field."""
+    problems = []
+    for location, found in messages.items():
+        for path, text in _flatten(found):
+            if not path:
+                problems.append("Malformed request body" if location == "json" else text)
+            else:
+                problems.append(f"Invalid input for field/attribute {'.'.join(path)}: {text}")
+    return " ".join(problems)
+
+
+def _flatten(found: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
+    if isinstance(found, Mapping):
+        for name, inner in found.items():
+            yield from _flatten(inner, path if name == "_schema" else (*path, str(name)))
+    elif isinstance(found, list):
+        for inner in found:
+            yield from _flatten(inner, path)
+    else:
+        yield path, str(found)

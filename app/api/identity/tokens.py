@@ -1,0 +1,131 @@
+"""Tokens: log in, look at a token, log out."""
+
+from typing import Any
+
+from flask import request
+
+from app.api.auth import caller, context, own_token
+from app.api.dialects import IDENTITY
+from app.api.identity.catalog import catalog, role_id
+from app.api.identity.domain import DOMAIN, is_domain
+from app.api.identity.tokens_schema import (
+    AuthRequest,
+    CatalogAnswer,
+    NoCatalogQuery,
+    TokenAnswer,
+)
+from app.api.links import base_url
+from app.api.routes import Routes
+from app.api.times import micro_time
+from app.services import tokens
+from app.services.tokens import PasswordLogin, Scope, TokenView
+from tasks.errors import Forbidden, NotFound, RequestError, Unauthorized
+
+routes = Routes(IDENTITY, "tokens", "Log in and out; where the services are.", "/v3/auth")
+
+Headers = dict[str, str]
+
+
+@routes.endpoint(
+    "POST",
+    "/tokens",
+    "tokens:issue",
+    body=AuthRequest,
+    query=NoCatalogQuery,
+    returns=TokenAnswer,
+    status=201,
+    errors=(401,),
+)
+def issue_token(body: dict[str, Any], query: dict[str, Any]) -> Any:
+    """Log in with a password or a token; the new token is in the header X-Subject-Token"""
+    auth = body["auth"]
+    secret, view = _login(auth["identity"], read_scope(auth.get("scope")))
+    return token_answer(view, query), {"X-Subject-Token": secret, "Vary": "X-Auth-Token"}
+
+
+@routes.endpoint(
+    "GET", "/tokens", "tokens:show", query=NoCatalogQuery, returns=TokenAnswer, errors=(404,)
+)
+def show_token(query: dict[str, Any]) -> Any:
+    """Show what the token in the header X-Subject-Token stands for"""
+    secret, view = _subject()
+    return token_answer(view, query), {"X-Subject-Token": secret, "Vary": "X-Auth-Token"}
+
+
+@routes.endpoint("DELETE", "/tokens", "tokens:revoke", status=204, errors=(404,))
+def revoke_token() -> None:
+    """Make the token in the header X-Subject-Token worthless"""
+    secret, _ = _subject()
+    tokens.revoke(context(), secret)
+
+
+@routes.endpoint("GET", "/catalog", "catalog:show", returns=CatalogAnswer)
+def show_catalog() -> Any:
+    """Show where the services are"""
+    return {"catalog": catalog(), "links": {"self": f"{base_url()}/identity/v3/auth/catalog"}}
+
+
+def _login(identity: dict[str, Any], scope: Scope) -> tuple[str, TokenView]:
+    for method in identity["methods"]:
+        if method == "password" and "password" in identity:
+            return tokens.issue_for_password(context(), _user(identity["password"]["user"]), scope)
+        if method == "token" and "token" in identity:
+            return tokens.issue_for_token(context(), identity["token"]["id"], scope)
+    raise Unauthorized("Attempted to authenticate with an unsupported method.")
+
+
+def _user(user: dict[str, Any]) -> PasswordLogin:
+    if "id" not in user and "name" not in user:
+        raise RequestError("auth.identity.password.user: needs an id or a name.")
+    if not is_domain(user.get("domain", DOMAIN)):
+        raise Unauthorized(tokens.WRONG)
+    return PasswordLogin(user.get("id"), user.get("name"), user["password"])
+
+
+def read_scope(scope: dict[str, Any] | None) -> Scope:
+    """Return what a scope asks for. Raises Unauthorized for one that nobody can have here."""
+    if not scope:
+        return Scope()
+    if "unscoped" in scope:
+        return Scope("unscoped")
+    project = scope.get("project")
+    if project is None or not is_domain(project.get("domain", DOMAIN)):
+        raise Unauthorized(tokens.WRONG)
+    return Scope("project", project.get("id"), project.get("name"))
+
+
+def _subject() -> tuple[str, TokenView]:
+    """The token that is asked about: one's own, or for an administrator any."""
+    secret = request.headers.get("X-Subject-Token")
+    if not secret:
+        raise RequestError("The header X-Subject-Token is missing.")
+    try:
+        view = tokens.look_up(context(), secret)
+    except Unauthorized as error:
+        raise NotFound("Could not find token.") from error
+    if view.user_id != own_token().user_id and not caller().is_admin:
+        raise Forbidden("You are not authorized to look at another user's token.")
+    return secret, view
+
+
+def token_answer(view: TokenView, query: dict[str, Any]) -> dict[str, Any]:
+    """Return a token's body."""
+    token: dict[str, Any] = {
+        "methods": ["password"],
+        "user": {
+            "id": view.user_id,
+            "name": view.user_name,
+            "domain": DOMAIN,
+            "password_expires_at": None,
+        },
+        "audit_ids": [view.audit_id],
+        "issued_at": micro_time(view.issued_at),
+        "expires_at": micro_time(view.expires_at),
+    }
+    if view.project_id:
+        token["project"] = {"id": view.project_id, "name": view.project_name, "domain": DOMAIN}
+        token["is_domain"] = False
+        token["roles"] = [{"id": role_id(name), "name": name} for name in view.roles]
+        if "nocatalog" not in query:
+            token["catalog"] = catalog()
+    return {"token": token}

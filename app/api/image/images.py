@@ -1,0 +1,160 @@
+"""Images: their records. app.api.image.files moves their bytes."""
+
+from typing import Any
+
+from flask import request
+from marshmallow import ValidationError
+from urllib.parse import urlencode
+
+from app.api.auth import caller, context
+from app.api.dialects import IMAGE
+from app.api.image.images_schema import (
+    READ_ONLY,
+    CreateImage,
+    ImageQuery,
+    ImageSchema,
+    ImagesSchema,
+    properties_of,
+)
+from app.api.links import base_url
+from app.api.paging import read_page
+from app.api.routes import Routes
+from app.api.times import second_time
+from app.services import images
+from app.services.images import ImageView, NewImage, Wanted
+from app.services.pages import IMAGE_ORDERS, Page
+from tasks.errors import Forbidden, RequestError
+
+routes = Routes(IMAGE, "images", "What servers' disks start from.", "/v2/images")
+
+Json = dict[str, Any]
+
+#: query parameter -> column
+_FACTS = {
+    "name": "name",
+    "status": "status",
+    "visibility": "visibility",
+    "owner": "project_id",
+    "disk_format": "disk_format",
+    "container_format": "container_format",
+    "protected": "protected",
+    "id": "id",
+}
+
+
+@routes.endpoint("POST", "", "images:create", body=CreateImage, returns=ImageSchema, status=201, errors=(409, 413))
+def create_image(body: Json) -> Any:
+    """Make the record of an image; its bytes come with PUT …/file"""
+    view = images.create(context(), caller(), _read_image(body))
+    return full(view), {"Location": f"{base_url()}/image/v2/images/{view.id}"}
+
+
+@routes.endpoint("GET", "", "images:list", query=ImageQuery, returns=ImagesSchema)
+def list_images(query: Json) -> Any:
+    """List the images that one may use"""
+    part = _read_page(query)
+    # None is hidden.
+    found = [] if query.get("os_hidden") else images.listed(context(), caller(), _wanted(query), part)
+    body: Json = {
+        "images": [full(view) for view in found],
+        "first": _link({}),
+        "schema": "/v2/schemas/images",
+    }
+    if found and len(found) == part.limit:
+        body["next"] = _link({"marker": found[-1].id})
+    return body
+
+
+@routes.endpoint("GET", "/<image_id>", "images:show", returns=ImageSchema, errors=(404,))
+def show_image(image_id: str) -> Any:
+    """Show an image"""
+    return full(images.get(context(), caller(), image_id))
+
+
+@routes.endpoint("DELETE", "/<image_id>", "images:delete", status=204, errors=(404,))
+def delete_image(image_id: str) -> None:
+    """Delete an image and its bytes; servers made from it keep their disks"""
+    images.delete(context(), caller(), image_id)
+
+
+def _read_image(body: Json) -> NewImage:
+    for name in sorted(READ_ONLY & body.keys()):
+        raise Forbidden(f"Attribute '{name}' is read-only.")
+    if body.get("owner", caller().project_id) != caller().project_id:
+        raise Forbidden("You are not permitted to create images owned by another project.")
+    try:
+        properties = properties_of(body)
+    except ValidationError as error:
+        raise RequestError(f"{error.field_name}: {error.messages[0]}.") from error
+    return NewImage(
+        id=str(body["id"]) if "id" in body else None,
+        name=body.get("name") or "",
+        visibility=body.get("visibility", "private"),
+        disk_format=body.get("disk_format"),
+        container_format=body.get("container_format"),
+        min_disk_gib=body.get("min_disk", 0),
+        min_ram_mib=body.get("min_ram", 0),
+        protected=body.get("protected", False),
+        tags=tuple(dict.fromkeys(body.get("tags", ()))),
+        properties=properties,
+    )
+
+
+def _wanted(query: Json) -> Wanted:
+    facts = {column: _values(query[name]) for name, column in _FACTS.items() if name in query}
+    known = set(ImageQuery().fields)
+    properties = {name: value for name, value in query.items() if name not in known}
+    return Wanted(facts, query.get("tag", ()), properties)
+
+
+def _values(value: Any) -> list[Any]:
+    """`in:a,b` is one of several."""
+    if isinstance(value, str) and value.startswith("in:"):
+        return [part.strip().strip('"') for part in value[3:].split(",")]
+    return [value]
+
+
+def _read_page(query: Json) -> Page:
+    """`sort=name:asc,id` says the same as sort_key and sort_dir."""
+    words = [word.partition(":") for word in query.get("sort", "").split(",") if word]
+    if not words:
+        return read_page(query, IMAGE_ORDERS)
+    keys = [key for key, _, _ in words]
+    directions = [direction or "desc" for _, _, direction in words]
+    return read_page({**query, "sort_key": keys, "sort_dir": directions}, IMAGE_ORDERS)
+
+
+def _link(changes: dict[str, str]) -> str:
+    """Return this list's path from Glance's root, at its beginning or after a marker."""
+    pairs = [(name, value) for name, value in request.args.items(multi=True) if name != "marker"]
+    pairs += changes.items()
+    return f"/v2/images?{urlencode(pairs)}" if pairs else "/v2/images"
+
+
+def full(view: ImageView) -> Json:
+    """Return an image as Glance shows it."""
+    return {
+        **view.properties,
+        "id": view.id,
+        "name": view.name,
+        "status": view.status,
+        "visibility": view.visibility,
+        "disk_format": view.disk_format,
+        "container_format": view.container_format,
+        "min_disk": view.min_disk_gib,
+        "min_ram": view.min_ram_mib,
+        "size": view.size_bytes,
+        "virtual_size": view.virtual_size_bytes,
+        "checksum": view.md5,
+        "os_hash_algo": "sha512" if view.sha512 else None,
+        "os_hash_value": view.sha512,
+        "os_hidden": False,
+        "protected": view.protected,
+        "owner": view.project_id,
+        "tags": list(view.tags),
+        "created_at": second_time(view.created_at),
+        "updated_at": second_time(view.updated_at),
+        "self": f"/v2/images/{view.id}",
+        "file": f"/v2/images/{view.id}/file",
+        "schema": "/v2/schemas/image",
+    }

@@ -1,0 +1,142 @@
+"""What image requests hold, and what an image looks like."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from marshmallow import INCLUDE, Schema, ValidationError, fields, post_dump, validate
+
+from app.api.paging import PageQuery
+
+DISK_FORMATS = ("qcow2", "raw", "iso", "vhd", "vhdx", "vmdk", "vdi")
+CONTAINER_FORMATS = ("bare",)
+
+#: What is said of an image and not by its owner.
+READ_ONLY = frozenset(
+    {
+        "status",
+        "size",
+        "virtual_size",
+        "checksum",
+        "os_hash_algo",
+        "os_hash_value",
+        "created_at",
+        "updated_at",
+        "self",
+        "file",
+        "schema",
+        "direct_url",
+        "locations",
+    }
+)
+
+MAX_PROPERTIES = 128
+_MAX = 2**31 - 1
+
+
+class _Text(fields.String):
+    """A string that must be one."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        if not isinstance(value, str):
+            raise ValidationError(f"{value!r} is not of type 'string'")
+        return super()._deserialize(value, *args, **kwargs)
+
+
+class CreateImage(Schema):
+    """An image to come. Any other key is a property, and its value text."""
+
+    class Meta:
+        unknown = INCLUDE
+
+    id = fields.UUID()
+    name = _Text(allow_none=True, validate=validate.Length(max=255))
+    visibility = _Text(validate=validate.OneOf(("private", "public")))
+    disk_format = _Text(allow_none=True, validate=validate.OneOf(DISK_FORMATS))
+    container_format = _Text(allow_none=True, validate=validate.OneOf(CONTAINER_FORMATS))
+    min_disk = fields.Integer(strict=True, validate=validate.Range(min=0, max=_MAX))
+    min_ram = fields.Integer(strict=True, validate=validate.Range(min=0, max=_MAX))
+    protected = fields.Boolean()
+    os_hidden = fields.Boolean(validate=validate.Equal(comparable=False))
+    owner = _Text()
+    tags = fields.List(
+        _Text(validate=validate.Length(min=1, max=255)), validate=validate.Length(max=128)
+    )
+
+
+def properties_of(body: Mapping[str, Any]) -> dict[str, str]:
+    """Return what of a checked request are properties. Raises ValidationError."""
+    known = set(CreateImage().fields) | READ_ONLY
+    properties = {name: value for name, value in body.items() if name not in known}
+    if len(properties) > MAX_PROPERTIES:
+        raise ValidationError(f"More than {MAX_PROPERTIES} properties")
+    for name, value in properties.items():
+        if not isinstance(value, str) or len(value) > 65_535:
+            raise ValidationError("must be text of at most 65535 characters", name)
+        if not 1 <= len(name) <= 255:
+            raise ValidationError("must have a name of 1 to 255 characters", name)
+    return properties
+
+
+class ImageSchema(Schema):
+    """An image; its properties stand beside these fields."""
+
+    class Meta:
+        unknown = INCLUDE
+        include = {
+            "self": fields.String(required=True),
+            "schema": fields.String(required=True),
+        }
+
+    id = fields.String(required=True)
+    name = fields.String(required=True, allow_none=True)
+    status = fields.String(required=True)
+    visibility = fields.String(required=True)
+    disk_format = fields.String(required=True, allow_none=True)
+    container_format = fields.String(required=True, allow_none=True)
+    min_disk = fields.Integer(required=True)
+    min_ram = fields.Integer(required=True)
+    size = fields.Integer(required=True, allow_none=True)
+    virtual_size = fields.Integer(required=True, allow_none=True)
+    checksum = fields.String(required=True, allow_none=True)
+    os_hash_algo = fields.String(required=True, allow_none=True)
+    os_hash_value = fields.String(required=True, allow_none=True)
+    os_hidden = fields.Boolean(required=True)
+    protected = fields.Boolean(required=True)
+    owner = fields.String(required=True)
+    tags = fields.List(fields.String(), required=True)
+    created_at = fields.String(required=True)
+    updated_at = fields.String(required=True)
+    file = fields.String(required=True)
+
+    @post_dump(pass_original=True)
+    def _add_properties(self, body: dict[str, Any], original: Any, **_: Any) -> dict[str, Any]:
+        return {**original, **body}
+
+
+class ImagesSchema(Schema):
+    """A page of images. Its links are relative, as Glance's."""
+
+    images = fields.List(fields.Nested(ImageSchema), required=True)
+    first = fields.String(required=True)
+    schema = fields.String(required=True)
+    next = fields.String()
+
+
+class ImageQuery(PageQuery):
+    """Which images a list is to have. Any other parameter is a property to be equal."""
+
+    class Meta(PageQuery.Meta):
+        unknown = INCLUDE
+
+    id = fields.String(metadata={"description": "One, or several as in:ID,ID"})
+    name = fields.String()
+    status = fields.String()
+    visibility = fields.String()
+    owner = fields.String()
+    disk_format = fields.String()
+    container_format = fields.String()
+    protected = fields.Boolean()
+    os_hidden = fields.Boolean()
+    tag = fields.List(fields.String())
+    sort = fields.String(metadata={"description": "key:dir,key:dir"})
+    member_status = fields.String()

@@ -1,0 +1,60 @@
+"""Compute's microversions: which one a request asks for, and what is said of it in the answer.
+
+2.1 is all there is: a complete contract. A number is advertised only when everything below it
+is honoured, for clients take the highest.
+"""
+
+import re
+from collections.abc import Mapping, MutableMapping
+
+from werkzeug.exceptions import BadRequest, NotAcceptable
+
+MINIMUM = (2, 1)
+MAXIMUM = (2, 1)
+
+STANDARD = "OpenStack-API-Version"
+LEGACY = "X-OpenStack-Nova-API-Version"
+
+_NUMBER = re.compile(r"([1-9]\d*)\.([1-9]\d*|0)", re.ASCII)
+
+
+def text(version: tuple[int, int]) -> str:
+    """Return a version as it is written."""
+    return f"{version[0]}.{version[1]}"
+
+
+def negotiate(headers: Mapping[str, str]) -> tuple[int, int]:
+    """Return the version that the request is answered in. Raises NotAcceptable, BadRequest."""
+    wanted = _wanted(headers)
+    if wanted is None:
+        return MINIMUM
+    if wanted == "latest":
+        return MAXIMUM
+    match = _NUMBER.fullmatch(wanted)
+    if match is None:
+        raise BadRequest(
+            f"API Version String {wanted} is of invalid format. Must be of format MajorNum.MinorNum."
+        )
+    version = int(match[1]), int(match[2])
+    if not MINIMUM <= version <= MAXIMUM:
+        raise NotAcceptable(
+            f"Version {wanted} is not supported by the API. Minimum is {text(MINIMUM)} and"
+            f" maximum is {text(MAXIMUM)}."
+        )
+    return version
+
+
+def write_headers(headers: MutableMapping[str, str]) -> None:
+    """Say which version was used."""
+    headers[STANDARD] = f"compute {text(MAXIMUM)}"
+    headers[LEGACY] = text(MAXIMUM)
+    headers["Vary"] = f"{STANDARD}, {LEGACY}"
+
+
+def _wanted(headers: Mapping[str, str]) -> str | None:
+    """The standard header holds `service version`, for several services by commas."""
+    for entry in headers.get(STANDARD, "").split(","):
+        service, _, version = entry.strip().partition(" ")
+        if service == "compute":
+            return version.strip()
+    return headers.get(LEGACY)

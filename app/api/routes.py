@@ -1,0 +1,95 @@
+"""How a handler is declared: one decorator gives it its route, its policy row, the schemas of what
+it takes and returns, and its place in the API's document. flask-smorest does the work."""
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, TypeVar
+
+import flask_smorest  # type: ignore[import-untyped]
+from flask import Response
+from marshmallow import Schema
+from webargs.flaskparser import FlaskParser
+
+from app.api.auth import Handler, guarded
+from app.api.dialects import Dialect, KeystoneFault
+from app.policy import ANYONE, POLICY
+
+H = TypeVar("H", bound=Handler)
+
+
+class _Parser(FlaskParser):
+    """Validation that fails is a bad request in OpenStack's words, not 422."""
+
+    DEFAULT_VALIDATION_STATUS = 400
+
+
+class _Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
+    ARGUMENTS_PARSER = _Parser()
+
+
+class Routes:
+    """The routes of one noun of one service."""
+
+    def __init__(self, dialect: Dialect, noun: str, description: str, prefix: str = "") -> None:
+        self._dialect, self._noun = dialect, noun
+        self.blueprint = _Blueprint(
+            f"{dialect.name}-{noun}",
+            __name__,
+            url_prefix=f"{dialect.prefix}{prefix}" or None,
+            description=description,
+        )
+
+    def endpoint(
+        self,
+        method: str,
+        rule: str,
+        action: str,
+        *,
+        body: type[Schema] | None = None,
+        query: type[Schema] | None = None,
+        returns: type[Schema] | None = None,
+        status: int = 200,
+        errors: Sequence[int] = (),
+        content_type: str | None = None,
+    ) -> Callable[[H], H]:
+        """Declare a handler. It is given what the schemas of body and query found in the request,
+        and gives what the schema `returns` writes; None of it means an empty answer."""
+
+        def declare(handler: H) -> H:
+            blueprint = self.blueprint
+            view = handler if returns is not None or content_type else _empty(handler, status)
+            view = blueprint.response(status, returns, content_type=content_type)(view)
+            if query is not None:
+                view = blueprint.arguments(query, location="query")(view)
+            if body is not None:
+                view = blueprint.arguments(body)(view)
+            for code in self._all_errors(action, errors, takes=body or query):
+                schema = KeystoneFault if code == 401 else self._dialect.fault
+                view = blueprint.alt_response(code, schema=schema)(view)
+            blueprint.route(rule, methods=[method])(guarded(f"{self._dialect.name}:{action}", view))
+            return handler
+
+        return declare
+
+    def _all_errors(self, action: str, errors: Sequence[int], *, takes: object) -> list[int]:
+        """What any route of its kind can answer, and what this one says of itself."""
+        common = {500}
+        if POLICY[f"{self._dialect.name}:{action}"] is not ANYONE:
+            common |= {401, 403}
+        if takes is not None:
+            common.add(400)
+        return sorted(common | set(errors))
+
+
+def _empty(handler: Handler, status: int) -> Handler:
+    """Let a handler that returns nothing answer with nothing."""
+    @wraps(handler)
+    def view(*args: Any, **kwargs: Any) -> Any:
+        answer = handler(*args, **kwargs)
+        if answer is not None:
+            return answer
+        response = Response(status=status)
+        del response.headers["Content-Type"]
+        return response
+
+    return view

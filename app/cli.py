@@ -1,0 +1,220 @@
+"""The operator's command, `byre`. It works on the database directly: no API need run."""
+
+import hashlib
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from app.db.migrations import upgrade
+from app.db.session import make_engine, make_sessions
+from app.runs.publish import CeleryPublisher
+from app.services import bootstrap, clouds_file, hypervisors, importing
+from app.services.accounts import ensure_project, ensure_user
+from app.services.bootstrap import Account, NewNetwork
+from app.services.context import Context
+from app.services.images import NewImage
+from config.celery import make_celery
+from config.settings import ControlSettings, SettingsError, end_with, load_control
+from tasks.errors import ByreError
+from tasks.pipelines import COMPUTE_STAGES
+
+byre = typer.Typer(no_args_is_help=True, add_completion=False, help="Operate Byre.")
+groups = {
+    name: typer.Typer(no_args_is_help=True, help=text)
+    for name, text in (
+        ("db", "The database's tables."),
+        ("image", "Images."),
+        ("network", "Networks."),
+        ("user", "Users."),
+        ("host", "Hypervisors."),
+        ("settings", "Settings."),
+    )
+}
+for group_name, group in groups.items():
+    byre.add_typer(group, name=group_name)
+
+
+@contextmanager
+def _context() -> Iterator[Context]:
+    """Open what a use case works with; an error of ours ends the command with one line."""
+    settings = _settings()
+    engine = make_engine(settings.database_url.get_secret_value(), pool_size=1)
+    sessions = make_sessions(engine)
+    publisher = CeleryPublisher(make_celery(settings, "api", COMPUTE_STAGES), sessions)
+    try:
+        yield Context(sessions, settings, publisher)
+    except (ByreError, OSError) as error:
+        _end(str(error))
+    finally:
+        engine.dispose()
+
+
+def _settings() -> ControlSettings:
+    try:
+        return load_control()
+    except SettingsError as error:
+        end_with(error)
+
+
+def _end(text: str) -> NoReturn:
+    sys.stderr.write(f"byre: {text}\n")
+    raise typer.Exit(1)
+
+
+@groups["settings"].command("check")
+def check_settings() -> None:
+    """Say whether the control plane's settings are right; secrets are masked."""
+    for key, value in _settings().model_dump().items():
+        print(f"{key} = {value}")
+
+
+@groups["db"].command("upgrade")
+def upgrade_database() -> None:
+    """Bring the database's tables up to date. Can be repeated."""
+    url = _settings().database_url
+    path = make_engine(url.get_secret_value()).url.database
+    if url.get_secret_value().startswith("sqlite") and path:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+    engine = make_engine(url.get_secret_value(), pool_size=1)
+    upgrade(engine)
+    engine.dispose()
+    print("The database is up to date.")
+
+
+@byre.command("bootstrap")
+def bootstrap_all(
+    clouds: Annotated[Path, typer.Option(help="clouds.yaml to write, for the clients")],
+    auth_url: Annotated[
+        str, typer.Option(help="where the clients find identity")
+    ] = "http://127.0.0.1:8774/identity/v3",
+    cidr: Annotated[str, typer.Option(help="addresses of the network `private`")] = "10.77.0.0/24",
+    dns: Annotated[list[str] | None, typer.Option(help="name server; may be repeated")] = None,
+) -> None:
+    """Make projects, users, flavors and a network, unless they are there. Can be repeated.
+
+    Passwords come from BYRE_BOOTSTRAP_ADMIN_PASSWORD and BYRE_BOOTSTRAP_DEMO_PASSWORD, or from the
+    file as it was, or are made up.
+    """
+    known = clouds_file.known_passwords(clouds)
+    with _context() as context:
+        demo, admin = bootstrap.bootstrap(
+            context.sessions,
+            context.settings,
+            NewNetwork("private", cidr, tuple(dns or ())),
+            admin_password=os.environ.get("BYRE_BOOTSTRAP_ADMIN_PASSWORD"),
+            demo_password=os.environ.get("BYRE_BOOTSTRAP_DEMO_PASSWORD"),
+        )
+        accounts = {
+            "byre": _with_password(demo, known),
+            "byre-admin": _with_password(admin, known),
+        }
+        clouds_file.write(clouds, accounts, auth_url, context.settings.region)
+    print(f"{clouds}: the clouds byre (a user) and byre-admin (the operator)")
+
+
+def _with_password(account: Account, known: dict[str, str]) -> Account:
+    password = account.password or known.get(account.user)
+    if password is None:
+        _end(
+            f"the password of {account.user} is not known here;"
+            f" set BYRE_BOOTSTRAP_{account.user.upper()}_PASSWORD to give a new one"
+        )
+    return Account(account.user, account.project, password)
+
+
+@groups["image"].command("import")
+def import_image(
+    file: Path,
+    name: Annotated[str, typer.Option()],
+    disk_format: Annotated[str, typer.Option(help="qcow2 or raw")] = "qcow2",
+    public: Annotated[  # noqa: FBT002 - a flag of a command line
+        bool, typer.Option("--public", help="for all projects")
+    ] = False,
+    properties: Annotated[
+        list[str] | None, typer.Option("--property", help="KEY=VALUE; may be repeated")
+    ] = None,
+) -> None:
+    """Bring an image in; prints its id. The same bytes under the same name are not kept twice."""
+    new = NewImage(
+        name=name,
+        visibility="public" if public else "private",
+        disk_format=disk_format,
+        container_format="bare",
+        properties=dict(_pair(text) for text in properties or []),
+    )
+    with _context() as context:
+        with file.open("rb") as source:
+            digest = hashlib.file_digest(source, "sha256").hexdigest()
+        print(importing.import_image(context, file, new, digest))
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        _end(f"--property {text}: must be KEY=VALUE")
+    return key, value
+
+
+@groups["network"].command("create")
+def create_network(
+    name: str,
+    cidr: Annotated[str, typer.Option(help="IPv4 block, from a /16 to a /29")],
+    dns: Annotated[list[str] | None, typer.Option(help="name server; may be repeated")] = None,
+    mtu: Annotated[int, typer.Option(min=576, max=9216)] = 1500,
+    project: Annotated[
+        str | None, typer.Option(help="the only project to use it; by default all do")
+    ] = None,
+) -> None:
+    """Make a network with one subnet; prints its id. Hosts make theirs when a server needs it."""
+    with _context() as context, context.sessions.begin() as session:
+        owner = ensure_project(session, context.settings, project or "admin")
+        new = NewNetwork(name, cidr, tuple(dns or ()), shared=project is None, mtu=mtu)
+        print(bootstrap.add_network(session, owner, new).id)
+
+
+@groups["user"].command("create")
+def create_user(
+    name: str,
+    project: Annotated[str, typer.Option(help="made unless it is there")],
+    admin: Annotated[bool, typer.Option("--admin")] = False,  # noqa: FBT002
+    password: Annotated[
+        str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True)
+    ] = "",
+) -> None:
+    """Make a user with a role in a project, or give a known one a new password."""
+    with _context() as context, context.sessions.begin() as session:
+        home = ensure_project(session, context.settings, project)
+        ensure_user(session, name, password, home, "admin" if admin else "member")
+    print(
+        f"{name} is a {'n admin' if admin else ' member'} of {project}".replace(" is a n", " is an")
+    )
+
+
+@groups["host"].command("enable")
+def enable_host(name: str) -> None:
+    """Let a hypervisor get new servers."""
+    with _context() as context:
+        hypervisors.set_enabled(context, name, enabled=True)
+    print(f"{name} gets new servers.")
+
+
+@groups["host"].command("disable")
+def disable_host(name: str, reason: Annotated[str | None, typer.Option()] = None) -> None:
+    """Give a hypervisor no new server; those that it has stay."""
+    with _context() as context:
+        hypervisors.set_enabled(context, name, enabled=False, reason=reason)
+    print(f"{name} gets no new server; those that it has stay.")
+
+
+def main() -> None:
+    """Run the command."""
+    byre()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""The Flask application, put together in one visible list."""
+
+import flask_smorest  # type: ignore[import-untyped]
+from flask import Flask
+
+from app.api import faults, requests
+from app.api.auth import EXTENSION
+from app.api.byre import docs, monitoring, runs
+from app.api.byre import images as byre_images
+from app.api.compute import flavors, hypervisors, keypairs, limits, servers
+from app.api.compute import versions as compute_versions
+from app.api.identity import accounts, tokens
+from app.api.identity import versions as identity_versions
+from app.api.image import files, images
+from app.api.image import versions as image_versions
+from app.api.network import networks, ports
+from app.api.network import versions as network_versions
+from app.api.routes import Routes
+from app.db.session import Sessions
+from app.runs.publish import Publisher
+from app.services.context import Context
+from config.settings import ControlSettings
+
+ROUTES: tuple[Routes, ...] = (
+    identity_versions.routes,
+    tokens.routes,
+    accounts.routes,
+    compute_versions.routes,
+    servers.routes,
+    flavors.routes,
+    keypairs.routes,
+    hypervisors.routes,
+    limits.routes,
+    image_versions.routes,
+    images.routes,
+    files.routes,
+    network_versions.routes,
+    networks.routes,
+    ports.routes,
+    runs.routes,
+    byre_images.routes,
+    monitoring.routes,
+    docs.routes,
+)
+
+#: Bytes of a request's body. Images have a limit of their own.
+MAX_BODY = 1024 * 1024
+
+SECURITY = {
+    "security": [{"token": []}],
+    "components": {
+        "securitySchemes": {
+            "token": {"type": "apiKey", "in": "header", "name": "X-Auth-Token"},
+        }
+    },
+}
+
+
+def create_app(settings: ControlSettings, sessions: Sessions, publisher: Publisher) -> Flask:
+    """Return the application. It opens nothing itself: what it works with is given."""
+    # Static files would be a route without a row in the policy.
+    app = Flask("byre", static_folder=None)
+    app.config.update(
+        MAX_CONTENT_LENGTH=MAX_BODY,
+        PROVIDE_AUTOMATIC_OPTIONS=False,
+        API_TITLE="Byre",
+        API_VERSION="v1",
+        OPENAPI_VERSION="3.0.3",
+        API_SPEC_OPTIONS=SECURITY,
+    )
+    # Clients ask for `/v2.1` and for `/v2.1/`, and some do not follow a redirect.
+    app.url_map.strict_slashes = False
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.extensions[EXTENSION] = Context(sessions, settings, publisher)
+    requests.register(app)
+    api = flask_smorest.Api(app)
+    for routes in ROUTES:
+        api.register_blueprint(routes.blueprint)
+    app.extensions[docs.DOCUMENT] = api.spec
+    faults.register(app)
+    return app

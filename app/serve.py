@@ -1,0 +1,74 @@
+"""The API's process: gunicorn with threads, so that an upload does not block a listing."""
+
+from typing import Any
+
+from flask import Flask
+from gunicorn.app.base import BaseApplication
+
+from app.db.session import make_engine, make_sessions
+from app.factory import create_app
+from app.runs.publish import CeleryPublisher
+from config.celery import make_celery
+from config.logs import setup_logs
+from config.settings import ControlSettings, SettingsError, end_with, load_control
+from tasks.pipelines import COMPUTE_STAGES
+
+
+class Server(BaseApplication):  # type: ignore[misc]
+    """Gunicorn, told by our settings instead of a file of its own."""
+
+    def __init__(self, settings: ControlSettings) -> None:
+        self._settings = settings
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Give gunicorn its settings."""
+        for key, value in _options(self._settings).items():
+            self.cfg.set(key, value)
+
+    def load(self) -> Flask:
+        """Make the application; called in each worker, after the fork."""
+        return make_application(self._settings)
+
+
+def make_application(settings: ControlSettings) -> Flask:
+    """Return the application with a real database and a real broker."""
+    url = settings.database_url.get_secret_value()
+    # One connection a thread: more would never be used.
+    sessions = make_sessions(make_engine(url, pool_size=settings.api_threads))
+    celery = make_celery(settings, "api", COMPUTE_STAGES)
+    return create_app(settings, sessions, CeleryPublisher(celery, sessions))
+
+
+def _options(settings: ControlSettings) -> dict[str, Any]:
+    return {
+        "bind": settings.api_bind,
+        "workers": settings.api_workers,
+        "threads": settings.api_threads,
+        "worker_class": "gthread",
+        "proc_name": "byre-api",
+        # A worker whose threads are all stuck for so long is replaced.
+        "timeout": 120,
+        # Uploads under way have so long to end when the process is told to stop.
+        "graceful_timeout": 20,
+        "keepalive": 30,
+        # Heartbeats of gunicorn's workers are files; on a disk they can block.
+        "worker_tmp_dir": "/dev/shm",  # noqa: S108 - a directory, made by gunicorn
+        # The application writes a line for each request, with its id.
+        "accesslog": None,
+        "loglevel": settings.log_level.lower(),
+    }
+
+
+def main() -> None:
+    """Serve until told to stop."""
+    try:
+        settings = load_control()
+    except SettingsError as error:
+        end_with(error)
+    setup_logs(settings)
+    Server(settings).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+"""What every use case works with: the process's means, and who asks."""
+
+from dataclasses import dataclass
+
+from app.db.session import Sessions
+from app.runs.publish import Publisher
+from config.settings import ControlSettings
+
+ADMIN = "admin"
+
+
+@dataclass(frozen=True)
+class Context:
+    """Opened once in each process."""
+
+    sessions: Sessions
+    settings: ControlSettings
+    publisher: Publisher
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who asks, in which project (empty for an unscoped token), with which roles."""
+
+    user_id: str
+    user_name: str
+    project_id: str
+    project_name: str
+    roles: tuple[str, ...]
+    #: `req-<uuid>` of the request.
+    request_id: str
+
+    @property
+    def is_admin(self) -> bool:
+        """An administrator sees every project's things."""
+        return ADMIN in self.roles
+
+    @property
+    def sees(self) -> str | None:
+        """The project whose things are shown; None is all of them."""
+        return None if self.is_admin else self.project_id

@@ -1,0 +1,47 @@
+"""Is this process of use, and what do the tables say in numbers? For monitoring."""
+
+from dataclasses import dataclass
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.db.models.base import now
+from app.db.repo import metrics
+from app.db.session import reading
+from app.scheduling.rules import alive_since
+from app.services.context import Context
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What is counted at each scrape."""
+
+    servers: dict[str, int]
+    #: (pipeline, state) -> runs
+    runs: dict[tuple[str, str], int]
+    hosts_alive: int
+    hosts_silent: int
+    oldest_queued_s: float
+
+
+def database_answers(context: Context) -> bool:
+    """Say whether the database answers a question."""
+    try:
+        with reading(context.sessions) as session:
+            metrics.ping(session)
+    except SQLAlchemyError:
+        return False
+    return True
+
+
+def figures(context: Context) -> Figures:
+    """Count."""
+    with reading(context.sessions) as session:
+        alive, silent = metrics.hosts_by_life(session, alive_since(context.settings))
+        queued = metrics.oldest_queued(session)
+        return Figures(
+            servers=metrics.servers_by_status(session),
+            runs=metrics.runs_by_state(session),
+            hosts_alive=alive,
+            hosts_silent=silent,
+            oldest_queued_s=(now() - queued).total_seconds() if queued else 0.0,
+        )

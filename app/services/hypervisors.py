@@ -1,0 +1,100 @@
+"""The hypervisors as operators see them, and the availability zone as everybody does."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from app.db.models import Hypervisor
+from app.db.repo import hypervisors
+from app.db.session import reading
+from app.scheduling.rules import alive_since
+from app.services.context import Context
+from tasks.errors import NotFound
+
+
+@dataclass(frozen=True)
+class HypervisorView:
+    """A host, what it has, and what is promised of it."""
+
+    id: str
+    number: int
+    name: str
+    host_ip: str
+    worker: str
+    alive: bool
+    enabled: bool
+    disabled_reason: str | None
+    last_seen_at: datetime
+    hypervisor_type: str
+    hypervisor_version: int
+    domain_type: str
+    architecture: str
+    cpu_model: str
+    running_domains: int
+    servers: int
+    vcpus: int
+    vcpus_used: int
+    memory_mib: int
+    memory_mib_used: int
+    disk_gib: int
+    disk_gib_used: int
+    free_disk_gib: int
+
+
+def listed(context: Context) -> list[HypervisorView]:
+    """Return all hosts."""
+    with reading(context.sessions) as session:
+        return _views(session, context, hypervisors.listed(session))
+
+
+def get(context: Context, number: int) -> HypervisorView:
+    """Return a host by its number. Raises NotFound."""
+    with reading(context.sessions) as session:
+        row = hypervisors.by_number(session, number)
+        if row is None:
+            raise NotFound(f"Compute host {number} could not be found.")
+        return _views(session, context, [row])[0]
+
+
+def set_enabled(context: Context, name: str, *, enabled: bool, reason: str | None = None) -> None:
+    """Let a host get new servers, or not; those that it has stay. Raises NotFound."""
+    with context.sessions.begin() as session:
+        row = hypervisors.by_name(session, name)
+        if row is None:
+            raise NotFound(f"No hypervisor is named {name}.")
+        row.enabled, row.disabled_reason = enabled, None if enabled else reason
+
+
+def _views(session: Session, context: Context, rows: list[Hypervisor]) -> list[HypervisorView]:
+    since = alive_since(context.settings)
+    servers = hypervisors.servers_on(session, [row.id for row in rows])
+    return [_view(row, since, servers.get(row.id, 0)) for row in rows]
+
+
+def _view(row: Hypervisor, since: datetime, servers: int) -> HypervisorView:
+    return HypervisorView(
+        id=row.id,
+        number=row.number,
+        name=row.name,
+        host_ip=row.host_ip,
+        worker=row.worker,
+        alive=row.last_seen_at >= since,
+        enabled=row.enabled,
+        disabled_reason=row.disabled_reason,
+        last_seen_at=row.last_seen_at,
+        hypervisor_type=row.hypervisor_type,
+        hypervisor_version=row.hypervisor_version,
+        domain_type=row.domain_type,
+        architecture=row.architecture,
+        cpu_model=row.cpu_model,
+        running_domains=row.running_domains,
+        servers=servers,
+        vcpus=row.vcpus,
+        vcpus_used=row.vcpus_used,
+        memory_mib=row.memory_mib,
+        memory_mib_used=row.memory_mib_used,
+        disk_gib=row.disk_gib,
+        disk_gib_used=row.disk_gib_used,
+        free_disk_gib=row.free_disk_gib,
+    )

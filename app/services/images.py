@@ -1,0 +1,168 @@
+"""Images: their records. Their bytes are app.services.uploads' work."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.exc import IntegrityError
+
+from app.db.models import Image
+from app.db.models.base import new_id, now
+from app.db.repo import images
+from app.db.repo.images import ImageFilter
+from app.db.repo.paging import Page
+from app.db.session import reading
+from app.services.boot_properties import check_boot_properties
+from app.services.context import Caller, Context
+from app.services.image_store import ImageStore
+from tasks.errors import Conflict, Forbidden, NotFound
+
+
+@dataclass(frozen=True)
+class ImageView:
+    """An image's record."""
+
+    id: str
+    project_id: str
+    name: str
+    status: str
+    visibility: str
+    disk_format: str | None
+    container_format: str | None
+    min_disk_gib: int
+    min_ram_mib: int
+    protected: bool
+    size_bytes: int | None
+    virtual_size_bytes: int | None
+    md5: str | None
+    sha256: str | None
+    sha512: str | None
+    tags: tuple[str, ...]
+    properties: dict[str, Any]
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True)
+class NewImage:
+    """An image to keep a record of; its bytes come later."""
+
+    id: str | None = None
+    name: str = ""
+    visibility: str = "private"
+    disk_format: str | None = None
+    container_format: str | None = None
+    min_disk_gib: int = 0
+    min_ram_mib: int = 0
+    protected: bool = False
+    tags: tuple[str, ...] = ()
+    properties: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which images a list is to have."""
+
+    #: column of Image -> values, one of which it must have
+    facts: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    tags: Sequence[str] = ()
+    properties: Mapping[str, str] = field(default_factory=dict)
+
+
+def listed(context: Context, caller: Caller, wanted: Wanted, part: Page) -> list[ImageView]:
+    """Return a page of the images that the caller may use."""
+    row_filter = ImageFilter(caller.sees, wanted.facts, wanted.tags, wanted.properties)
+    with reading(context.sessions) as session:
+        return [image_view(row) for row in images.listed(session, row_filter, part)]
+
+
+def get(context: Context, caller: Caller, image_id: str) -> ImageView:
+    """Return an image's record. Raises NotFound."""
+    with reading(context.sessions) as session:
+        return image_view(found(images.get(session, image_id), caller, image_id))
+
+
+def create(context: Context, caller: Caller, new: NewImage) -> ImageView:
+    """Keep a record of an image to come. Raises Forbidden, Conflict, RequestError."""
+    if new.visibility == "public" and not caller.is_admin:
+        raise Forbidden("You are not authorized to complete publicize_image action.")
+    check_boot_properties(new.properties)
+    moment = now()
+    row = Image(
+        id=new.id or new_id(),
+        project_id=caller.project_id,
+        name=new.name,
+        status="queued",
+        visibility=new.visibility,
+        disk_format=new.disk_format,
+        container_format=new.container_format,
+        min_disk_gib=new.min_disk_gib,
+        min_ram_mib=new.min_ram_mib,
+        protected=new.protected,
+        tags=list(new.tags),
+        properties=dict(new.properties),
+        created_at=moment,
+        updated_at=moment,
+    )
+    try:
+        with context.sessions.begin() as session:
+            session.add(row)
+    except IntegrityError as error:
+        raise Conflict(f"Image ID {row.id} already exists!") from error
+    return image_view(row)
+
+
+def delete(context: Context, caller: Caller, image_id: str) -> None:
+    """Remove an image and its bytes. Raises NotFound, Forbidden if it is protected or another's."""
+    with context.sessions.begin() as session:
+        row = own(found(images.get(session, image_id), caller, image_id), caller)
+        if row.protected:
+            raise Forbidden(f"Image {image_id} is protected and cannot be deleted.")
+        images.remove(session, image_id)
+    # After the commit: bytes without a record harm nobody, a record without bytes would.
+    ImageStore(context.settings.image_store_dir).remove(image_id)
+
+
+def found(row: Image | None, caller: Caller, image_id: str) -> Image:
+    """Return the row if the caller may see it. Raises NotFound."""
+    if row is None or not visible_to(row, caller):
+        raise NotFound(f"No image found with ID {image_id}")
+    return row
+
+
+def own(row: Image, caller: Caller) -> Image:
+    """Return the row if the caller may change it. Raises Forbidden."""
+    if row.project_id != caller.project_id and not caller.is_admin:
+        raise Forbidden("You are not permitted to change an image of another project.")
+    return row
+
+
+def visible_to(row: Image, caller: Caller) -> bool:
+    """Say whether the caller may use the image."""
+    return row.visibility == "public" or row.project_id == caller.project_id or caller.is_admin
+
+
+def image_view(row: Image) -> ImageView:
+    """Return what is shown of the row."""
+    return ImageView(
+        id=row.id,
+        project_id=row.project_id,
+        name=row.name,
+        status=row.status,
+        visibility=row.visibility,
+        disk_format=row.disk_format,
+        container_format=row.container_format,
+        min_disk_gib=row.min_disk_gib,
+        min_ram_mib=row.min_ram_mib,
+        protected=row.protected,
+        size_bytes=row.size_bytes,
+        virtual_size_bytes=row.virtual_size_bytes,
+        md5=row.md5,
+        sha256=row.sha256,
+        sha512=row.sha512,
+        tags=tuple(row.tags),
+        properties=dict(row.properties),
+        created_at=row.created_at,
+        updated_at=row.updated_at or row.created_at,
+    )

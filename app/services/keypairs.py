@@ -1,0 +1,94 @@
+"""Keypairs: a user's SSH public keys."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.exc import IntegrityError
+
+from app.db.models import Keypair
+from app.db.models.base import new_id, now
+from app.db.repo import keypairs
+from app.db.session import reading
+from app.services.context import Caller, Context
+from app.services.ssh_keys import make_pair, read_public_key
+from tasks.errors import Conflict, NotFound, QuotaExceeded
+
+#: Nova's limit of keypairs a user.
+MAX_KEYPAIRS = 100
+
+
+@dataclass(frozen=True)
+class KeypairView:
+    """A public key under its name. The private half is there only when it was made just now."""
+
+    id: str
+    name: str
+    public_key: str
+    fingerprint: str
+    user_id: str
+    created_at: datetime
+    private_key: str | None = None
+
+
+def listed(context: Context, caller: Caller) -> list[KeypairView]:
+    """Return the caller's keypairs."""
+    with reading(context.sessions) as session:
+        return [_view(row) for row in keypairs.listed(session, caller.user_id)]
+
+
+def get(context: Context, caller: Caller, name: str) -> KeypairView:
+    """Return one of the caller's keypairs. Raises NotFound."""
+    with reading(context.sessions) as session:
+        return _view(_found(keypairs.get(session, caller.user_id, name), name))
+
+
+def create(context: Context, caller: Caller, name: str, public_key: str | None) -> KeypairView:
+    """Keep a public key, or make a pair. Raises RequestError, Conflict, QuotaExceeded."""
+    private_key = None
+    if public_key is None:
+        private_key, public_key = make_pair()
+    line, fingerprint = read_public_key(public_key)
+    row = Keypair(
+        id=new_id(),
+        user_id=caller.user_id,
+        name=name,
+        public_key=line,
+        fingerprint=fingerprint,
+        created_at=now(),
+    )
+    taken = f"Key pair '{name}' already exists."
+    try:
+        with context.sessions.begin() as session:
+            if keypairs.get(session, caller.user_id, name) is not None:
+                raise Conflict(taken)
+            if keypairs.count(session, caller.user_id) >= MAX_KEYPAIRS:
+                raise QuotaExceeded("Quota exceeded, too many key pairs.")
+            session.add(row)
+    except IntegrityError as error:
+        raise Conflict(taken) from error
+    return _view(row, private_key)
+
+
+def delete(context: Context, caller: Caller, name: str) -> None:
+    """Forget one of the caller's keypairs. Raises NotFound."""
+    with context.sessions.begin() as session:
+        row = _found(keypairs.get(session, caller.user_id, name), name)
+        keypairs.remove(session, row)
+
+
+def _found(row: Keypair | None, name: str) -> Keypair:
+    if row is None:
+        raise NotFound(f"Keypair {name} not found for user.")
+    return row
+
+
+def _view(row: Keypair, private_key: str | None = None) -> KeypairView:
+    return KeypairView(
+        row.id,
+        row.name,
+        row.public_key,
+        row.fingerprint,
+        row.user_id,
+        row.created_at,
+        private_key,
+    )

@@ -1,0 +1,38 @@
+"""What a project may have, and what it has."""
+
+from dataclasses import dataclass
+
+from app.db.models import Project
+from app.db.repo import quota
+from app.db.session import reading
+from app.services.context import Caller, Context
+from app.services.keypairs import MAX_KEYPAIRS
+
+
+@dataclass(frozen=True)
+class LimitsView:
+    """Limits (-1 is none) and what is used of them."""
+
+    servers: int
+    vcpus: int
+    memory_mib: int
+    servers_used: int
+    vcpus_used: int
+    memory_mib_used: int
+    keypairs: int
+
+
+def get(context: Context, caller: Caller) -> LimitsView:
+    """Return the limits of the caller's project."""
+    with reading(context.sessions) as session:
+        project = session.get_one(Project, caller.project_id)
+        used = quota.usage(session, project.id)
+    return LimitsView(
+        project.quota_servers,
+        project.quota_vcpus,
+        project.quota_memory_mib,
+        used.servers,
+        used.vcpus,
+        used.memory_mib,
+        MAX_KEYPAIRS,
+    )

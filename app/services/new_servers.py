@@ -1,0 +1,202 @@
+"""Create servers: everything is looked up, checked and written in one transaction, or nothing is."""
+
+import secrets
+import string
+from dataclasses import dataclass, field
+
+from sqlalchemy.orm import Session
+
+from app.db.models import Flavor, Image, Project, RequestSpec, Server
+from app.db.models.base import new_id
+from app.db.repo import flavors, images, keypairs, networks, quota
+from app.runs.start import start_run
+from app.services.context import Caller, Context
+from app.services.image_fit import check_fits
+from app.services.images import visible_to
+from app.services.server_names import hostname_of, numbered
+from tasks.errors import Conflict, QuotaExceeded, RequestError
+from tasks.pipelines import CREATE
+
+
+@dataclass(frozen=True)
+class NewServer:
+    """What was asked for. Empty `network_ids`: whichever one network the project has."""
+
+    name: str
+    flavor_id: str
+    image_id: str
+    network_ids: tuple[str, ...] = ()
+    key_name: str | None = None
+    user_data: str = ""
+    metadata: dict[str, str] = field(default_factory=dict)
+    availability_zone: str | None = None
+    admin_pass: str | None = None
+    access_ipv4: str = ""
+    access_ipv6: str = ""
+    disk_config: str = "MANUAL"
+    min_count: int = 1
+    max_count: int = 1
+
+
+@dataclass(frozen=True)
+class Created:
+    """What the owner is told at once. `server_id` is the first of those made."""
+
+    server_id: str
+    reservation_id: str
+    admin_pass: str
+    disk_config: str
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What the request's words stand for."""
+
+    project: Project
+    flavor: Flavor
+    image: Image
+    network_ids: list[str]
+    public_key: str | None
+
+
+def create(context: Context, caller: Caller, new: NewServer) -> Created:
+    """Write the servers and their runs, then send them on their way.
+
+    Raises RequestError, ImageUnusable, Conflict, QuotaExceeded.
+    """
+    admin_pass = new.admin_pass or _word(12, string.ascii_letters + string.digits)
+    with context.sessions.begin() as session:
+        parts = _look_up(session, context, caller, new)
+        count = _allowed_count(session, parts, new)
+        servers = [
+            _server(caller, new, name, parts.flavor) for name in numbered(new.name, count)
+        ]
+        session.add_all(servers)
+        session.flush()
+        session.add_all(_spec(server, context, new, parts, admin_pass) for server in servers)
+        runs = [
+            start_run(
+                session,
+                server,
+                CREATE,
+                request_id=caller.request_id,
+                user_id=caller.user_id,
+                settings=context.settings,
+            )
+            for server in servers
+        ]
+    for run in runs:
+        context.publisher.publish(run.id)
+    reservation_id = f"r-{_word(8, string.ascii_lowercase + string.digits)}"
+    return Created(servers[0].id, reservation_id, admin_pass, new.disk_config)
+
+
+def _look_up(session: Session, context: Context, caller: Caller, new: NewServer) -> _Parts:
+    zone = context.settings.availability_zone
+    if new.availability_zone not in (None, zone):
+        raise RequestError(
+            f"availability_zone: {new.availability_zone} is not available; there is {zone}."
+        )
+    flavor = flavors.get(session, new.flavor_id)
+    if flavor is None or not (flavor.is_public or caller.is_admin):
+        raise RequestError(f"flavorRef: flavor {new.flavor_id} could not be found.")
+    image = images.get(session, new.image_id)
+    if image is None or not visible_to(image, caller):
+        raise RequestError(f"imageRef: image {new.image_id} could not be found.")
+    check_fits(image, root_gib=flavor.root_gib, memory_mib=flavor.memory_mib)
+    public_key = _public_key(session, caller, new)
+    network_ids = _networks(session, caller, new)
+    # Last of all: whoever holds the project makes its other requests wait.
+    project = quota.lock_project(session, caller.project_id)
+    return _Parts(project, flavor, image, network_ids, public_key)
+
+
+def _public_key(session: Session, caller: Caller, new: NewServer) -> str | None:
+    if new.key_name is None:
+        return None
+    keypair = keypairs.get(session, caller.user_id, new.key_name)
+    if keypair is None:
+        raise RequestError(f"key_name: key pair {new.key_name} could not be found.")
+    return keypair.public_key
+
+
+def _networks(session: Session, caller: Caller, new: NewServer) -> list[str]:
+    if new.network_ids:
+        there = networks.usable_ids(session, caller.project_id, new.network_ids)
+        for network_id in new.network_ids:
+            if network_id not in there:
+                raise RequestError(f"networks: network {network_id} could not be found.")
+        return list(new.network_ids)
+    usable = networks.usable_ids(session, caller.project_id, None)
+    if len(usable) > 1:
+        raise Conflict(
+            "Multiple possible networks found, use a Network ID to be more specific."
+        )
+    return usable
+
+
+def _allowed_count(session: Session, parts: _Parts, new: NewServer) -> int:
+    """Return how many servers the project has room for, from min to max. Raises QuotaExceeded."""
+    project, flavor = parts.project, parts.flavor
+    used = quota.usage(session, project.id)
+    limits = (
+        ("instances", 1, used.servers, project.quota_servers),
+        ("cores", flavor.vcpus, used.vcpus, project.quota_vcpus),
+        ("ram", flavor.memory_mib, used.memory_mib, project.quota_memory_mib),
+    )
+    count = new.max_count
+    for _, each, in_use, limit in limits:
+        if limit >= 0:
+            count = min(count, max(0, limit - in_use) // each)
+    if count >= new.min_count:
+        return count
+    # Nova's words: resource names together, then requested, used and allowed in the same order.
+    over = [row for row in limits if 0 <= row[3] < row[2] + row[1] * new.min_count]
+    names = ",".join(name for name, *_ in over)
+    requested = ", ".join(str(each * new.min_count) for _, each, _, _ in over)
+    in_use_text = ", ".join(str(in_use) for _, _, in_use, _ in over)
+    allowed = ", ".join(str(limit) for *_, limit in over)
+    raise QuotaExceeded(
+        f"Quota exceeded for {names}: Requested {requested},"
+        f" but already used {in_use_text} of {allowed} {names}"
+    )
+
+
+def _server(caller: Caller, new: NewServer, name: str, flavor: Flavor) -> Server:
+    server_id = new_id()
+    return Server(
+        id=server_id,
+        project_id=caller.project_id,
+        user_id=caller.user_id,
+        name=name,
+        hostname=hostname_of(name, server_id),
+        flavor_id=flavor.id,
+        vcpus=flavor.vcpus,
+        memory_mib=flavor.memory_mib,
+        root_gib=flavor.root_gib,
+        image_id=new.image_id,
+        key_name=new.key_name,
+        user_metadata=new.metadata,
+        access_ipv4=new.access_ipv4,
+        access_ipv6=new.access_ipv6,
+        disk_config=new.disk_config,
+        # Said here so that starting the run need not look for them.
+        hypervisor=None,
+    )
+
+
+def _spec(
+    server: Server, context: Context, new: NewServer, parts: _Parts, admin_pass: str
+) -> RequestSpec:
+    return RequestSpec(
+        server_id=server.id,
+        network_ids=parts.network_ids,
+        public_key=parts.public_key,
+        user_data=new.user_data,
+        admin_pass=admin_pass,
+        availability_zone=context.settings.availability_zone,
+    )
+
+
+def _word(length: int, letters: str) -> str:
+    return "".join(secrets.choice(letters) for _ in range(length))

@@ -1,0 +1,95 @@
+"""The runs of a server: every stage with its times, its worker, its proofs and its reason."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from app.db.models import Run, Stage
+from app.db.repo import servers
+from app.db.session import reading
+from app.services.context import Caller, Context
+from app.services.server_views import host_id
+from app.services.servers import found
+from tasks.pipelines import COMPUTE_STAGES, Side
+
+
+@dataclass(frozen=True)
+class StageView:
+    """One stage of one attempt."""
+
+    name: str
+    side: Side
+    attempt: int
+    state: str
+    queued_at: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    worker: str | None
+    reason_code: str | None
+    reason: str | None
+    #: The proofs of boot that were looked for, as far as they were seen.
+    proofs: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class RunView:
+    """A run with its stages. `host` is for operators, `host_id` for owners."""
+
+    id: str
+    pipeline: str
+    state: str
+    attempt: int
+    host: str | None
+    host_id: str
+    request_id: str
+    reason_code: str | None
+    reason: str | None
+    created_at: datetime
+    published_at: datetime | None
+    finished_at: datetime | None
+    deadline: datetime
+    stages: tuple[StageView, ...]
+
+
+def of_server(context: Context, caller: Caller, server_id: str) -> list[RunView]:
+    """Return the server's runs, newest first. Raises NotFound."""
+    with reading(context.sessions) as session:
+        server = found(servers.get(session, server_id), caller, server_id)
+        runs = servers.runs_of(session, server.id)
+        return [_run(run, server.project_id) for run in runs]
+
+
+def _run(run: Run, project_id: str) -> RunView:
+    host = next((row.host for row in run.attempts if row.number == run.attempt), None)
+    return RunView(
+        id=run.id,
+        pipeline=run.pipeline,
+        state=run.state,
+        attempt=run.attempt,
+        host=host,
+        host_id=host_id(project_id, host),
+        request_id=run.request_id,
+        reason_code=run.reason_code,
+        reason=run.reason,
+        created_at=run.created_at,
+        published_at=run.published_at,
+        finished_at=run.finished_at,
+        deadline=run.deadline,
+        stages=tuple(_stage(stage) for stage in run.stages),
+    )
+
+
+def _stage(stage: Stage) -> StageView:
+    return StageView(
+        name=stage.name,
+        side=Side.COMPUTE if stage.name in COMPUTE_STAGES else Side.CONTROL,
+        attempt=stage.attempt,
+        state=stage.state,
+        queued_at=stage.queued_at,
+        started_at=stage.started_at,
+        finished_at=stage.finished_at,
+        worker=stage.worker,
+        reason_code=stage.reason_code,
+        reason=stage.reason,
+        proofs=tuple((stage.output or {}).get("proofs", ())),
+    )

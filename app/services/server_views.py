@@ -1,0 +1,102 @@
+"""What is shown of a server, as a frozen value made from its rows."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+
+from app.db.models import Fault, Server
+
+
+@dataclass(frozen=True)
+class AddressView:
+    """One address of a server on a network."""
+
+    network: str
+    address: str
+    mac: str
+
+
+@dataclass(frozen=True)
+class FaultView:
+    """Why a server is in ERROR. `details` are for its owner too: the console's last lines."""
+
+    code: int
+    message: str
+    details: str
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class ServerView:
+    """A server with its addresses, its fault if it has one, and its host for operators."""
+
+    id: str
+    name: str
+    hostname: str
+    project_id: str
+    user_id: str
+    status: str
+    vm_state: str
+    task_state: str | None
+    power_state: int
+    flavor_id: str
+    image_id: str
+    key_name: str | None
+    metadata: dict[str, str]
+    access_ipv4: str
+    access_ipv6: str
+    disk_config: str
+    created_at: datetime
+    updated_at: datetime
+    launched_at: datetime | None
+    deleted_at: datetime | None
+    addresses: tuple[AddressView, ...]
+    fault: FaultView | None
+    #: The hypervisor's name; none until one is claimed. For operators.
+    host: str | None
+    #: What owners see of it: tells whether two of their servers share a host, and no more.
+    host_id: str
+
+
+def server_view(row: Server) -> ServerView:
+    """Return what is shown of the row; ports, fault and hypervisor are read with it."""
+    host = row.hypervisor.name if row.hypervisor is not None else None
+    return ServerView(
+        id=row.id,
+        name=row.name,
+        hostname=row.hostname,
+        project_id=row.project_id,
+        user_id=row.user_id,
+        status=row.status,
+        vm_state=row.vm_state,
+        task_state=row.task_state,
+        power_state=row.power_state,
+        flavor_id=row.flavor_id,
+        image_id=row.image_id,
+        key_name=row.key_name,
+        metadata=dict(row.user_metadata),
+        access_ipv4=row.access_ipv4,
+        access_ipv6=row.access_ipv6,
+        disk_config=row.disk_config,
+        created_at=row.created_at,
+        updated_at=row.updated_at or row.created_at,
+        launched_at=row.launched_at,
+        deleted_at=row.deleted_at,
+        addresses=tuple(
+            AddressView(port.network.name, port.address, port.mac) for port in row.ports
+        ),
+        fault=_fault(row.fault),
+        host=host,
+        host_id=host_id(row.project_id, host),
+    )
+
+
+def host_id(project_id: str, host: str | None) -> str:
+    """Return a host's name as one project may see it; empty when there is none."""
+    return hashlib.sha224(f"{project_id}{host}".encode()).hexdigest() if host else ""
+
+
+def _fault(row: Fault | None) -> FaultView | None:
+    if row is None:
+        return None
+    return FaultView(row.code, row.message, row.details, row.created_at)

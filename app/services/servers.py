@@ -1,0 +1,109 @@
+"""Servers as their owners see them: list, show, delete. app.services.new_servers creates them."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from app.db.models import Server
+from app.db.repo import servers
+from app.db.repo.paging import Page
+from app.db.repo.servers import ServerFilter
+from app.db.session import reading
+from app.runs.start import request_delete
+from app.services.context import Caller, Context
+from app.services.server_views import ServerView, server_view
+from tasks.errors import Forbidden, NotFound
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which servers a list is to have."""
+
+    all_projects: bool = False
+    project_id: str | None = None
+    deleted: bool = False
+    changes_since: datetime | None = None
+    name: str | None = None
+    host: str | None = None
+    address: str | None = None
+    #: column of Server -> values, one of which it must have
+    facts: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+
+
+def listed(context: Context, caller: Caller, wanted: Wanted, part: Page) -> list[ServerView]:
+    """Return a page of servers: the project's, or for an administrator everybody's.
+
+    Raises Forbidden.
+    """
+    if wanted.all_projects and not caller.is_admin:
+        raise Forbidden("Policy doesn't allow os_compute_api:servers:detail:get_all_tenants.")
+    project_id = wanted.project_id if wanted.all_projects else caller.project_id
+    row_filter = ServerFilter(
+        project_id=project_id,
+        # As in Nova: who is no administrator is shown what lives, whatever was asked.
+        deleted=wanted.deleted and caller.is_admin,
+        changes_since=wanted.changes_since,
+        name_like=like_pattern(wanted.name) if wanted.name else None,
+        host=wanted.host if caller.is_admin else None,
+        address=like_pattern(wanted.address) if wanted.address else None,
+        facts=wanted.facts,
+    )
+    with reading(context.sessions) as session:
+        return [server_view(row) for row in servers.listed(session, row_filter, part)]
+
+
+def get(context: Context, caller: Caller, server_id: str) -> ServerView:
+    """Return a server. Raises NotFound."""
+    with reading(context.sessions) as session:
+        return server_view(found(servers.get(session, server_id), caller, server_id))
+
+
+def delete(context: Context, caller: Caller, server_id: str) -> None:
+    """Wish to be rid of a server; asking again does no harm. Raises NotFound."""
+    with context.sessions.begin() as session:
+        servers.lock_runs(session, server_id)
+        server = found(servers.get(session, server_id), caller, server_id)
+        run = request_delete(
+            session,
+            server,
+            request_id=caller.request_id,
+            user_id=caller.user_id,
+            settings=context.settings,
+        )
+    if run is not None:
+        context.publisher.publish(run.id)
+
+
+def found(row: Server | None, caller: Caller, server_id: str) -> Server:
+    """Return the row if the caller may see it. Raises NotFound."""
+    if row is None or not (row.project_id == caller.project_id or caller.is_admin):
+        raise NotFound(f"Instance {server_id} could not be found.")
+    return row
+
+
+#: The parts of a regular expression that people use for names; the rest is taken as plain text.
+_PARTS = re.compile(r"\\(?P<plain>.)|(?P<any>\.\*)|(?P<one>\.)|(?P<rest>.)", re.DOTALL)
+
+
+def like_pattern(expression: str) -> str:
+    """Return a LIKE pattern for a name filter, in which Nova takes regular expressions.
+
+    Known are `^`, `$`, `.`, `.*` and a backslash before a plain character. A database's own
+    expressions could be made to run for minutes by whoever asks; LIKE cannot.
+    """
+    anchored_start = expression.startswith("^")
+    anchored_end = expression.endswith("$") and not expression.endswith("\\$")
+    inner = expression[anchored_start : len(expression) - anchored_end]
+    pattern = "".join(_like(match) for match in _PARTS.finditer(inner))
+    return f"{'' if anchored_start else '%'}{pattern}{'' if anchored_end else '%'}"
+
+
+def _like(match: re.Match[str]) -> str:
+    if match["any"]:
+        return "%"
+    if match["one"]:
+        return "_"
+    character = match["plain"] or match["rest"]
+    return f"\\{character}" if character in "%_\\" else character
