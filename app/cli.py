@@ -23,7 +23,13 @@ from config.settings import ControlSettings, SettingsError, end_with, load_contr
 from tasks.errors import ByreError
 from tasks.pipelines import COMPUTE_STAGES
 
-byre = typer.Typer(no_args_is_help=True, add_completion=False, help="Operate Byre.")
+# A stack trace with local variables would show secrets.
+byre = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Operate Byre.",
+)
 groups = {
     name: typer.Typer(no_args_is_help=True, help=text)
     for name, text in (
@@ -190,9 +196,7 @@ def create_user(
     with _context() as context, context.sessions.begin() as session:
         home = ensure_project(session, context.settings, project)
         ensure_user(session, name, password, home, "admin" if admin else "member")
-    print(
-        f"{name} is a {'n admin' if admin else ' member'} of {project}".replace(" is a n", " is an")
-    )
+    print(f"{name} has the role {'admin' if admin else 'member'} in {project}.")
 
 
 @groups["host"].command("enable")

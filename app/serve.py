@@ -3,7 +3,7 @@
 from typing import Any
 
 from flask import Flask
-from gunicorn.app.base import BaseApplication
+from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 
 from app.db.session import make_engine, make_sessions
 from app.factory import create_app
@@ -54,6 +54,10 @@ def _options(settings: ControlSettings) -> dict[str, Any]:
         "keepalive": 30,
         # Heartbeats of gunicorn's workers are files; on a disk they can block.
         "worker_tmp_dir": "/dev/shm",  # noqa: S108 - a directory, made by gunicorn
+        # X-Forwarded-*: nobody's word is taken yet.
+        "forwarded_allow_ips": "",
+        # A socket for commanding a running gunicorn, in the home directory: nobody here uses it.
+        "control_socket_disable": True,
         # The application writes a line for each request, with its id.
         "accesslog": None,
         "loglevel": settings.log_level.lower(),

@@ -39,6 +39,13 @@ UNEXPECTED = (
     " operator's log."
 )
 
+#: OpenStack's words where Flask's are meant for people with a browser.
+_TEXTS = {
+    404: "The resource could not be found.",
+    405: "The method specified is not allowed for this resource.",
+    413: "The request body is larger than the limit.",
+}
+
 
 def register(app: Flask) -> None:
     """Let every error of the application out through here."""
@@ -62,7 +69,7 @@ def _answer_http(error: HTTPException) -> Response:
         return error.response
     status = error.code or 500
     messages = getattr(error, "data", {}).get("messages")
-    text = explain(messages) if messages else str(error.description or error.name)
+    text = explain(messages) if messages else _TEXTS.get(status, str(error.description))
     log.info("request.refused", code="http", status=status, reason=text)
     return _answer(Problem(status, text, "bad_request" if status == 400 else "http"))
 

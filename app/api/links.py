@@ -3,6 +3,14 @@
 from urllib.parse import urlencode
 
 from flask import request
+from marshmallow import Schema, fields
+
+
+class LinkSchema(Schema):
+    """A link."""
+
+    rel = fields.String(required=True)
+    href = fields.String(required=True)
 
 
 def base_url() -> str:

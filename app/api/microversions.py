@@ -5,8 +5,8 @@ is honoured, for clients take the highest.
 """
 
 import re
-from collections.abc import Mapping, MutableMapping
 
+from werkzeug.datastructures import Headers
 from werkzeug.exceptions import BadRequest, NotAcceptable
 
 MINIMUM = (2, 1)
@@ -23,7 +23,7 @@ def text(version: tuple[int, int]) -> str:
     return f"{version[0]}.{version[1]}"
 
 
-def negotiate(headers: Mapping[str, str]) -> tuple[int, int]:
+def negotiate(headers: Headers) -> tuple[int, int]:
     """Return the version that the request is answered in. Raises NotAcceptable, BadRequest."""
     wanted = _wanted(headers)
     if wanted is None:
@@ -33,7 +33,8 @@ def negotiate(headers: Mapping[str, str]) -> tuple[int, int]:
     match = _NUMBER.fullmatch(wanted)
     if match is None:
         raise BadRequest(
-            f"API Version String {wanted} is of invalid format. Must be of format MajorNum.MinorNum."
+            f"API Version String {wanted} is of invalid format."
+            " Must be of format MajorNum.MinorNum."
         )
     version = int(match[1]), int(match[2])
     if not MINIMUM <= version <= MAXIMUM:
@@ -44,14 +45,14 @@ def negotiate(headers: Mapping[str, str]) -> tuple[int, int]:
     return version
 
 
-def write_headers(headers: MutableMapping[str, str]) -> None:
+def write_headers(headers: Headers) -> None:
     """Say which version was used."""
     headers[STANDARD] = f"compute {text(MAXIMUM)}"
     headers[LEGACY] = text(MAXIMUM)
     headers["Vary"] = f"{STANDARD}, {LEGACY}"
 
 
-def _wanted(headers: Mapping[str, str]) -> str | None:
+def _wanted(headers: Headers) -> str | None:
     """The standard header holds `service version`, for several services by commas."""
     for entry in headers.get(STANDARD, "").split(","):
         service, _, version = entry.strip().partition(" ")

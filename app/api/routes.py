@@ -39,7 +39,7 @@ class Routes:
             description=description,
         )
 
-    def endpoint(
+    def endpoint(  # noqa: PLR0913 - a declaration, read by its names
         self,
         method: str,
         rule: str,
@@ -83,6 +83,7 @@ class Routes:
 
 def _empty(handler: Handler, status: int) -> Handler:
     """Let a handler that returns nothing answer with nothing."""
+
     @wraps(handler)
     def view(*args: Any, **kwargs: Any) -> Any:
         answer = handler(*args, **kwargs)

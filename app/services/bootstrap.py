@@ -1,4 +1,4 @@
-"""What a new Byre starts with: projects, users, flavors, a network. Repeating it changes nothing."""
+"""What a new Byre starts with: projects, users, flavors, a network. Can be repeated."""
 
 import secrets
 from dataclasses import dataclass
@@ -72,9 +72,7 @@ def bootstrap(
 def add_network(session: Session, project: Project, new: NewNetwork) -> Network:
     """Add a network with its one subnet. Raises RequestError."""
     block = _block(new.cidr)
-    row = Network(
-        id=new_id(), project_id=project.id, name=new.name, shared=new.shared, mtu=new.mtu
-    )
+    row = Network(id=new_id(), project_id=project.id, name=new.name, shared=new.shared, mtu=new.mtu)
     session.add(row)
     session.flush()
     gateway = block.network_address + 1
@@ -93,9 +91,7 @@ def add_network(session: Session, project: Project, new: NewNetwork) -> Network:
     return row
 
 
-def _account(
-    session: Session, name: str, password: str | None, project: Project
-) -> Account:
+def _account(session: Session, name: str, password: str | None, project: Project) -> Account:
     try:
         ensure_user(session, name, password, project, "admin" if name == "admin" else "member")
     except ValueError:
@@ -109,9 +105,7 @@ def _ensure_flavor(
 ) -> None:
     if flavors.by_name(session, name) is None and flavors.get(session, flavor_id) is None:
         session.add(
-            Flavor(
-                id=flavor_id, name=name, vcpus=vcpus, memory_mib=memory_mib, root_gib=root_gib
-            )
+            Flavor(id=flavor_id, name=name, vcpus=vcpus, memory_mib=memory_mib, root_gib=root_gib)
         )
 
 

@@ -11,6 +11,7 @@ from config.settings import ControlSettings
 from tasks.errors import ImageUnusable
 from tasks.messages import BootProof, BuildSpec, FirstBoot, ImageSource, MachineSpec
 
+
 def build_spec(
     session: Session,
     server: Server,

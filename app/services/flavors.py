@@ -1,6 +1,6 @@
 """Flavors: the sizes on offer."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -39,12 +39,10 @@ class NewFlavor:
     is_public: bool
 
 
-def listed(
-    context: Context, caller: Caller, wanted: FlavorFilter, part: Page
-) -> list[FlavorView]:
+def listed(context: Context, caller: Caller, wanted: FlavorFilter, part: Page) -> list[FlavorView]:
     """Return a page of flavors. Only an administrator is shown private ones."""
     if not caller.is_admin:
-        wanted = FlavorFilter(True, wanted.min_root_gib, wanted.min_memory_mib)
+        wanted = replace(wanted, is_public=True)
     with reading(context.sessions) as session:
         return [view(row) for row in flavors.listed(session, wanted, part)]
 
@@ -88,9 +86,7 @@ def delete(context: Context, flavor_id: str) -> None:
 
 def view(row: Flavor) -> FlavorView:
     """Return what is shown of the row."""
-    return FlavorView(
-        row.id, row.name, row.vcpus, row.memory_mib, row.root_gib, row.is_public
-    )
+    return FlavorView(row.id, row.name, row.vcpus, row.memory_mib, row.root_gib, row.is_public)
 
 
 def _refuse_taken(session: Session, row: Flavor) -> None:

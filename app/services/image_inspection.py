@@ -24,7 +24,7 @@ def inspect(path: Path, disk_format: str) -> int:
     """Return the size in bytes of the disk that a guest would see. Raises ImageUnusable."""
     try:
         found = format_inspector.detect_file_format(str(path))
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:
         # The bytes are anybody's: whatever a parser makes of them is a reason to refuse.
         raise ImageUnusable(f"The image's format cannot be told: {error}") from error
     if found is None or str(found) not in FORMATS[disk_format]:

@@ -1,4 +1,4 @@
-"""Create servers: everything is looked up, checked and written in one transaction, or nothing is."""
+"""Create servers: all is looked up, checked and written in one transaction, or nothing is."""
 
 import secrets
 import string
@@ -68,9 +68,7 @@ def create(context: Context, caller: Caller, new: NewServer) -> Created:
     with context.sessions.begin() as session:
         parts = _look_up(session, context, caller, new)
         count = _allowed_count(session, parts, new)
-        servers = [
-            _server(caller, new, name, parts.flavor) for name in numbered(new.name, count)
-        ]
+        servers = [_server(caller, new, name, parts.flavor) for name in numbered(new.name, count)]
         session.add_all(servers)
         session.flush()
         session.add_all(_spec(server, context, new, parts, admin_pass) for server in servers)
@@ -129,9 +127,7 @@ def _networks(session: Session, caller: Caller, new: NewServer) -> list[str]:
         return list(new.network_ids)
     usable = networks.usable_ids(session, caller.project_id, None)
     if len(usable) > 1:
-        raise Conflict(
-            "Multiple possible networks found, use a Network ID to be more specific."
-        )
+        raise Conflict("Multiple possible networks found, use a Network ID to be more specific.")
     return usable
 
 

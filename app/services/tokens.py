@@ -55,7 +55,9 @@ class TokenView:
     expires_at: datetime
 
 
-def issue_for_password(context: Context, login: PasswordLogin, scope: Scope) -> tuple[str, TokenView]:
+def issue_for_password(
+    context: Context, login: PasswordLogin, scope: Scope
+) -> tuple[str, TokenView]:
     """Return a new token and what it stands for. Raises Unauthorized."""
     with reading(context.sessions) as session:
         user = _user(session, login)
@@ -141,9 +143,7 @@ def _user(session: Session, login: PasswordLogin) -> User | None:
     return identity.user_by_name(session, login.user_name or "")
 
 
-def _project(
-    session: Session, user: User, scope: Scope
-) -> tuple[Project | None, tuple[str, ...]]:
+def _project(session: Session, user: User, scope: Scope) -> tuple[Project | None, tuple[str, ...]]:
     project = _wanted_project(session, user, scope)
     if project is None:
         if scope.kind == "project":

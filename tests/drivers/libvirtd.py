@@ -131,7 +131,10 @@ class PrivateHost:
     def _write_files(self) -> None:
         shutil.copytree("/etc/libvirt", self.directory / "etc", dirs_exist_ok=True)
         # Whatever the machine itself defined or wants started stays its own.
-        shutil.rmtree(self.directory / "etc" / "qemu", ignore_errors=True)
+        for defined in ("qemu", "storage", "secrets"):
+            shutil.rmtree(self.directory / "etc" / defined, ignore_errors=True)
+        for filtered in (self.directory / "etc" / "nwfilter").glob("byre-*"):
+            filtered.unlink()
         for below in _MOUNTS.values():
             (self.directory / below).mkdir(parents=True, exist_ok=True)
         (self.directory / "etc" / "qemu.conf").write_text(_QEMU_CONF)

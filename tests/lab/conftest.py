@@ -84,7 +84,6 @@ class Lab:
         for name, host in self.hosts.items():
             listed = {
                 "domain": _virsh(host, "list", "--all", "--uuid"),
-                "filter": _virsh(host, "nwfilter-list"),
                 "volume": _virsh(host, "vol-list", "byre") if _has_pool(host) else "",
                 "files": "\n".join(map(str, (self.byre.directory / name).rglob(f"*{server_id}*"))),
             }
@@ -102,7 +101,7 @@ class Lab:
 
     def filters(self, host: str) -> list[str]:
         """Return the host's filters that are ours."""
-        text = _virsh(self.hosts[host], "nwfilter-list", "--name")
+        text = _virsh(self.hosts[host], "nwfilter-list")
         return [name for name in text.split() if name.startswith("byre-")]
 
 

@@ -42,7 +42,9 @@ def _fill(registry: CollectorRegistry, figures: Figures) -> None:
     servers = Gauge("byre_servers", "Servers by status", ["status"], registry=registry)
     for status, count in figures.servers.items():
         servers.labels(status).set(count)
-    runs = Gauge("byre_runs", "Runs by pipeline and state", ["pipeline", "state"], registry=registry)
+    runs = Gauge(
+        "byre_runs", "Runs by pipeline and state", ["pipeline", "state"], registry=registry
+    )
     for (pipeline, state), count in figures.runs.items():
         runs.labels(pipeline, state).set(count)
     hosts = Gauge("byre_hypervisors", "Hypervisors by life", ["state"], registry=registry)

@@ -59,9 +59,7 @@ class CreateKeypair(Strict):
 
 
 KeypairItem = answer("KeypairItem", keypair=fields.Nested(KeypairBrief, required=True))
-Keypairs = answer(
-    "KeypairsAnswer", keypairs=fields.List(fields.Nested(KeypairItem), required=True)
-)
+Keypairs = answer("KeypairsAnswer", keypairs=fields.List(fields.Nested(KeypairItem), required=True))
 KeypairAnswer = answer("KeypairAnswer", keypair=fields.Nested(KeypairFull, required=True))
 Created = answer("KeypairCreateAnswer", keypair=fields.Nested(KeypairCreated, required=True))
 

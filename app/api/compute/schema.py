@@ -6,7 +6,7 @@ from typing import Any
 
 from marshmallow import RAISE, Schema, ValidationError, fields
 
-from app.api.links import base_url
+from app.api.links import LinkSchema, base_url
 
 Json = dict[str, Any]
 
@@ -51,8 +51,8 @@ class Count(fields.Integer):
 class Flag(fields.Boolean):
     """A boolean, or Python's or JSON's spelling of one, as clients send all of them."""
 
-    truthy = {True, "True", "TRUE", "true", "1", "ON", "On", "on", "YES", "Yes", "yes", 1}
-    falsy = {False, "False", "FALSE", "false", "0", "OFF", "Off", "off", "NO", "No", "no", 0}
+    truthy = {True, "True", "TRUE", "true", "1", "ON", "On", "on", "YES", "Yes", "yes"}
+    falsy = {False, "False", "FALSE", "false", "0", "OFF", "Off", "off", "NO", "No", "no"}
 
 
 _EDGE_BLANK = re.compile(r"^\s|\s$")
@@ -82,13 +82,6 @@ class MetadataField(fields.Field[dict[str, str]]):
                     f"the value of {key!r} must be text of at most 255 characters."
                 )
         return dict(value)
-
-
-class LinkSchema(Schema):
-    """A link."""
-
-    rel = fields.String(required=True)
-    href = fields.String(required=True)
 
 
 def links_field(*, required: bool = True) -> fields.Field[Any]:

@@ -102,7 +102,7 @@ def _read_server(request: Json) -> NewServer:
     metadata = request.get("metadata", {})
     if len(metadata) > MAX_METADATA:
         raise Forbidden(f"Maximum number of metadata items exceeds {MAX_METADATA}")
-    min_count = request.get("min_count", 1)
+    min_count: int = request.get("min_count", 1)
     return NewServer(
         name=request["name"],
         flavor_id=request["flavorRef"],

@@ -126,7 +126,10 @@ class NoHints(Strict):
 CreateServerRequest = wrapped(
     "server",
     CreateServer,
-    **{"os:scheduler_hints": fields.Nested(NoHints), "OS-SCH-HNT:scheduler_hints": fields.Nested(NoHints)},
+    **{
+        "os:scheduler_hints": fields.Nested(NoHints),
+        "OS-SCH-HNT:scheduler_hints": fields.Nested(NoHints),
+    },
 )
 
 

@@ -5,19 +5,11 @@ from typing import Any
 from marshmallow import Schema, fields
 
 from app.api.dialects import COMPUTE
-from app.api.links import base_url
+from app.api.links import LinkSchema, base_url
 from app.api.microversions import MAXIMUM, MINIMUM, text
 from app.api.routes import Routes
 
 routes = Routes(COMPUTE, "versions", "Which versions of the compute API there are.")
-
-
-class VersionLink(Schema):
-    """A link of a version."""
-
-    rel = fields.String(required=True)
-    href = fields.String(required=True)
-    type = fields.String()
 
 
 class ComputeVersion(Schema):
@@ -31,7 +23,7 @@ class ComputeVersion(Schema):
     version = fields.String(required=True)
     min_version = fields.String(required=True)
     updated = fields.String(required=True)
-    links = fields.List(fields.Nested(VersionLink), required=True)
+    links = fields.List(fields.Nested(LinkSchema), required=True)
 
 
 class ComputeVersions(Schema):

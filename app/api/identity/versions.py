@@ -5,17 +5,10 @@ from typing import Any
 from marshmallow import Schema, fields
 
 from app.api.dialects import IDENTITY
-from app.api.links import base_url
+from app.api.links import LinkSchema, base_url
 from app.api.routes import Routes
 
 routes = Routes(IDENTITY, "versions", "Which versions of the identity API there are.")
-
-
-class LinkSchema(Schema):
-    """A link."""
-
-    rel = fields.String(required=True)
-    href = fields.String(required=True)
 
 
 class IdentityVersion(Schema):

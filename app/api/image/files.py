@@ -29,9 +29,7 @@ def upload_image(image_id: str) -> None:
     uploads.upload(context(), caller(), image_id, request.stream, request.content_length)
 
 
-@routes.endpoint(
-    "GET", "/<image_id>/file", "images:download", content_type=BYTES, errors=(404,)
-)
+@routes.endpoint("GET", "/<image_id>/file", "images:download", content_type=BYTES, errors=(404,))
 def download_image(image_id: str) -> Any:
     """Get an image's bytes, or a range of them; 204 if it has none yet"""
     view, path = uploads.open_image(context(), caller(), image_id)
@@ -43,6 +41,6 @@ def send_bytes(view: ImageView, path: Path) -> Response:
     response = send_file(
         path, mimetype=BYTES, conditional=True, etag=view.sha256 or False, max_age=0
     )
-    if view.md5:
+    if view.md5 and response.status_code == 200:
         response.headers["Content-MD5"] = view.md5
     return response

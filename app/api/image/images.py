@@ -1,10 +1,10 @@
 """Images: their records. app.api.image.files moves their bytes."""
 
 from typing import Any
+from urllib.parse import urlencode
 
 from flask import request
 from marshmallow import ValidationError
-from urllib.parse import urlencode
 
 from app.api.auth import caller, context
 from app.api.dialects import IMAGE
@@ -42,7 +42,15 @@ _FACTS = {
 }
 
 
-@routes.endpoint("POST", "", "images:create", body=CreateImage, returns=ImageSchema, status=201, errors=(409, 413))
+@routes.endpoint(
+    "POST",
+    "",
+    "images:create",
+    body=CreateImage,
+    returns=ImageSchema,
+    status=201,
+    errors=(409, 413),
+)
 def create_image(body: Json) -> Any:
     """Make the record of an image; its bytes come with PUT …/file"""
     view = images.create(context(), caller(), _read_image(body))
@@ -54,7 +62,9 @@ def list_images(query: Json) -> Any:
     """List the images that one may use"""
     part = _read_page(query)
     # None is hidden.
-    found = [] if query.get("os_hidden") else images.listed(context(), caller(), _wanted(query), part)
+    found = (
+        [] if query.get("os_hidden") else images.listed(context(), caller(), _wanted(query), part)
+    )
     body: Json = {
         "images": [full(view) for view in found],
         "first": _link({}),

@@ -5,17 +5,10 @@ from typing import Any
 from marshmallow import Schema, fields
 
 from app.api.dialects import IMAGE
-from app.api.links import base_url
+from app.api.links import LinkSchema, base_url
 from app.api.routes import Routes
 
 routes = Routes(IMAGE, "versions", "Which versions of the image API there are.")
-
-
-class ImageVersionLink(Schema):
-    """A link of a version."""
-
-    rel = fields.String(required=True)
-    href = fields.String(required=True)
 
 
 class ImageVersion(Schema):
@@ -23,7 +16,7 @@ class ImageVersion(Schema):
 
     id = fields.String(required=True)
     status = fields.String(required=True)
-    links = fields.List(fields.Nested(ImageVersionLink), required=True)
+    links = fields.List(fields.Nested(LinkSchema), required=True)
 
 
 class ImageVersions(Schema):

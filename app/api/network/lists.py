@@ -16,7 +16,9 @@ _WORDS = frozenset({"fields", "limit", "marker", "page_reverse", "sort_key", "so
 _TRUE, _FALSE = ("true", "1"), ("false", "0")
 
 
-def select(bodies: Sequence[Json], query: MultiDict[str, str], known: Collection[str]) -> list[Json]:
+def select(
+    bodies: Sequence[Json], query: MultiDict[str, str], known: Collection[str]
+) -> list[Json]:
     """Return what the query leaves of the bodies. Raises RequestError for an unknown field."""
     unknown = sorted(query.keys() - _WORDS - set(known))
     if unknown:
@@ -34,9 +36,7 @@ def project(body: Json, chosen: Collection[str]) -> Json:
 
 
 def _fits(body: Json, wanted: dict[str, list[str]]) -> bool:
-    return all(
-        any(_equal(body[name], text) for text in texts) for name, texts in wanted.items()
-    )
+    return all(any(_equal(body[name], text) for text in texts) for name, texts in wanted.items())
 
 
 def _equal(value: Any, text: str) -> bool:
@@ -62,7 +62,7 @@ def _sorted(bodies: list[Json], query: MultiDict[str, str], known: Collection[st
         if key not in known:
             raise RequestError(f"{key} is invalid attribute for sort_keys")
         descending = at < len(directions) and directions[at] == "desc"
-        bodies = sorted(bodies, key=lambda body: str(body[key]), reverse=descending)  # noqa: B023
+        bodies = sorted(bodies, key=lambda body: str(body[key]), reverse=descending)
     return bodies
 
 

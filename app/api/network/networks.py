@@ -118,9 +118,7 @@ def list_subnets() -> Any:
     return {"subnets": select(_subnets(), request.args, SubnetSchema().fields)}
 
 
-@routes.endpoint(
-    "GET", "/subnets/<subnet_id>", "subnets:list", returns=SubnetAnswer, errors=(404,)
-)
+@routes.endpoint("GET", "/subnets/<subnet_id>", "subnets:list", returns=SubnetAnswer, errors=(404,))
 def show_subnet(subnet_id: str) -> Any:
     """Show a subnet"""
     for body in _subnets():

@@ -5,17 +5,10 @@ from typing import Any
 from marshmallow import Schema, fields
 
 from app.api.dialects import NETWORK
-from app.api.links import base_url
+from app.api.links import LinkSchema, base_url
 from app.api.routes import Routes
 
 routes = Routes(NETWORK, "versions", "Which versions of the network API there are.")
-
-
-class NetworkVersionLink(Schema):
-    """A link of a version."""
-
-    rel = fields.String(required=True)
-    href = fields.String(required=True)
 
 
 class NetworkVersion(Schema):
@@ -23,7 +16,7 @@ class NetworkVersion(Schema):
 
     id = fields.String(required=True)
     status = fields.String(required=True)
-    links = fields.List(fields.Nested(NetworkVersionLink), required=True)
+    links = fields.List(fields.Nested(LinkSchema), required=True)
 
 
 class NetworkVersions(Schema):

@@ -40,7 +40,7 @@ def by_name(session: Session, name: str) -> Flavor | None:
 
 def listed(session: Session, wanted: FlavorFilter, part: Page) -> list[Flavor]:
     """Return a page of the flavors that pass the filter, by id unless ordered otherwise."""
-    query: Select[tuple[Flavor]] = select(Flavor).where(
+    query: Select[Flavor] = select(Flavor).where(
         Flavor.root_gib >= wanted.min_root_gib, Flavor.memory_mib >= wanted.min_memory_mib
     )
     if wanted.is_public is not None:

@@ -40,4 +40,5 @@ def servers_on(session: Session, hypervisor_ids: Sequence[str]) -> dict[str, int
     query = select(Allocation.hypervisor_id, func.count()).where(
         Allocation.hypervisor_id.in_(hypervisor_ids)
     )
-    return {host: count for host, count in session.execute(query.group_by(Allocation.hypervisor_id))}
+    rows = session.execute(query.group_by(Allocation.hypervisor_id))
+    return {host: int(count) for host, count in rows}

@@ -48,7 +48,7 @@ def roles_in(session: Session, user_id: str, project_id: str) -> list[str]:
     return sorted(session.scalars(query))
 
 
-def token_rows(session: Session, digest: str, moment: datetime) -> Sequence[Row[Any]]:
+def token_rows(session: Session, digest: str, moment: datetime) -> Sequence[Row[*tuple[Any, ...]]]:
     """Return what an unexpired token stands for, one row a role: one query, for it is asked with
     every request."""
     query = (

@@ -37,7 +37,7 @@ def get(session: Session, image_id: str) -> Image | None:
 
 def listed(session: Session, wanted: ImageFilter, part: Page) -> list[Image]:
     """Return a page of the images that pass the filter, newest first unless ordered otherwise."""
-    query: Select[tuple[Image]] = select(Image)
+    query: Select[Image] = select(Image)
     if wanted.visible_to is not None:
         query = query.where(
             or_(Image.visibility == "public", Image.project_id == wanted.visible_to)

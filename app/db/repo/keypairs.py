@@ -20,9 +20,7 @@ def listed(session: Session, user_id: str) -> list[Keypair]:
 
 def count(session: Session, user_id: str) -> int:
     """Return how many keypairs the user has."""
-    return (
-        session.scalar(select(func.count()).select_from(Keypair).filter_by(user_id=user_id)) or 0
-    )
+    return session.scalar(select(func.count()).select_from(Keypair).filter_by(user_id=user_id)) or 0
 
 
 def remove(session: Session, keypair: Keypair) -> None:

@@ -17,7 +17,7 @@ def ping(session: Session) -> None:
 def servers_by_status(session: Session) -> dict[str, int]:
     """Return how many live servers have each status."""
     query = select(Server.status, func.count()).where(Server.deleted_at.is_(None))
-    return {status: count for status, count in session.execute(query.group_by(Server.status))}
+    return {status: int(count) for status, count in session.execute(query.group_by(Server.status))}
 
 
 def runs_by_state(session: Session) -> dict[tuple[str, str], int]:

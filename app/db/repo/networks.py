@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session, joinedload, selectinload
 from app.db.models import Network, Port, Subnet
 
 
-def _visible(query: Select[tuple[Network]], project_id: str | None) -> Select[tuple[Network]]:
+def _visible(query: Select[Network], project_id: str | None) -> Select[Network]:
     if project_id is None:
         return query
     return query.where(or_(Network.shared.is_(True), Network.project_id == project_id))
