@@ -40,7 +40,10 @@ def run_fake(options: argparse.Namespace, directory: Path) -> dict[str, Any]:
         _one_by_one(client, image_id, flavor_id, 5)  # imports, connections, caches
         before = cpu_seconds(byre)
         posts, totals = _one_by_one(client, image_id, flavor_id, options.servers)
-        cpu = (cpu_seconds(byre) - before) / options.servers
+        cpu = {
+            name: (used - before[name]) / options.servers
+            for name, used in cpu_seconds(byre).items()
+        }
         burst_s = _burst(byre, image_id, flavor_id, options.burst)
         return {
             "driver": "fake",
@@ -48,7 +51,8 @@ def run_fake(options: argparse.Namespace, directory: Path) -> dict[str, Any]:
             "servers": options.servers,
             "post_ms": summary(posts),
             "active_ms": summary(totals),
-            "cpu_s_per_server": round(cpu, 4),
+            "cpu_s_per_server": round(sum(cpu.values()), 4),
+            "cpu_s_by_process": {name: round(used, 4) for name, used in cpu.items()},
             "burst": options.burst,
             "burst_servers_per_s": round(options.burst / burst_s, 1),
         }

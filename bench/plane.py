@@ -74,12 +74,14 @@ class Client:
         raise RuntimeError(f"server {server_id} is not up after 300 s")
 
 
-def cpu_seconds(byre: Byre) -> float:
-    """Return the CPU time used so far by all of Byre's processes and Redis, children included."""
-    roots = [p.process.pid for p in byre.programs.values() if p.process is not None]
-    if byre.broker.program.process is not None:
-        roots.append(byre.broker.program.process.pid)
-    return sum(_cpu_of_tree(pid) for pid in roots)
+def cpu_seconds(byre: Byre) -> dict[str, float]:
+    """Return the CPU time used so far by each of Byre's processes, with its children, and Redis."""
+    programs = {**byre.programs, "redis": byre.broker.program}
+    return {
+        name: _cpu_of_tree(program.process.pid)
+        for name, program in programs.items()
+        if program.process is not None
+    }
 
 
 def _cpu_of_tree(pid: int) -> float:

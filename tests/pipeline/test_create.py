@@ -1,14 +1,17 @@
 """The whole chain over a real broker: what is built, what is refused, what is left."""
 
 import time
+from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
-from app.db.models import Hypervisor, Image
+from app.db.models import Allocation, Hypervisor, Image, Server
+from app.db.session import reading
 from tasks.errors import HostError, HostGone
 from tasks.messages import PortSpec
 from tests.pipeline.conftest import Plane
@@ -250,3 +253,28 @@ def test_server_of_a_stopped_host_waits_in_its_queue_while_others_boot(plane: Pl
     ended = plane.ended(waiting, limit_s=30)
     assert ended.state == "done"
     assert {stage.worker for stage in plane.stages(ended)[2:]} == {"compute@large"}
+
+
+def test_fifty_parallel_creates_for_room_for_ten(plane: Plane) -> None:
+    """10 end ACTIVE on hosts, 40 in ERROR with a reason in counts, and the sums add up."""
+    room = 5 * int(plane.settings.cpu_overcommit)
+    for name in ("left", "right"):
+        plane.byre.start_compute(name, BYRE_FAKE_VCPUS="5")
+    wait_until(lambda: plane.alive("left") and plane.alive("right"), "both hosts", 30)
+    each = room // 5  # five of these fill a host
+    with ThreadPoolExecutor(16) as pool:
+        created = list(pool.map(lambda _: plane.create(vcpus=each), range(50)))
+    ended = [plane.ended(run, limit_s=60) for run in created]
+
+    assert [run.state for run in ended].count("done") == 10
+    refused = {run.reason for run in ended if run.state == "failed"}
+    assert refused == {
+        f"No valid host was found among 2: 2 without room for {each} vCPUs.",
+    }
+    with reading(plane.sessions) as session:
+        hosts = session.scalars(select(Hypervisor)).all()
+        assert sorted(host.vcpus_used for host in hosts) == [room, room]
+        allocations = session.scalars(select(Allocation)).all()
+        statuses = Counter(session.scalars(select(Server.status)).all())
+    assert sum(allocation.vcpus for allocation in allocations) == 2 * room
+    assert statuses == {"ACTIVE": 10, "ERROR": 40}
