@@ -17,6 +17,8 @@ from typing import Any
 
 from bench.fake import run_fake
 from bench.real import run_real
+from config.logs import setup_logs
+from config.settings import CommonSettings
 
 
 def _print(result: dict[str, Any]) -> None:
@@ -38,6 +40,7 @@ def main() -> None:
     measure: Callable[[argparse.Namespace, Path], dict[str, Any]]
     measure, count = (run_fake, 50) if options.driver == "fake" else (run_real, 5)
     options.servers = options.servers or count
+    setup_logs(CommonSettings(log_level="WARNING"))
     with tempfile.TemporaryDirectory(prefix="byre-bench-") as directory:
         _print(measure(options, Path(directory)))
 

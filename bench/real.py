@@ -17,6 +17,7 @@ from bench.plane import Client, bootstrap, flavor_of, summary, wait_for_host
 from tasks.messages import BootProof, BuildSpec, DomainSpec, Job
 from tests.drivers.images import ImageServer
 from tests.drivers.libvirtd import PrivateHost
+from tests.lab.bridge import GATEWAY, LabBridge
 from tests.processes import Byre, RedisServer, wait_until
 from tests.tasks.values import make_build, make_job
 from workers.hypervisor.libvirt import LibvirtHypervisor, LibvirtSettings
@@ -28,7 +29,8 @@ _RAW_NETWORK = str(uuid.uuid4())
 def run_real(options: argparse.Namespace, directory: Path) -> dict[str, Any]:
     """Measure real boots with Byre and the same calls without, in turn."""
     with ExitStack() as stack:
-        broker = RedisServer(directory)
+        bridge = stack.enter_context(LabBridge())
+        broker = RedisServer(directory, [GATEWAY, "127.0.0.1"])
         byre = Byre(directory, f"sqlite:///{directory}/byre.db", broker)
         stack.callback(broker.stop)
         stack.callback(byre.stop)
@@ -41,23 +43,27 @@ def run_real(options: argparse.Namespace, directory: Path) -> dict[str, Any]:
         host = PrivateHost(directory / "host", f"byre-b{os.getpid()}")
         stack.callback(host.stop)
         host.start()
+        bridge.join(host, 0)
         worker = {"BYRE_DRIVER": "libvirt", "BYRE_ACCELERATION": "qemu"}
-        byre.start_compute("bench-1", BYRE_LIBVIRT_URI=host.uri, **worker)
+        byre.start_compute("bench-1", host.command(), BYRE_LIBVIRT_URI=host.uri, **worker)
         client = Client(byre)
         flavor_id = flavor_of(client)
         wait_for_host(byre)
         driver = LibvirtHypervisor(_raw_settings(host, directory))
         stack.callback(driver.close)
-        raw = Raw(driver, image)
+        # Made inside: the raw calls fetch their image, and give back leases, on the host's network.
+        with host.entered():
+            raw = Raw(driver, image)
         with_byre, without, stages = [], [], []
         for number in range(options.servers + 1):
             began = time.perf_counter()
             server_id, _ = client.create(image_id, flavor_id, f"bench-{number}")
-            client.wait_active(server_id, pause_s=0.05)
+            client.wait_active(server_id, pause_s=0.2)
             with_byre.append(time.perf_counter() - began)
             stages.append(client.get(f"/byre/v1/servers/{server_id}/run")["run"]["stages"])
             client.delete(server_id)
-            without.append(raw.boot())
+            with host.entered():
+                without.append(raw.boot())
         # The first of each fetches the image: told apart.
         warm_byre, warm_raw = statistics.median(with_byre[1:]), statistics.median(without[1:])
         return {
@@ -100,7 +106,7 @@ class Raw:
         return took
 
     def _is_up(self, job: Job, build: BuildSpec) -> bool:
-        time.sleep(0.1)
+        time.sleep(0.2)
         return "login:" in self._driver.observe(job.server_id, build.ports).console
 
     def _make(self, build: BuildSpec, job: Job) -> DomainSpec:

@@ -47,8 +47,8 @@ def undo(job: Job, host: Hypervisor, ports: PortsRef) -> None:
 
 def pause_s(after_s: float) -> float:
     """Return the pause before the next look: short while a quick guest may come up, then longer,
-    a tenth of the time that it has taken so far; between 0.25 and 5 seconds."""
-    return min(5.0, max(0.25, after_s / 10))
+    a twentieth of the time that it has taken so far; between 0.25 and 5 seconds."""
+    return min(5.0, max(0.25, after_s / 20))
 
 
 def merge(
