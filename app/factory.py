@@ -1,6 +1,5 @@
 """The Flask application, put together in one visible list."""
 
-import flask_smorest  # type: ignore[import-untyped]
 from flask import Flask
 
 from app.api import faults, requests
@@ -15,7 +14,7 @@ from app.api.image import files, images
 from app.api.image import versions as image_versions
 from app.api.network import networks, ports
 from app.api.network import versions as network_versions
-from app.api.routes import Routes
+from app.api.routes import Api, Routes
 from app.db.session import Sessions
 from app.runs.publish import Publisher
 from app.services.context import Context
@@ -73,7 +72,7 @@ def create_app(settings: ControlSettings, sessions: Sessions, publisher: Publish
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions[EXTENSION] = Context(sessions, settings, publisher)
     requests.register(app)
-    api = flask_smorest.Api(app)
+    api = Api(app)
     for routes in ROUTES:
         api.register_blueprint(routes.blueprint)
     app.extensions[docs.DOCUMENT] = api.spec

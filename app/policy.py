@@ -46,6 +46,7 @@ POLICY: dict[str, Who] = {
     "compute:keypairs:delete": READER,
     "compute:hypervisors:list": ADMIN,
     "compute:hypervisors:show": ADMIN,
+    "compute:aggregates:list": ADMIN,
     "compute:zones:list": READER,
     "compute:zones:detail": ADMIN,
     "compute:limits:show": READER,

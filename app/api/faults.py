@@ -56,11 +56,13 @@ def register(app: Flask) -> None:
 
 def _answer_byre(error: ByreError) -> Response:
     status = next(status for kind, status in STATUS if isinstance(error, kind))
-    if status >= 500:
-        log.error("request.failed", code=error.code, reason=error.public, **error.facts)
-    else:
-        log.info("request.refused", code=error.code, status=status, reason=error.public)
-    return _answer(Problem(status, error.public, error.code))
+    told = {"code": error.code, "status": status, "reason": error.public, "facts": error.facts}
+    if status < 500:
+        log.info("request.refused", **told)
+        return _answer(Problem(status, error.public, error.code))
+    log.error("request.failed", **told)
+    # Only a fault that passes is worth telling: the client may try again.
+    return _answer(Problem(status, error.public if status == 503 else UNEXPECTED, error.code))
 
 
 def _answer_http(error: HTTPException) -> Response:

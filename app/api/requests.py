@@ -8,6 +8,7 @@ from flask import Flask, Response, g, request
 
 from app.api import microversions
 from app.api.dialects import COMPUTE, dialect_of
+from app.api.texts import check_text
 
 log = structlog.get_logger("app.api")
 
@@ -30,6 +31,7 @@ def _begin() -> None:
     g.began = time.perf_counter()
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(request_id=g.request_id)
+    check_text([request.path, *request.args.keys(), *request.args.values()])
     if request.path.startswith(_NEGOTIATED) and request.path != _NEGOTIATED:
         microversions.negotiate(request.headers)
 

@@ -6,25 +6,47 @@ from functools import wraps
 from typing import Any, TypeVar
 
 import flask_smorest  # type: ignore[import-untyped]
-from flask import Response
+from flask import Request, Response
 from marshmallow import Schema
 from webargs.flaskparser import FlaskParser
+from werkzeug.exceptions import UnsupportedMediaType
 
 from app.api.auth import Handler, guarded
 from app.api.dialects import Dialect, KeystoneFault
+from app.api.texts import check_text
 from app.policy import ANYONE, POLICY
 
 H = TypeVar("H", bound=Handler)
+
+
+#: How bytes and text are described.
+RAW = {"type": "string", "format": "binary"}
 
 
 class _Parser(FlaskParser):
     """Validation that fails is a bad request in OpenStack's words, not 422."""
 
     DEFAULT_VALIDATION_STATUS = 400
+    # What becomes of unknown keys is each schema's own word, in the query too.
+    DEFAULT_UNKNOWN_BY_LOCATION = {"json": None, "query": None}
+
+    def load_json(self, req: Request, schema: Schema) -> Any:
+        """Take JSON that says it is JSON; anything else would pass for an empty body."""
+        if req.content_length != 0 and not req.is_json:
+            raise UnsupportedMediaType("The body must be application/json.")
+        body = super().load_json(req, schema)
+        check_text(body)
+        return body
 
 
 class _Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
     ARGUMENTS_PARSER = _Parser()
+
+
+class Api(flask_smorest.Api):  # type: ignore[misc]
+    """Every route says which errors it has, in its dialect: there is no form common to all."""
+
+    DEFAULT_ERROR_RESPONSE_NAME = None
 
 
 class Routes:
@@ -51,14 +73,20 @@ class Routes:
         status: int = 200,
         errors: Sequence[int] = (),
         content_type: str | None = None,
+        takes: str | None = None,
     ) -> Callable[[H], H]:
         """Declare a handler. It is given what the schemas of body and query found in the request,
-        and gives what the schema `returns` writes; None of it means an empty answer."""
+        and gives what the schema `returns` writes; None of it means an empty answer.
+
+        `content_type` is that of an answer that is no JSON; `takes` that of such a body.
+        """
 
         def declare(handler: H) -> H:
             blueprint = self.blueprint
             view = handler if returns is not None or content_type else _empty(handler, status)
-            view = blueprint.response(status, returns, content_type=content_type)(view)
+            view = blueprint.response(
+                status, RAW if content_type else returns, content_type=content_type
+            )(view)
             if query is not None:
                 view = blueprint.arguments(query, location="query")(view)
             if body is not None:
@@ -66,15 +94,28 @@ class Routes:
             for code in self._all_errors(action, errors, takes=body or query):
                 schema = KeystoneFault if code == 401 else self._dialect.fault
                 view = blueprint.alt_response(code, schema=schema)(view)
-            blueprint.route(rule, methods=[method])(guarded(f"{self._dialect.name}:{action}", view))
+            view = blueprint.doc(**self._more(action, takes))(view)
+            blueprint.route(rule, methods=[method])(guarded(self._action(action), view))
             return handler
 
         return declare
 
+    def _action(self, action: str) -> str:
+        return f"{self._dialect.name}:{action}"
+
+    def _more(self, action: str, takes: str | None) -> dict[str, Any]:
+        """What flask-smorest does not see: that no token is needed, that a body is no JSON."""
+        more: dict[str, Any] = {}
+        if POLICY[self._action(action)] is ANYONE:
+            more["security"] = []
+        if takes is not None:
+            more["requestBody"] = {"required": True, "content": {takes: {"schema": RAW}}}
+        return more
+
     def _all_errors(self, action: str, errors: Sequence[int], *, takes: object) -> list[int]:
         """What any route of its kind can answer, and what this one says of itself."""
         common = {500}
-        if POLICY[f"{self._dialect.name}:{action}"] is not ANYONE:
+        if POLICY[self._action(action)] is not ANYONE:
             common |= {401, 403}
         if takes is not None:
             common.add(400)

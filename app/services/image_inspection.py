@@ -22,6 +22,8 @@ FORMATS = {
 
 def inspect(path: Path, disk_format: str) -> int:
     """Return the size in bytes of the disk that a guest would see. Raises ImageUnusable."""
+    if not path.stat().st_size:
+        raise ImageUnusable("The image is empty.")
     try:
         found = format_inspector.detect_file_format(str(path))
     except Exception as error:

@@ -55,6 +55,8 @@ class ImageStore:
 
         Raises TooLarge, RequestError if the source ends early.
         """
+        if expected is not None and expected > limit:
+            raise TooLarge(_too_large(limit))
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = self._directory / f".{image_id}.{new_id()}.part"
         try:
@@ -91,11 +93,15 @@ def _copy(source: Readable, target: BinaryIO, path: Path, limit: int) -> Receive
     while chunk := _read(source):
         size += len(chunk)
         if size > limit:
-            raise TooLarge(f"The image is larger than the limit of {limit} bytes.")
+            raise TooLarge(_too_large(limit))
         target.write(chunk)
         for digest in (md5, sha256, sha512):
             digest.update(chunk)
     return Received(path, size, md5.hexdigest(), sha256.hexdigest(), sha512.hexdigest())
+
+
+def _too_large(limit: int) -> str:
+    return f"The image is larger than the limit of {limit} bytes."
 
 
 def _read(source: Readable) -> bytes:

@@ -15,7 +15,7 @@ from app.services.image_fit import check_fits
 from app.services.images import visible_to
 from app.services.server_names import hostname_of, numbered
 from tasks.errors import Conflict, QuotaExceeded, RequestError
-from tasks.pipelines import CREATE
+from tasks.pipelines import CREATE, stages_of
 
 
 @dataclass(frozen=True)
@@ -176,8 +176,9 @@ def _server(caller: Caller, new: NewServer, name: str, flavor: Flavor) -> Server
         access_ipv4=new.access_ipv4,
         access_ipv6=new.access_ipv6,
         disk_config=new.disk_config,
-        # Said here so that starting the run need not look for them.
+        # Said here so that starting the run need not ask or change them.
         hypervisor=None,
+        task_state=stages_of(CREATE)[0].name,
     )
 
 

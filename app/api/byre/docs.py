@@ -5,7 +5,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from flask import Response, current_app, jsonify, send_from_directory
+from flask import Response, current_app, jsonify, request, send_from_directory
+from markupsafe import escape
 
 from app.api.dialects import BYRE
 from app.api.routes import Routes
@@ -22,6 +23,7 @@ _PAGE = """<!doctype html>
 <head>
   <meta charset="utf-8">
   <title>Byre API</title>
+  <base href="{root}/">
   <link rel="icon" href="docs/assets/favicon-32x32.png">
   <link rel="stylesheet" href="docs/assets/swagger-ui.css">
 </head>
@@ -49,7 +51,9 @@ def show_document() -> Any:
 @routes.endpoint("GET", "/docs", "docs:show", content_type="text/html")
 def show_page() -> Any:
     """Show the document as a page"""
-    return Response(_PAGE, mimetype="text/html")
+    # The same for /docs and /docs/, and below whatever prefix a proxy has put before us.
+    page = _PAGE.replace("{root}", str(escape(request.script_root)))
+    return Response(page, mimetype="text/html")
 
 
 @routes.endpoint("GET", "/docs/start.js", "docs:show", content_type="text/javascript")

@@ -79,8 +79,8 @@ class FlavorQuery(PageQuery):
     """Which flavors a list is to have."""
 
     is_public = fields.String(metadata={"description": "None (both kinds), True or False"})
-    minDisk = fields.Integer(validate=validate.Range(min=0))  # noqa: N815
-    minRam = fields.Integer(validate=validate.Range(min=0))  # noqa: N815
+    minDisk = fields.Integer(validate=validate.Range(min=0, max=_MAX))  # noqa: N815
+    minRam = fields.Integer(validate=validate.Range(min=0, max=_MAX))  # noqa: N815
 
 
 FlavorAnswer = answer("FlavorAnswer", flavor=fields.Nested(FlavorSchema, required=True))

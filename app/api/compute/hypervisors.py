@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from marshmallow import Schema, fields
+from werkzeug import exceptions
 
 from app.api.auth import context
 from app.api.compute.schema import Json, answer
@@ -94,6 +95,7 @@ Statistics = answer(
     "HypervisorStatisticsAnswer",
     hypervisor_statistics=fields.Nested(HypervisorStatistics, required=True),
 )
+Aggregates = answer("AggregatesAnswer", aggregates=fields.List(fields.Dict(), required=True))
 Zones = answer("ZonesAnswer", availabilityZoneInfo=fields.List(fields.Nested(Zone), required=True))
 
 
@@ -128,10 +130,22 @@ def show_statistics() -> Any:
 )
 def show_hypervisor(hypervisor_id: str) -> Any:
     """Show a hypervisor"""
-    # Clients look a name up here first, and go on to the list after a 404.
-    if not (hypervisor_id.isascii() and hypervisor_id.isdigit() and len(hypervisor_id) < 10):
-        raise NotFound(f"Hypervisor with ID '{hypervisor_id}' could not be found.")
-    return {"hypervisor": _full(hypervisors.get(context(), int(hypervisor_id)))}
+    return {"hypervisor": _full(_find(hypervisor_id))}
+
+
+@routes.endpoint(
+    "GET", "/os-hypervisors/<hypervisor_id>/uptime", "hypervisors:show", errors=(404, 501)
+)
+def show_uptime(hypervisor_id: str) -> None:
+    """Say that a hypervisor's uptime is not known: what clients take for "no uptime" is 501"""
+    _find(hypervisor_id)
+    raise exceptions.NotImplemented("Hypervisors do not report their uptime.")
+
+
+@routes.endpoint("GET", "/os-aggregates", "aggregates:list", returns=Aggregates)
+def list_aggregates() -> Any:
+    """List host aggregates: none can be made yet"""
+    return {"aggregates": []}
 
 
 @routes.endpoint("GET", "/os-availability-zone", "zones:list", returns=Zones)
@@ -145,6 +159,13 @@ def list_zones_detail() -> Any:
     """List the availability zone with its hosts"""
     hosts = {view.name: {"nova-compute": _worker(view)} for view in hypervisors.listed(context())}
     return {"availabilityZoneInfo": [_zone(hosts)]}
+
+
+def _find(hypervisor_id: str) -> HypervisorView:
+    # Clients look a name up here first, and go on to the list after a 404.
+    if not (hypervisor_id.isascii() and hypervisor_id.isdigit() and len(hypervisor_id) < 10):
+        raise NotFound(f"Hypervisor with ID '{hypervisor_id}' could not be found.")
+    return hypervisors.get(context(), int(hypervisor_id))
 
 
 def _zone(hosts: Json | None) -> Json:

@@ -5,6 +5,7 @@ import binascii
 import ipaddress
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from marshmallow import ValidationError, fields, validate, validates_schema
@@ -133,11 +134,19 @@ CreateServerRequest = wrapped(
 )
 
 
+#: Nothing of ours is older; a zone taken off the first year of all would leave the calendar.
+_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+
+
 class ServerQuery(PageQuery):
     """Which servers a list is to have. What is unknown is ignored, as at 2.1."""
 
     class Meta(PageQuery.Meta):
-        include = {"changes-since": fields.AwareDateTime(format="iso")}
+        include = {
+            "changes-since": fields.AwareDateTime(
+                format="iso", validate=validate.Range(min=_EARLIEST), default_timezone=UTC
+            )
+        }
 
     name = fields.String(metadata={"description": "Part of the name; knows ^ $ . and .*"})
     status = fields.List(fields.String())

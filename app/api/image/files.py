@@ -1,5 +1,6 @@
 """The bytes of images: streamed in and out, never held in memory."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,19 @@ BYTES = "application/octet-stream"
 
 
 @routes.endpoint(
-    "PUT", "/<image_id>/file", "images:upload", status=204, errors=(400, 404, 409, 413, 415)
+    "PUT",
+    "/<image_id>/file",
+    "images:upload",
+    takes=BYTES,
+    status=204,
+    errors=(400, 404, 409, 413, 415),
 )
 def upload_image(image_id: str) -> None:
     """Give an image its bytes, chunked or with a length"""
     if request.mimetype != BYTES:
         raise UnsupportedMediaType(f"The body must be {BYTES}.")
-    # The limit of other bodies is for JSON; this one has its own, kept while the bytes arrive.
-    request.max_content_length = None
+    # Flask's limit is for JSON; that of images is kept where the bytes are counted.
+    request.max_content_length = sys.maxsize
     uploads.upload(context(), caller(), image_id, request.stream, request.content_length)
 
 

@@ -18,8 +18,9 @@ class Usage:
 
 
 def lock_project(session: Session, project_id: str) -> Project:
-    """Return the project, locked, so that what is counted stays true until the commit."""
-    query = select(Project).where(Project.id == project_id).with_for_update()
+    """Return the project, locked, so that what is counted stays true until the commit. The lock
+    is the one that lets others write rows which refer to the project."""
+    query = select(Project).where(Project.id == project_id).with_for_update(key_share=True)
     return session.scalars(query).one()
 
 

@@ -1,0 +1,55 @@
+# Byre's commands. `make` alone lists them.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help up down status logs clean install test lint format bench compose-test
+
+PYTHON := .venv/bin/python
+STACK := $(PYTHON) -m deploy.stack
+SHELL_SCRIPTS := deploy/install deploy/libvirtd deploy/compose-secrets deploy/container/compute \
+	guest/build tests/compose/run tests/compose/stand-ins/postgres/entrypoint .ci/run
+
+help: ## List the commands
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+
+up: ## Install what is missing, start everything, boot a first server
+	@deploy/install
+	@$(STACK) up
+
+down: ## Stop everything; leave no process, domain, network or bridge
+	@[ ! -x $(PYTHON) ] || $(STACK) down
+
+status: ## Show each part, and how many servers there are
+	@[ -x $(PYTHON) ] || { echo 'Byre is not installed here yet: make up.'; exit 1; }
+	@$(STACK) status
+
+logs: ## Follow the logs; make logs PART=api for one
+	@[ -x $(PYTHON) ] || { echo 'Byre is not installed here yet: make up.'; exit 1; }
+	@$(STACK) logs $(PART)
+
+clean: ## make down, and remove the stack's data
+	@[ ! -x $(PYTHON) ] || $(STACK) clean
+
+install: ## Install what is missing, for the tests too
+	@deploy/install --test
+
+test: install ## Run every test, real boots included; ARGS='-k word' for some
+	@$(PYTHON) -m pytest $(ARGS)
+
+lint: install ## Check style, types and who may import whom
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+	.venv/bin/lint-imports --no-cache
+	shellcheck $(SHELL_SCRIPTS)
+
+format: install ## Put the code into its form
+	$(PYTHON) -m ruff check --fix .
+	$(PYTHON) -m ruff format .
+
+bench: install ## Measure POST to ACTIVE; ARGS for its options
+	@$(PYTHON) -m bench $(ARGS)
+
+compose-test: install ## Boot a server through docker-compose (root; not part of make test)
+	@tests/compose/run

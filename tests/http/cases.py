@@ -1,0 +1,148 @@
+"""HTTP cases as data: a request, and the whole answer that it must get."""
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import func, select
+from werkzeug.test import TestResponse
+
+from app.db.models import Base
+from app.db.session import Sessions, reading
+from tests.http.world import token_of
+
+
+@dataclass
+class Recorder:
+    """A publisher that remembers what it was to send."""
+
+    sent: list[str] = field(default_factory=list)
+
+    def publish(self, run_id: str) -> None:
+        """Remember the run."""
+        self.sent.append(run_id)
+
+
+@dataclass
+class Api:
+    """The application in a world of its own."""
+
+    app: Flask
+    sessions: Sessions
+    recorder: Recorder
+
+    def call(self, who: str | None, method: str, path: str, **more: Any) -> TestResponse:
+        """Send a request as somebody: a name, a token, or nobody."""
+        client: FlaskClient = self.app.test_client()
+        headers = dict(more.pop("headers", {}))
+        if who is not None:
+            headers["X-Auth-Token"] = who if who.endswith("-token") else token_of(who)
+        return client.open(path, method=method, headers=headers, **more)
+
+    def count_rows(self) -> dict[str, int]:
+        """Return how many rows each table has."""
+        with reading(self.sessions) as session:
+            return {
+                name: session.scalar(select(func.count()).select_from(table)) or 0
+                for name, table in Base.metadata.tables.items()
+            }
+
+
+class Like:
+    """Equal to every text that a regular expression matches whole."""
+
+    def __init__(self, pattern: str) -> None:
+        self._pattern = re.compile(pattern, re.DOTALL)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, str) and self._pattern.fullmatch(other) is not None
+
+    def __hash__(self) -> int:
+        return hash(self._pattern)
+
+    def __repr__(self) -> str:
+        return f"Like({self._pattern.pattern!r})"
+
+
+UUID = Like("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+HEX = Like("[0-9a-f]{32}")
+SECOND = Like(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+MICRO = Like(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
+
+BASE = "http://localhost"
+UNAUTHORIZED = {
+    "error": {
+        "code": 401,
+        "message": "The request you have made requires authentication.",
+        "title": "Unauthorized",
+    }
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A request, and what must come of it. `body` None is an empty answer."""
+
+    name: str
+    who: str | None
+    method: str
+    path: str
+    status: int
+    body: Any = None
+    #: A JSON body to send.
+    send: Any = None
+    #: Headers that the answer must have.
+    headers: dict[str, Any] = field(default_factory=dict)
+    #: Headers to send.
+    with_headers: dict[str, str] = field(default_factory=dict)
+
+    def send_to(self, api: Api) -> TestResponse:
+        """Send the request and return the answer."""
+        more: dict[str, Any] = {} if self.send is None else {"json": self.send}
+        return api.call(self.who, self.method, self.path, headers=self.with_headers, **more)
+
+    def found(self, answer: TestResponse) -> tuple[int, Any]:
+        """Return the answer's status and body, as to be compared with `status` and `body`."""
+        text = answer.get_data(as_text=True)
+        answer.close()
+        body = json.loads(text) if text and answer.is_json else text
+        return answer.status_code, body or None
+
+
+def compute_fault(status: int, message: Any) -> dict[str, Any]:
+    """Return compute's form of an error."""
+    keys = {
+        400: "badRequest",
+        403: "forbidden",
+        404: "itemNotFound",
+        405: "badMethod",
+        409: "conflictingRequest",
+        413: "overLimit",
+    }
+    return {keys.get(status, "computeFault"): {"code": status, "message": message}}
+
+
+def image_fault(status: int, title: str, message: Any) -> dict[str, Any]:
+    """Return image's form of an error."""
+    return {"code": status, "title": title, "message": message}
+
+
+def network_fault(kind: str, message: Any) -> dict[str, Any]:
+    """Return network's form of an error."""
+    return {"NeutronError": {"type": kind, "message": message, "detail": ""}}
+
+
+def identity_fault(status: int, title: str, message: Any) -> dict[str, Any]:
+    """Return identity's form of an error."""
+    return {"error": {"code": status, "message": message, "title": title}}
+
+
+def links(kind: str, thing_id: Any) -> list[dict[str, Any]]:
+    """Return the two links of a compute thing."""
+    return [
+        {"rel": "self", "href": f"{BASE}/compute/v2.1/{kind}/{thing_id}"},
+        {"rel": "bookmark", "href": f"{BASE}/compute/{kind}/{thing_id}"},
+    ]

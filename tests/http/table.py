@@ -1,0 +1,20 @@
+"""Every case that leaves the world as it was, service by service."""
+
+from tests.http import (
+    table_byre,
+    table_compute,
+    table_identity,
+    table_image,
+    table_network,
+    table_refusals,
+)
+from tests.http.cases import Case
+
+CASES: list[Case] = [
+    *table_identity.CASES,
+    *table_compute.CASES,
+    *table_image.CASES,
+    *table_network.CASES,
+    *table_byre.CASES,
+    *table_refusals.CASES,
+]

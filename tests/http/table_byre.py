@@ -1,0 +1,156 @@
+"""Cases of Byre's own that change nothing."""
+
+from typing import Any
+
+from app.services.server_views import host_id
+from tests.http.cases import Case, Like
+from tests.http.world import ACTIVE, ALPHA, BETA_SERVER, PUBLIC_IMAGE, RUN
+
+THEN, LATER = "2026-11-23T03:33:44.123456Z", "2026-11-23T03:33:46.123456Z"
+
+STAGES: list[dict[str, Any]] = [
+    {
+        "name": "validate",
+        "side": "control",
+        "attempt": 1,
+        "state": "done",
+        "queued_at": THEN,
+        "started_at": "2026-11-23T03:33:44.623456Z",
+        "finished_at": LATER,
+        "queued_ms": 500.0,
+        "duration_ms": 1500.0,
+        "reason_code": None,
+        "reason": None,
+        "proofs": [],
+    },
+    {
+        "name": "poll_boot",
+        "side": "compute",
+        "attempt": 1,
+        "state": "done",
+        "queued_at": LATER,
+        "started_at": LATER,
+        "finished_at": LATER,
+        "queued_ms": 0.0,
+        "duration_ms": 0.0,
+        "reason_code": None,
+        "reason": None,
+        "proofs": [{"proof": "running", "state": "seen", "after_s": 0.5, "detail": ""}],
+    },
+]
+
+RUN_BODY = {
+    "id": RUN,
+    "pipeline": "create",
+    "state": "done",
+    "attempt": 1,
+    "host_id": host_id(ALPHA, "host-1"),
+    "request_id": "req-1",
+    "reason_code": None,
+    "reason": None,
+    "created_at": THEN,
+    "published_at": THEN,
+    "finished_at": LATER,
+    "deadline": "2026-11-23T04:33:44.123456Z",
+    "duration_ms": 2000.0,
+}
+WORKERS = ("control@here", "compute@host-1")
+
+
+def fault(status: int, title: str, message: Any, reason: str) -> dict[str, Any]:
+    """Return Byre's form of an error."""
+    return {"error": {"code": status, "message": message, "title": title, "reason": reason}}
+
+
+FILE = f"/byre/v1/images/{PUBLIC_IMAGE}/file"
+
+CASES = [
+    Case(
+        "run",
+        "alice",
+        "GET",
+        f"/byre/v1/servers/{ACTIVE}/run",
+        200,
+        {"run": {**RUN_BODY, "stages": STAGES}, "earlier": []},
+    ),
+    Case(
+        "run for an operator",
+        "root",
+        "GET",
+        f"/byre/v1/servers/{ACTIVE}/run",
+        200,
+        {
+            "run": {
+                **RUN_BODY,
+                "host": "host-1",
+                "stages": [
+                    {**stage, "worker": worker}
+                    for stage, worker in zip(STAGES, WORKERS, strict=True)
+                ],
+            },
+            "earlier": [],
+        },
+    ),
+    Case(
+        "run of a foreign server",
+        "alice",
+        "GET",
+        f"/byre/v1/servers/{BETA_SERVER}/run",
+        404,
+        fault(404, "Not Found", f"Instance {BETA_SERVER} could not be found.", "not_found"),
+    ),
+    Case(
+        "image without ticket",
+        None,
+        "GET",
+        FILE,
+        400,
+        fault(
+            400,
+            "Bad Request",
+            "Invalid input for field/attribute ticket: Missing data for required field.",
+            "bad_request",
+        ),
+    ),
+    Case(
+        "image with a false ticket",
+        None,
+        "GET",
+        f"{FILE}?ticket=WyJ4IiwxXQ.x",
+        403,
+        fault(403, "Forbidden", "The ticket is not valid.", "forbidden"),
+    ),
+    Case("health", None, "GET", "/healthz", 200, {"status": "ok", "database": "ok"}),
+    Case(
+        "metrics",
+        None,
+        "GET",
+        "/metrics",
+        200,
+        Like(
+            r".*byre_servers\{status=\"ACTIVE\"\} 2\.0.*"
+            r"byre_runs\{pipeline=\"create\",state=\"done\"\} 1\.0.*"
+            r"byre_hypervisors\{state=\"alive\"\} 1\.0.*"
+            r"byre_oldest_queued_stage_seconds 0\.0.*"
+        ),
+    ),
+    Case("documentation", None, "GET", "/docs", 200, Like(".*docs/assets/swagger-ui-bundle.js.*")),
+    Case("its start", None, "GET", "/docs/start.js", 200, Like(".*openapi.json.*")),
+    Case("its style", None, "GET", "/docs/assets/swagger-ui.css", 200, Like(".*swagger-ui.*")),
+    Case(
+        "nothing else",
+        None,
+        "GET",
+        "/docs/assets/..%2f__init__.py",
+        404,
+        fault(404, "Not Found", "The resource could not be found.", "http"),
+    ),
+    Case(
+        "nothing here",
+        None,
+        "GET",
+        "/byre/v1/nothing",
+        404,
+        fault(404, "Not Found", "The resource could not be found.", "http"),
+    ),
+]

@@ -1,0 +1,272 @@
+"""Images are made, get their bytes, give them out, and go."""
+
+import hashlib
+import struct
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.services import uploads
+from app.services.context import Caller
+from app.services.tickets import image_url
+from tasks.errors import NotFound
+from tests.http.cases import SECOND, UUID, Api, image_fault
+from tests.http.table_byre import fault
+from tests.http.world import ALICE, ALPHA, ALPHA_IMAGE, BYTES, PUBLIC_IMAGE, QUEUED_IMAGE
+from tests.rows import make_settings
+
+IMAGES = "/image/v2/images"
+OCTETS = {"Content-Type": "application/octet-stream"}
+
+
+def qcow2(virtual_size: int = 10 * 1024**2, backing: int = 0) -> bytes:
+    """Return a minimal image of version 2; `backing` is the length of a backing file's name."""
+    header = struct.pack(
+        ">4sIQIIQIIQQIIQ", b"QFI\xfb", 2, 512 if backing else 0, backing, 16, virtual_size, *[0] * 7
+    )
+    return header.ljust(65536, b"\0")
+
+
+def make(api: Api, **changes: Any) -> str:
+    """Make an image's record; return its id."""
+    body = {"name": "x", "disk_format": "qcow2", "container_format": "bare", **changes}
+    image_id: str = api.call("alice", "POST", IMAGES, json=body).get_json()["id"]
+    return image_id
+
+
+def upload(api: Api, image_id: str, data: bytes, who: str = "alice") -> Any:
+    """Give an image its bytes."""
+    return api.call(who, "PUT", f"{IMAGES}/{image_id}/file", data=data, headers=OCTETS)
+
+
+def status(api: Api, image_id: str) -> str:
+    """Return an image's status."""
+    found: str = api.call("alice", "GET", f"{IMAGES}/{image_id}").get_json()["status"]
+    return found
+
+
+def stored(api: Api) -> set[str]:
+    """Return the names in the image store."""
+    directory: Path = api.app.extensions["byre"].settings.image_store_dir
+    return {path.name for path in directory.iterdir()}
+
+
+def test_a_record_is_made(api: Api) -> None:
+    body = {
+        "name": "mine",
+        "disk_format": "qcow2",
+        "container_format": "bare",
+        "min_disk": 1,
+        "min_ram": 64,
+        "tags": ["a", "a", "b"],
+        "byre_boot_proof": "console",
+        "byre_boot_text": "login:",
+        "byre_boot_limit": "30",
+        "owner_specified.openstack.md5": "",
+    }
+
+    answer = api.call("alice", "POST", IMAGES, json=body)
+
+    image_id = answer.get_json()["id"]
+    assert answer.status_code == 201
+    assert answer.headers["Location"] == f"http://localhost{IMAGES}/{image_id}"
+    assert answer.get_json() == {
+        **body,
+        "id": UUID,
+        "tags": ["a", "b"],
+        "status": "queued",
+        "visibility": "private",
+        "size": None,
+        "virtual_size": None,
+        "checksum": None,
+        "os_hash_algo": None,
+        "os_hash_value": None,
+        "os_hidden": False,
+        "protected": False,
+        "owner": ALPHA,
+        "created_at": SECOND,
+        "updated_at": SECOND,
+        "self": f"/v2/images/{image_id}",
+        "file": f"/v2/images/{image_id}/file",
+        "schema": "/v2/schemas/image",
+    }
+    tagged = api.call("alice", "GET", f"{IMAGES}?tag=a&tag=b").get_json()["images"]
+    assert [image["id"] for image in tagged] == [image_id]
+
+
+@pytest.mark.parametrize(
+    ("disk_format", "data", "virtual_size"),
+    [("qcow2", qcow2(), 10 * 1024**2), ("raw", b"\x01" * 70_000, 70_000)],
+)
+def test_bytes_make_it_active(api: Api, disk_format: str, data: bytes, virtual_size: int) -> None:
+    image_id = make(api, disk_format=disk_format)
+
+    answer = upload(api, image_id, data)
+
+    assert (answer.status_code, answer.data) == (204, b"")
+    image = api.call("alice", "GET", f"{IMAGES}/{image_id}").get_json()
+    assert (image["status"], image["size"], image["virtual_size"]) == (
+        "active",
+        len(data),
+        virtual_size,
+    )
+    assert image["checksum"] == hashlib.md5(data, usedforsecurity=False).hexdigest()
+    assert image["os_hash_value"] == hashlib.sha512(data).hexdigest()
+    with api.call("alice", "GET", f"{IMAGES}/{image_id}/file") as got:
+        assert (got.data, got.headers["Content-MD5"]) == (data, image["checksum"])
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"plain text".ljust(70_000), qcow2(backing=11), qcow2()[:40], b""],
+    ids=["another format", "a backing file", "half a header", "nothing"],
+)
+def test_bytes_that_cannot_be_used_kill_it(api: Api, data: bytes) -> None:
+    image_id = make(api)
+
+    answer = upload(api, image_id, data)
+
+    assert answer.status_code == 400
+    assert (status(api, image_id), stored(api)) == ("killed", {PUBLIC_IMAGE})
+
+
+def test_an_empty_image_is_none(api: Api) -> None:
+    image_id = make(api, disk_format="raw")
+
+    assert upload(api, image_id, b"").get_json() == image_fault(
+        400, "Bad Request", "The image is empty."
+    )
+
+
+def test_bytes_over_the_limit_are_refused(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.services.uploads.GIB", 1024)
+    image_id = make(api)
+
+    answer = upload(api, image_id, qcow2())
+
+    assert answer.get_json() == image_fault(
+        413, "Request Entity Too Large", "The image is larger than the limit of 1024 bytes."
+    )
+    assert (status(api, image_id), stored(api)) == ("queued", {PUBLIC_IMAGE})
+
+
+def test_bytes_are_given_once(api: Api) -> None:
+    answer = upload(api, ALPHA_IMAGE, qcow2())
+
+    assert answer.get_json() == image_fault(
+        409, "Conflict", f"Image {ALPHA_IMAGE} has its data already: its status is active."
+    )
+
+
+def test_bytes_need_their_type_said(api: Api) -> None:
+    answer = api.call("alice", "PUT", f"{IMAGES}/{QUEUED_IMAGE}/file", json={})
+
+    assert answer.get_json() == image_fault(
+        415, "Unsupported Media Type", "The body must be application/octet-stream."
+    )
+
+
+def test_bytes_need_a_format(api: Api) -> None:
+    image_id = make(api, disk_format=None)
+
+    answer = upload(api, image_id, qcow2())
+
+    assert answer.get_json() == image_fault(
+        400, "Bad Request", "disk_format and container_format must be set before the upload."
+    )
+
+
+def test_nobody_elses_image_gets_bytes(api: Api) -> None:
+    assert upload(api, QUEUED_IMAGE, qcow2(), who="bob").status_code == 404
+    assert upload(api, QUEUED_IMAGE, qcow2(), who="rita").status_code == 403
+
+
+def test_a_deleted_image_takes_its_bytes_along(api: Api) -> None:
+    image_id = make(api)
+    upload(api, image_id, qcow2())
+
+    assert api.call("alice", "DELETE", f"{IMAGES}/{image_id}").status_code == 204
+
+    assert api.call("alice", "GET", f"{IMAGES}/{image_id}").status_code == 404
+    assert stored(api) == {PUBLIC_IMAGE}
+
+
+class DeletedMeanwhile:
+    """Bytes of an image that is deleted while they arrive."""
+
+    def __init__(self, api: Api, image_id: str) -> None:
+        self._api, self._image_id, self._left = api, image_id, [qcow2(), b""]
+
+    def read(self, _: int, /) -> bytes:
+        """Delete the image, and go on as if nothing were."""
+        self._api.call("alice", "DELETE", f"{IMAGES}/{self._image_id}")
+        return self._left.pop(0)
+
+
+def test_an_image_deleted_during_its_upload_leaves_nothing(api: Api) -> None:
+    image_id = make(api)
+    context = api.app.extensions["byre"]
+    alice = Caller(ALICE, "alice", ALPHA, "alpha", ("member",), "req-x")
+
+    with pytest.raises(NotFound, match="deleted during its upload"):
+        uploads.upload(context, alice, image_id, DeletedMeanwhile(api, image_id), None)
+
+    assert stored(api) == {PUBLIC_IMAGE}
+
+
+def test_a_protected_image_stays(api: Api) -> None:
+    image_id = make(api, protected=True)
+
+    answer = api.call("alice", "DELETE", f"{IMAGES}/{image_id}")
+
+    assert answer.get_json() == image_fault(
+        403, "Forbidden", f"Image {image_id} is protected and cannot be deleted."
+    )
+
+
+def ticket(api: Api, expires_at: float) -> str:
+    """Return the path by which a hypervisor fetches the public image."""
+    settings = api.app.extensions["byre"].settings
+    url = image_url(settings, PUBLIC_IMAGE, expires_at)
+    return url.removeprefix(settings.internal_api_url)
+
+
+def test_a_hypervisor_fetches_with_its_ticket(api: Api) -> None:
+    with api.call(None, "GET", ticket(api, time.time() + 60)) as got:
+        assert (got.status_code, got.data) == (200, BYTES)
+
+    part = {"Range": "bytes=4000-"}
+    with api.call(None, "GET", ticket(api, time.time() + 60), headers=part) as got:
+        assert (got.status_code, got.data) == (206, BYTES[4000:])
+
+
+def test_a_ticket_expires(api: Api) -> None:
+    answer = api.call(None, "GET", ticket(api, time.time() - 1))
+
+    expected = "The ticket is for another image or has expired."
+    assert answer.get_json() == fault(403, "Forbidden", expected, "forbidden")
+
+
+def test_a_ticket_is_for_one_image(api: Api) -> None:
+    path = ticket(api, time.time() + 60).replace(PUBLIC_IMAGE, ALPHA_IMAGE)
+
+    assert api.call(None, "GET", path).status_code == 403
+
+
+def test_a_ticket_of_another_secret_is_worth_nothing(api: Api) -> None:
+    others = make_settings(secret_key="another" * 6)
+    url = image_url(others, PUBLIC_IMAGE, time.time() + 60)
+
+    assert api.call(None, "GET", url.removeprefix(others.internal_api_url)).status_code == 403
+
+
+def test_a_ticket_for_an_image_that_is_gone(api: Api) -> None:
+    path = ticket(api, time.time() + 60)
+    api.call("root", "DELETE", f"{IMAGES}/{PUBLIC_IMAGE}")
+
+    answer = api.call(None, "GET", path)
+
+    expected = f"No image found with ID {PUBLIC_IMAGE}"
+    assert answer.get_json() == fault(404, "Not Found", expected, "not_found")
