@@ -1,6 +1,7 @@
 """The Flask application, put together in one visible list."""
 
 from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app.api import faults, requests
 from app.api.auth import EXTENSION
@@ -77,4 +78,13 @@ def create_app(settings: ControlSettings, sessions: Sessions, publisher: Publish
         api.register_blueprint(routes.blueprint)
     app.extensions[docs.DOCUMENT] = api.spec
     faults.register(app)
+    _trust_proxies(app, settings.api_trusted_proxies)
     return app
+
+
+def _trust_proxies(app: Flask, count: int) -> None:
+    """Believe what so many proxies say of scheme, host and prefix: links are made from them."""
+    if count:
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
+            app.wsgi_app, x_for=count, x_proto=count, x_host=count, x_prefix=count
+        )

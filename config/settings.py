@@ -57,8 +57,10 @@ class ControlSettings(CommonSettings):
     #: has one writer.
     api_threads: int = Field(default=8, ge=1)
     api_workers: int = Field(default=1, ge=1)
-    #: Where clients reach the API; links and the catalog are made from the request itself.
-    #: This one is for hypervisors, which fetch images from it.
+    #: Proxies between clients and the API whose X-Forwarded-For, -Proto, -Host and -Prefix are
+    #: believed. With none, whoever sends such a header is not believed.
+    api_trusted_proxies: int = Field(default=0, ge=0)
+    #: Where hypervisors reach the API; links and the catalog are made from the request itself.
     internal_api_url: str = "http://127.0.0.1:8774"
     region: str = "RegionOne"
     availability_zone: str = "nova"

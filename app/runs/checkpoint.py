@@ -111,7 +111,8 @@ def fail(
     blame(server, failure, moment)
     if server.hypervisor_id is not None:
         run.state, run.published_at = "unwinding", None
-        add_stages(session, run, list(stages_of(UNWIND)), moment)
+        position = len(runs.stages_of(session, run))
+        add_stages(session, run, list(stages_of(UNWIND)), moment, position)
         return run
     end(session, run, "failed", moment)
     return None

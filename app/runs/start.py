@@ -35,7 +35,7 @@ def start_run(
     session.add(run)
     session.flush()
     session.add(Attempt(run_id=run.id, number=1, started_at=moment, host=_host_of(server)))
-    add_stages(session, run, _stages_needed(server, pipeline), moment)
+    add_stages(session, run, _stages_needed(server, pipeline), moment, position=0)
     if pipeline == CREATE:
         server.task_state = stages_of(pipeline)[0].name
     return run
@@ -75,19 +75,21 @@ def cancel(session: Session, run: Run, moment: datetime, reason: str) -> None:
     runs.cancel_open_stages(session, run, moment)
 
 
-def add_stages(session: Session, run: Run, stages: list[Stage], moment: datetime) -> None:
-    """Append rows for the stages to the run's present attempt; the first of them is queued."""
-    offset = len(runs.stages_of(session, run))
-    for position, stage in enumerate(stages):
+def add_stages(
+    session: Session, run: Run, stages: list[Stage], moment: datetime, position: int
+) -> None:
+    """Add rows for the stages to the run's present attempt, from a position on; the first of them
+    is queued."""
+    for offset, stage in enumerate(stages):
         session.add(
             StageRow(
                 run_id=run.id,
                 attempt=run.attempt,
                 name=stage.name,
-                position=offset + position,
+                position=position + offset,
                 limit_s=stage.limit_s,
-                state="waiting" if position else "queued",
-                queued_at=None if position else moment,
+                state="waiting" if offset else "queued",
+                queued_at=None if offset else moment,
             )
         )
 
