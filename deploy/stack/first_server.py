@@ -10,10 +10,22 @@ from deploy.stack.guest import IMAGE_NAME
 from deploy.stack.layout import Layout
 from deploy.stack.parts import OPERATOR, USER, Stack
 from deploy.stack.say import Failure, hint, say, settle
+from deploy.stack.settings import write_private
 
 NAME = "first"
 FLAVOR = "m1.tiny"
 SERVERS = "/compute/v2.1/servers"
+SSH_CONFIG = """\
+# Guests come and go and their addresses are used again, each time with another host key; they are
+# on this machine's own bridge. So nothing is remembered, and nothing is asked.
+Host *
+    User root
+    IdentityFile {key}
+    IdentitiesOnly yes
+    StrictHostKeyChecking no
+    UserKnownHostsFile /dev/null
+    LogLevel ERROR
+"""
 #: Longer than the slowest boot that can still succeed.
 WATCH_LIMIT_S = 900.0
 ENDED = frozenset({"done", "failed", "cancelled"})
@@ -131,6 +143,7 @@ def _ensure_keypair(api: Api, layout: Layout) -> None:
         layout.ssh_key.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "byre first server", "-f"]
         subprocess.run([*command, str(layout.ssh_key)], check=True, stdin=subprocess.DEVNULL)
+    write_private(layout.ssh_config, SSH_CONFIG.format(key=layout.ssh_key))
     public_key = layout.ssh_key.with_suffix(".pub").read_text()
     api.delete(f"/compute/v2.1/os-keypairs/{NAME}")
     body = {"keypair": {"name": NAME, "public_key": public_key}}

@@ -61,6 +61,11 @@ class Layout:
         return self.home / "ssh" / "id_ed25519"
 
     @property
+    def ssh_config(self) -> Path:
+        """What `ssh -F` needs to know to reach guests with that key."""
+        return self.home / "ssh" / "config"
+
+    @property
     def probe_kernel(self) -> Path:
         """The kernel by which the compute worker proves whether KVM works."""
         return self.host_dir / "probe" / "vmlinuz"

@@ -93,7 +93,7 @@ def _tell(stack: Stack, server: dict[str, Any] | None) -> None:
     say(f"  API      {api}   documentation: {api}/docs")
     say(f"  Flower   http://127.0.0.1:{layout.flower_port}")
     if server is not None and stack.uses_libvirt:
-        say(f"  Guest    ssh -i {_shown(layout.ssh_key)} root@{addresses(server)[0]}")
+        say(f"  Guest    ssh -F {_shown(layout.ssh_config)} {addresses(server)[0]}")
     say("  State    make status, make logs; make down ends it all")
     say()
     say("Next, for example:")
