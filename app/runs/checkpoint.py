@@ -48,6 +48,7 @@ def begin(session: Session, job: Job, name: str, worker: str, moment: datetime) 
     stage = _stage(session, run, name)
     if stage.state in ("waiting", "queued", "running"):
         stage.state, stage.worker, stage.started_at = "running", worker, moment
+        stage.queued_at = stage.queued_at or moment
         stage.deadline = now() + timedelta(seconds=stage.limit_s)
         _show(session, run, name)
 
@@ -80,6 +81,8 @@ def finish(
         return
     stage.state, stage.worker = "done", worker
     stage.started_at, stage.finished_at = stage.started_at or started, ended
+    # The report of the stage before it may still be on its way.
+    stage.queued_at = stage.queued_at or stage.started_at
     if output is not None:
         stage.output = output.model_dump()
         _note_addresses(session, run, output)
