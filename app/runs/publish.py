@@ -11,13 +11,13 @@ from celery import Celery, chain
 from kombu.exceptions import OperationalError
 from sqlalchemy.orm import Session
 
-from app.db.models import Run, Server
+from app.db.models import Run, Server, Stage
 from app.db.models.base import now
 from app.db.repo import addresses, runs
 from app.db.session import Sessions, reading
 from app.runs.messages import ports_ref
 from tasks.messages import Envelope, Job, PortsRef
-from tasks.pipelines import DELETE, UNWIND
+from tasks.pipelines import CREATE, DELETE, UNWIND
 
 log = structlog.get_logger(__name__)
 
@@ -42,11 +42,7 @@ class CeleryPublisher:
             run = runs.get(session, run_id)
             if run is None or run.state not in runs.OPEN:
                 return
-            names = [
-                stage.name
-                for stage in runs.stages_of(session, run)
-                if stage.state in ("waiting", "queued", "running")
-            ]
+            names = _links(run, runs.stages_of(session, run))
             envelope = _envelope(run, session.get_one(Server, run.server_id), _ports(session, run))
         if names and self._send(names, envelope):
             with self._sessions.begin() as session:
@@ -62,6 +58,14 @@ class CeleryPublisher:
             log.warning("run.not_published", run_id=envelope.job.run_id, reason=str(error))
             return False
         return True
+
+
+def _links(run: Run, stages: list[Stage]) -> list[str]:
+    """A create is sent whole: each stage finds what an earlier delivery made, and gives the next
+    one its input. What removes goes on where it stood."""
+    if run.pipeline == CREATE and run.state == "running":
+        return [stage.name for stage in stages]
+    return [stage.name for stage in stages if stage.state in ("waiting", "queued", "running")]
 
 
 def _ports(session: Session, run: Run) -> PortsRef:

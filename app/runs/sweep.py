@@ -4,7 +4,9 @@ Two sweepers at once do no harm: each run is locked and judged by its rows, and 
 twice is no worse than a broker that delivers it twice.
 """
 
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 
 import structlog
 from sqlalchemy.orm import Session
@@ -35,13 +37,21 @@ def sweep(sessions: Sessions, publisher: Publisher, settings: ControlSettings) -
         stages = runs.overdue_stages(session, moment, BATCH)
         late = runs.overdue_runs(session, moment, BATCH)
     for run_id, attempt, name in stages:
-        _expire(sessions, run_id, attempt, name)
+        _alone(run_id, partial(_expire, sessions, run_id, attempt, name))
     for run_id in late:
-        _give_up_or_extend(sessions, run_id, settings)
+        _alone(run_id, partial(_give_up_or_extend, sessions, run_id, settings))
     with reading(sessions) as session:
         unsent = runs.unpublished(session, moment - timedelta(seconds=PUBLISH_GRACE_S), BATCH)
     for run_id in unsent:
-        publisher.publish(run_id)
+        _alone(run_id, partial(publisher.publish, run_id))
+
+
+def _alone(run_id: str, see_to: Callable[[], None]) -> None:
+    """See to one run; whatever is wrong with it must not keep the others waiting."""
+    try:
+        see_to()
+    except Exception:
+        log.exception("sweep.failed", run_id=run_id)
 
 
 def _expire(sessions: Sessions, run_id: str, attempt: int, name: str) -> None:

@@ -253,6 +253,8 @@ def test_server_of_a_stopped_host_waits_in_its_queue_while_others_boot(plane: Pl
 
     assert {stage.worker for stage in plane.stages(other)[2:]} == {"compute@small"}
     assert plane.stage(waiting, "build_resources").state == "queued"
+    # Sent once more from its rows, as the sweep would: the stages before are found done.
+    plane.publisher.publish(waiting.id)
     large.start()
     ended = plane.ended(waiting, limit_s=30)
     assert ended.state == "done"

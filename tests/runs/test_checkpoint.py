@@ -181,6 +181,25 @@ def test_sweep_sends_what_was_never_sent_and_only_that(sessions: Sessions) -> No
     assert fresh.run_id not in outbox.sent
 
 
+def test_run_that_cannot_be_sent_keeps_no_other_waiting(sessions: Sessions) -> None:
+    world = make_world(sessions)
+    jobs = [begin_create(sessions, world) for _ in range(2)]
+    with sessions.begin() as session:
+        for age, job in enumerate(jobs, start=10):
+            session.get_one(Run, job.run_id).created_at = now() - timedelta(seconds=age)
+
+    class Stubborn(Outbox):
+        def publish(self, run_id: str) -> None:
+            if run_id == jobs[1].run_id:
+                raise ValueError("no host in its message")
+            super().publish(run_id)
+
+    outbox = Stubborn()
+    sweep(sessions, outbox, SETTINGS)
+
+    assert outbox.sent == [jobs[0].run_id]
+
+
 def test_stage_past_its_deadline_fails_with_a_reason(sessions: Sessions) -> None:
     world = make_world(sessions)
     job = begin_create(sessions, world, hypervisor_id=add_host(sessions, "h"))
