@@ -5,6 +5,10 @@ from typing import Any
 
 CONTROL = "control"
 
+#: Signs of life and the sweep's ticks: a burst of work must not make live hosts look silent.
+PULSE = "pulse"
+PULSE_TASKS = frozenset({"heartbeat", "sweep"})
+
 Router = Callable[..., dict[str, str]]
 
 
@@ -24,14 +28,16 @@ def control_worker(machine: str) -> str:
 
 
 def make_router(compute_stages: Collection[str]) -> Router:
-    """Return the routing function for `task_routes`; the rest of the tasks are control's."""
+    """Return the routing function for `task_routes`; the rest is the control side's."""
 
     def route_task(
         name: str, args: Sequence[Any] | None = None, *_: Any, **__: Any
     ) -> dict[str, str]:
         """Celery calls this when a link is published, which for a link of a chain is when the
         one before it has ended: by then `schedule` has put the host into the envelope."""
-        return {"queue": queue_of(name, args) if name in compute_stages else CONTROL}
+        if name in compute_stages:
+            return {"queue": queue_of(name, args)}
+        return {"queue": PULSE if name in PULSE_TASKS else CONTROL}
 
     return route_task
 

@@ -38,7 +38,7 @@ class CommonSettings(BaseModel):
     broker_key_prefix: str = "byre:"
     #: Seconds after which Redis hands an unacknowledged message out again. Longer than any stage
     #: may take (900 s), or a slow stage would be run twice side by side.
-    broker_visibility_timeout_s: int = Field(default=1800, ge=60)
+    broker_visibility_timeout_s: int = Field(default=1800, ge=1000)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     #: `console` is for a person at a terminal, `json` for a log collector.
     log_format: Literal["console", "json"] = "console"

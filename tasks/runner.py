@@ -10,11 +10,12 @@ import typing
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import structlog
 from celery import Celery, Task
-from celery.exceptions import SoftTimeLimitExceeded
+from celery.exceptions import Reject, SoftTimeLimitExceeded
+from kombu.exceptions import OperationalError
 
 from tasks.errors import (
     ByreError,
@@ -25,7 +26,7 @@ from tasks.errors import (
     TransientError,
 )
 from tasks.messages import Envelope, Failure, Job, Placement, Value
-from tasks.pipelines import DELETE, PIPELINES, Side, Stage
+from tasks.pipelines import DELETE, PIPELINES, UNWIND, Side, Stage
 
 log = structlog.get_logger(__name__)
 
@@ -152,6 +153,11 @@ class _Delivery:
         except ByreError as error:
             self._fail(error)
             raise
+        except OperationalError as lost:
+            # The broker went away with what the stage gave. It is not the stage's failure: the
+            # message comes again, and the stage finds its work done.
+            log.warning("stage.unreported", reason=str(lost))
+            raise Reject(lost, requeue=True) from lost
         except SoftTimeLimitExceeded as error:
             expired = StageExpired(f"Stage {self.stage.name} took over {self.stage.limit_s:.0f} s.")
             self._fail(expired)
@@ -177,8 +183,8 @@ class _Delivery:
         return self.envelope.data.get(name)
 
     def _refuse_expired(self) -> None:
-        # A delete is owed however late it comes.
-        if self.job.pipeline != DELETE and time.time() > self.job.deadline:
+        # What removes is owed however late it comes.
+        if self.job.pipeline not in (DELETE, UNWIND) and time.time() > self.job.deadline:
             raise StageExpired(
                 f"Stage {self.stage.name} was not started before the deadline of its run."
             )
@@ -200,7 +206,7 @@ class _Delivery:
             if found != self._value(name):
                 self.ledger.progressed(self.job, self.stage.name, self.worker, value)
             self.envelope.data[name] = found
-        raise self.task.retry(args=(self.envelope.model_dump(),), countdown=pending.again_s)
+        self._again(pending.again_s)
 
     def _try_again_or_fail(self, error: TransientError) -> None:
         tries = self.envelope.data.get("tries", 0)
@@ -209,9 +215,15 @@ class _Delivery:
             raise error
         log.warning("stage.retrying", reason=error.public, tries=tries + 1, **error.facts)
         self.envelope.data["tries"] = tries + 1
-        raise self.task.retry(
-            args=(self.envelope.model_dump(),), countdown=TRANSIENT_PAUSES_S[tries]
-        )
+        self._again(TRANSIENT_PAUSES_S[tries])
+
+    def _again(self, pause_s: float) -> NoReturn:
+        """Have the message come again after a pause."""
+        try:
+            raise self.task.retry(args=(self.envelope.model_dump(),), countdown=pause_s)
+        except Reject as lost:
+            # Celery gives a message up that it cannot send again; the broker still has this one.
+            raise Reject(lost, requeue=True) from lost
 
     def _fail(self, error: ByreError) -> None:
         log.warning("stage.failed", code=error.code, reason=error.public, **error.facts)

@@ -7,7 +7,7 @@ from celery import Celery
 
 from config.celery import make_celery
 from config.logs import setup_logs
-from config.queues import CONTROL
+from config.queues import PULSE
 from config.settings import ControlSettings, SettingsError, end_with, load_control
 from tasks.pipelines import COMPUTE_STAGES
 
@@ -21,7 +21,7 @@ def make_clock(settings: ControlSettings) -> Celery:
             "schedule": settings.sweep_interval_s,
             # Ticks that nobody took are worth nothing: they must not pile up while the control
             # worker is away.
-            "options": {"queue": CONTROL, "expires": settings.sweep_interval_s},
+            "options": {"queue": PULSE, "expires": settings.sweep_interval_s},
         }
     }
     return celery

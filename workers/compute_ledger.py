@@ -4,17 +4,23 @@ There is no database on this side (design, rule 2): what a stage did leaves the 
 message to the `control` queue.
 """
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
 from celery import Celery
+from kombu.exceptions import OperationalError
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_exponential
 
 from tasks.errors import StaleMessage
 from tasks.messages import Failure, Job, StageReport, Value
 from tasks.pipelines import DELETE, UNWIND
 from workers.hypervisor.journal import Journal
+
+#: Seconds for which a report is kept in hand while the broker is away.
+BROKER_PATIENCE_S = 300.0
 
 Event = Literal["began", "progress", "finished", "failed"]
 
@@ -24,11 +30,32 @@ class ComputeLedger:
 
     def __init__(self, celery: Celery, journal: Journal) -> None:
         self._celery, self._journal = celery, journal
+        self._lock = threading.Lock()
+        self._at_work: set[tuple[str, int, str]] = set()
 
     @contextmanager
     def guard(self, job: Job, stage: str) -> Iterator[None]:
         """One stage at a time for each server. A delete or an unwinding closes the door first,
-        then waits for the stage that is inside."""
+        then waits for the stage that is inside. Raises StaleMessage, HostBusy."""
+        with self._only_copy((job.run_id, job.attempt, stage)), self._admitted(job):
+            yield
+
+    @contextmanager
+    def _only_copy(self, key: tuple[str, int, str]) -> Iterator[None]:
+        """A broker that lost its connection hands the same message out again while the first copy
+        is at work: that one carries the chain on."""
+        with self._lock:
+            if key in self._at_work:
+                raise StaleMessage("Another copy of this message is at work.")
+            self._at_work.add(key)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._at_work.discard(key)
+
+    @contextmanager
+    def _admitted(self, job: Job) -> Iterator[None]:
         if job.pipeline == DELETE:
             self._journal.bar_server(job)
         elif job.pipeline == UNWIND:
@@ -71,4 +98,13 @@ class ComputeLedger:
             at=time.time(),
             **more,
         )
+        self._publish(report)
+
+    @retry(
+        retry=retry_if_exception_type(OperationalError),
+        wait=wait_exponential(multiplier=0.5, max=10),
+        stop=stop_after_delay(BROKER_PATIENCE_S),
+        reraise=True,
+    )
+    def _publish(self, report: StageReport) -> None:
         self._celery.send_task("report", args=[report.model_dump()])

@@ -9,13 +9,15 @@ from collections.abc import Callable
 from typing import Any
 
 from celery import Celery
+from celery.exceptions import SoftTimeLimitExceeded
 from celery.signals import worker_process_init, worker_process_shutdown
+from sqlalchemy.exc import OperationalError
 
 from app.db.session import make_engine, make_sessions
 from app.runs.publish import CeleryPublisher
 from config.celery import make_celery
 from config.logs import setup_logs
-from config.queues import CONTROL, control_worker
+from config.queues import CONTROL, PULSE, control_worker
 from config.settings import ControlSettings, SettingsError, end_with, load_control
 from tasks import runner
 from tasks.control import conclude, forget, reports, schedule, validate
@@ -86,7 +88,17 @@ def _register_reports(celery: Celery, store: Callable[[], Store]) -> None:
 
     task: Any = celery.task
     for body in (report, heartbeat, sweep):
-        task(name=body.__name__, shared=False, soft_time_limit=30, time_limit=40)(body)
+        task(
+            name=body.__name__,
+            shared=False,
+            soft_time_limit=30,
+            time_limit=40,
+            # A report that could not be written is not lost: the database will be back.
+            autoretry_for=(OperationalError, SoftTimeLimitExceeded),
+            retry_backoff=1,
+            retry_backoff_max=30,
+            max_retries=None if body is report else 0,
+        )(body)
 
 
 def main() -> None:
@@ -102,7 +114,7 @@ def main() -> None:
     celery.worker_main(
         [
             "worker",
-            f"--queues={CONTROL}",
+            f"--queues={CONTROL},{PULSE}",
             f"--hostname={control_worker(socket.gethostname())}",
             f"--concurrency={settings.control_processes}",
             # Workers do not need to know of each other: in a fleet of thousands that is traffic.

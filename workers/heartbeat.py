@@ -36,10 +36,17 @@ class Heart(threading.Thread):
     def run(self) -> None:
         """Beat at once, then at the interval."""
         while True:
-            self._beat()
-            self._prune()
+            self._turn()
             if self._stopped.wait(self._settings.heartbeat_interval_s):
                 return
+
+    def _turn(self) -> None:
+        """Whatever goes wrong in one turn, the heart beats on: a silent host is a lost one."""
+        try:
+            self._beat()
+            self._prune()
+        except Exception:
+            log.exception("heartbeat.failed")
 
     def stop(self) -> None:
         """Beat no more."""
@@ -64,8 +71,6 @@ class Heart(threading.Thread):
             self._celery.send_task(
                 "heartbeat",
                 args=[heartbeat.model_dump()],
-                # A beat that waited in the queue proves nothing about now.
-                expires=2 * self._settings.heartbeat_interval_s,
                 retry=False,
             )
         except (ByreError, OperationalError, OSError) as error:

@@ -43,10 +43,11 @@ def fence(session: Session, job: Job) -> Run:
 
 
 def begin(session: Session, job: Job, name: str, worker: str, moment: datetime) -> None:
-    """Note that a stage is at work. A stage that has ended stays as it is. Raises StaleMessage."""
+    """Note that a stage is at work; its deadline counts from the first delivery. Raises
+    StaleMessage."""
     run = fence(session, job)
     stage = _stage(session, run, name)
-    if stage.state in ("waiting", "queued", "running"):
+    if stage.state in ("waiting", "queued"):
         stage.state, stage.worker, stage.started_at = "running", worker, moment
         stage.queued_at = stage.queued_at or moment
         stage.deadline = now() + timedelta(seconds=stage.limit_s)
@@ -102,6 +103,8 @@ def fail(
     something is to be sent. Raises StaleMessage."""
     run = fence(session, job)
     stage = _stage(session, run, name)
+    if stage.state == "done":
+        raise StaleMessage(f"Stage {name} is done; a late copy of it failed.")
     stage.worker, stage.started_at = worker, stage.started_at or moment
     stage.reason_code, stage.reason = failure.code, failure.public
     if run.pipeline == DELETE or run.state == "unwinding":
@@ -149,7 +152,8 @@ def _fence_for_row(session: Session, job: Job) -> Run:
     """As `fence`, but a run that has just ended well may still have its rows completed: the last
     stage's report can overtake the one before it."""
     run = runs.lock(session, job.run_id)
-    if run is not None and run.attempt == job.attempt and run.state == "done":
+    ended = "failed" if job.pipeline == UNWIND else "done"
+    if run is not None and run.attempt == job.attempt and run.state == ended:
         return run
     return fence(session, job)
 

@@ -46,7 +46,7 @@ class CeleryPublisher:
             envelope = _envelope(run, session.get_one(Server, run.server_id), _ports(session, run))
         if names and self._send(names, envelope):
             with self._sessions.begin() as session:
-                runs.mark_published(session, run_id, now())
+                runs.mark_published(session, run, now())
 
     def _send(self, names: list[str], envelope: Envelope) -> bool:
         first, *others = names

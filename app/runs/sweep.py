@@ -9,6 +9,7 @@ from datetime import timedelta
 from functools import partial
 
 import structlog
+from celery.exceptions import SoftTimeLimitExceeded
 from sqlalchemy.orm import Session
 
 from app.db.models import Run
@@ -50,6 +51,8 @@ def _alone(run_id: str, see_to: Callable[[], None]) -> None:
     """See to one run; whatever is wrong with it must not keep the others waiting."""
     try:
         see_to()
+    except SoftTimeLimitExceeded:
+        raise
     except Exception:
         log.exception("sweep.failed", run_id=run_id)
 

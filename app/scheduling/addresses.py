@@ -24,6 +24,9 @@ def ensure_ports(session: Session, server: Server, network_ids: list[str]) -> li
     ports = addresses.ports_of(session, server.id)
     if ports:
         return ports
+    # Always in the same order, whatever order the owner asked in: no two can wait for each other.
+    for network_id in sorted(set(network_ids)):
+        addresses.lock_subnet(session, network_id)
     made = [
         _make_port(session, server, network_id, position)
         for position, network_id in enumerate(network_ids)

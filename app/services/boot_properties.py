@@ -13,7 +13,7 @@ LIMIT = "byre_boot_limit"
 
 PROOFS = ("running", "address", "agent", "console")
 #: Longer than any guest boots, and shorter than a run may take.
-MAX_LIMIT_S = 3600.0
+MAX_LIMIT_S = 3000.0
 
 
 def check_boot_properties(properties: Mapping[str, str]) -> None:

@@ -1,8 +1,10 @@
 """Place a server on a host, and let go of the place again."""
 
+import math
+
 from sqlalchemy.orm import Session
 
-from app.db.models import RequestSpec, Server
+from app.db.models import Image, RequestSpec, Run, Server
 from app.db.models.base import now
 from app.db.repo import addresses, runs
 from app.db.session import Sessions
@@ -11,8 +13,12 @@ from app.scheduling import claim as claims
 from app.scheduling.addresses import ensure_ports
 from app.scheduling.rules import Ask, alive_since
 from app.services.build_spec import build_spec
+from app.services.image_fit import GIB
 from config.settings import ControlSettings
 from tasks.messages import Job, Placement
+
+#: Seconds beyond the guest's limit after which the control plane gives a boot up by itself.
+BOOT_NET_S = 60.0
 
 
 def place(sessions: Sessions, settings: ControlSettings, job: Job) -> Placement:
@@ -23,21 +29,31 @@ def place(sessions: Sessions, settings: ControlSettings, job: Job) -> Placement:
     with sessions.begin() as session:
         run = fence(session, job)
         server = session.get_one(Server, job.server_id)
-        claimed = claims.claim(session, server, job, ask_for(server, settings))
+        image = session.get(Image, server.image_id)
+        claimed = claims.claim(session, server, job, ask_for(server, image, settings))
         server.hypervisor_id = claimed.hypervisor_id
         runs.get_attempt(session, run).host = claimed.host
         spec = session.get_one(RequestSpec, server.id)
         ports = ensure_ports(session, server, list(spec.network_ids))
         build = build_spec(session, server, spec, ports, settings, job.deadline)
+        _limit_boot(session, run, build.boot.limit_s)
     return Placement(host=claimed.host, build=build)
 
 
-def ask_for(server: Server, settings: ControlSettings) -> Ask:
-    """Return what the server needs of a host."""
+def _limit_boot(session: Session, run: Run, limit_s: float) -> None:
+    """The guest's own limit is kept where it is watched; this is the net, if the watcher dies."""
+    stage = runs.get_stage(session, run, "poll_boot")
+    if stage is not None:
+        stage.limit_s = limit_s + BOOT_NET_S
+
+
+def ask_for(server: Server, image: Image | None, settings: ControlSettings) -> Ask:
+    """Return what the server needs of a host. Disk 0 is a disk as large as the image."""
+    virtual_gib = math.ceil((image.virtual_size_bytes or 0) / GIB) if image else 0
     return Ask(
         vcpus=server.vcpus,
         memory_mib=server.memory_mib,
-        disk_gib=server.root_gib,
+        disk_gib=server.root_gib or virtual_gib,
         alive_since=alive_since(settings),
         cpu_overcommit=settings.cpu_overcommit,
         memory_overcommit=settings.memory_overcommit,

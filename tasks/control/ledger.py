@@ -4,10 +4,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from sqlalchemy.exc import OperationalError
+
 from app.db.models.base import now
 from app.runs import checkpoint
 from tasks.control.store import Store
-from tasks.errors import StaleMessage
+from tasks.errors import StaleMessage, TransientError
 from tasks.messages import Failure, Job, Value
 
 
@@ -19,8 +21,12 @@ class ControlLedger:
 
     @contextmanager
     def guard(self, job: Job, stage: str) -> Iterator[None]:
-        """Nothing to hold: the rows are locked where they are written."""
-        yield
+        """Nothing to hold: the rows are locked where they are written. A database that is away or
+        locked is a passing trouble. Raises TransientError."""
+        try:
+            yield
+        except OperationalError as error:
+            raise TransientError("The database did not answer.", error=str(error)) from error
 
     def began(self, job: Job, stage: str, worker: str) -> None:
         """Write that the stage is at work. Raises StaleMessage."""

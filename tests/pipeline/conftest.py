@@ -15,11 +15,12 @@ from sqlalchemy import select
 from app.db.models import Allocation, Base, Hypervisor, Port, Run, Server, Stage
 from app.db.session import Sessions, make_engine, make_sessions, reading
 from app.runs.publish import CeleryPublisher
-from app.runs.start import request_delete
+from app.services import servers
+from app.services.context import Caller, Context
 from config.celery import make_celery
 from config.queues import compute_queue
 from config.settings import ComputeSettings, ControlSettings
-from tasks.pipelines import COMPUTE_STAGES
+from tasks.pipelines import COMPUTE_STAGES, DELETE
 from tests.processes import SECRET_KEY, Byre, RedisServer, wait_until
 from tests.rows import World, add_server, make_settings, make_world
 from workers.compute import make_worker
@@ -46,19 +47,15 @@ class Plane:
             self.publisher.publish(run.id)
         return run
 
-    def delete(self, server_id: str) -> Run | None:
-        """Ask for the server's end; return the delete run."""
-        with self.sessions.begin() as session:
-            run = request_delete(
-                session,
-                session.get_one(Server, server_id),
-                request_id="req-delete",
-                user_id=self.world.user_id,
-                settings=self.settings,
-            )
-        if run is not None:
-            self.publisher.publish(run.id)
-        return run
+    def delete(self, server_id: str) -> Run:
+        """Ask for the server's end, as the API does; return the delete run."""
+        caller = Caller(
+            self.world.user_id, "u", self.world.project_id, "p", ("member",), "req-delete"
+        )
+        servers.delete(Context(self.sessions, self.settings, self.publisher), caller, server_id)
+        with reading(self.sessions) as session:
+            query = select(Run).where(Run.server_id == server_id, Run.pipeline == DELETE)
+            return session.scalars(query).one()
 
     def run(self, run_id: str) -> Run:
         """Return the run as it is now."""

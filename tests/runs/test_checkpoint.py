@@ -122,6 +122,46 @@ def test_superseded_attempt_is_stale(sessions: Sessions) -> None:
         report(sessions, job, "validate", "began")
 
 
+def test_deadline_counts_from_the_first_delivery(sessions: Sessions) -> None:
+    job = begin_create(sessions, make_world(sessions))
+    report(sessions, job, "validate", "began")
+    with sessions() as session:
+        first = runs.get_stage(session, session.get_one(Run, job.run_id), "validate")
+
+    report(sessions, job, "validate", "began")
+
+    with sessions() as session:
+        second = runs.get_stage(session, session.get_one(Run, job.run_id), "validate")
+    assert first is not None
+    assert second is not None
+    assert (second.deadline, second.started_at) == (first.deadline, first.started_at)
+
+
+def test_late_copys_failure_does_not_undo_a_stage_that_is_done(sessions: Sessions) -> None:
+    job = begin_create(sessions, make_world(sessions))
+    report(sessions, job, "validate", "finished")
+
+    with pytest.raises(StaleMessage, match="is done"):
+        report(sessions, job, "validate", "failed")
+
+    assert states(sessions, job)["validate"] == "done"
+
+
+def test_run_that_moved_on_while_it_was_sent_is_still_to_be_sent(sessions: Sessions) -> None:
+    world = make_world(sessions)
+    job = begin_create(sessions, world, hypervisor_id=add_host(sessions, "h"))
+    with sessions() as session:
+        read = session.get_one(Run, job.run_id)
+    report(sessions, job, "launch", "failed")
+
+    with sessions.begin() as session:
+        runs.mark_published(session, read, now())
+
+    with sessions() as session:
+        run = session.get_one(Run, job.run_id)
+        assert (run.state, run.published_at) == ("unwinding", None)
+
+
 def test_failure_before_any_host_ends_the_run(sessions: Sessions) -> None:
     job = begin_create(sessions, make_world(sessions))
 

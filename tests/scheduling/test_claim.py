@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, select
 
-from app.db.models import Allocation, Hypervisor, Server
+from app.db.models import Allocation, Hypervisor, Image, RequestSpec, Server
 from app.db.models.base import now
 from app.db.session import Sessions
 from app.services.placement import ask_for, place, release
@@ -179,6 +179,36 @@ def test_address_rests_until_the_others_were_used(sessions: Sessions) -> None:
     assert [address.rsplit(".")[-1] for address in given] == ["10", "11", "12", "13", "10", "11"]
 
 
+def test_servers_that_name_their_networks_in_different_order_do_not_deadlock(
+    sessions: Sessions,
+) -> None:
+    world = make_world(sessions)
+    other = make_world(sessions)
+    add_host(sessions, "one", vcpus=100, memory_mib=100_000)
+    jobs = [start(sessions, world) for _ in range(40)]
+    with sessions.begin() as session:
+        for number, job in enumerate(jobs):
+            both = [world.network_id, other.network_id]
+            spec = session.get_one(RequestSpec, job.server_id)
+            spec.network_ids = both if number % 2 else both[::-1]
+
+    with ThreadPoolExecutor(8) as pool:
+        placed = list(pool.map(lambda job: place(sessions, SETTINGS, job), jobs))
+
+    assert [len(placement.build.ports) for placement in placed] == [2] * 40
+
+
+def test_disk_as_large_as_the_image_is_claimed_as_such(sessions: Sessions) -> None:
+    world = make_world(sessions)
+    add_host(sessions, "one")
+    with sessions.begin() as session:
+        session.get_one(Image, world.image_id).virtual_size_bytes = 5 * 1024**3 + 1
+
+    place(sessions, SETTINGS, start(sessions, world, root_gib=0))
+
+    assert used(sessions) == [("one", 1, 256, 6)]
+
+
 def test_host_taken_between_look_and_claim_is_not_promised_twice(
     sessions: Sessions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -207,6 +237,6 @@ def test_ask_is_the_servers_own_size_not_the_flavors(sessions: Sessions) -> None
     world = make_world(sessions)
     job = start(sessions, world, vcpus=3, memory_mib=700, root_gib=9)
     with sessions() as session:
-        ask = ask_for(session.get_one(Server, job.server_id), SETTINGS)
+        ask = ask_for(session.get_one(Server, job.server_id), None, SETTINGS)
 
     assert (ask.vcpus, ask.memory_mib, ask.disk_gib) == (3, 700, 9)

@@ -70,6 +70,7 @@ def test_compute_stages_go_to_the_host_in_the_message_and_nothing_else_does() ->
         queue = "control" if stage.side is Side.CONTROL else "compute.rack1.example"
         assert route(stage.name, (message,), {}, {}) == {"queue": queue}
     assert route("report", (message,)) == {"queue": "control"}
+    assert route("heartbeat", (message,)) == route("sweep") == {"queue": "pulse"}
 
 
 @pytest.mark.parametrize("args", [(), None, ({"job": {"host": None}},), ("text",)])

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 from celery import Celery
-from celery.exceptions import Retry
+from celery.exceptions import Reject, Retry
+from kombu.exceptions import OperationalError
 
 from tasks import runner
 from tasks.errors import (
@@ -140,13 +141,51 @@ def test_message_past_its_deadline_is_not_started(bench: Bench) -> None:
     assert bench.notes.failure.code == "stage_expired"
 
 
-def test_late_delete_is_done_all_the_same(bench: Bench) -> None:
+def test_broker_that_goes_away_is_not_the_stages_failure(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stage's work is done and cannot be told: the message comes again and finds it done."""
+
+    def lost(*_: object) -> None:
+        raise OperationalError("no broker")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(bench.notes, "finished", lost)
+        message = build_message()
+        with pytest.raises(Reject) as caught:
+            bench.deliver("build_resources", message)
+    assert caught.value.requeue  # type: ignore[attr-defined]
+    assert bench.notes.failure is None
+
+    bench.deliver("build_resources", message)
+    assert bench.notes.told[-1] == ("build_resources", "finished")
+
+
+def test_look_that_cannot_be_asked_again_is_not_lost(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.host.boot_after_s = 60
+    message = bench.deliver("build_resources", build_message())
+    message = bench.deliver("launch", bench.deliver("define_domain", message))
+
+    def refused(**_: object) -> None:
+        raise Reject("no broker", requeue=False)
+
+    monkeypatch.setattr(bench.celery.tasks["poll_boot"], "retry", refused)
+    with pytest.raises(Reject) as caught:
+        bench.deliver("poll_boot", message)
+
+    assert caught.value.requeue  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("pipeline", "stage"), [("delete", "teardown"), ("unwind", "unwind")])
+def test_late_removal_is_done_all_the_same(bench: Bench, pipeline: str, stage: str) -> None:
     ports = PortsRef(ports=make_build().ports).model_dump()
-    job = make_job(pipeline="delete", deadline=time.time() - 1)
+    job = make_job(pipeline=pipeline, deadline=time.time() - 1)
 
-    bench.deliver("teardown", Envelope(job=job, data={"ports": ports}).model_dump())
+    bench.deliver(stage, Envelope(job=job, data={"ports": ports}).model_dump())
 
-    assert bench.notes.told == [("teardown", "began"), ("teardown", "finished")]
+    assert bench.notes.told == [(stage, "began"), (stage, "finished")]
 
 
 def test_transient_error_is_tried_again_and_then_reported(bench: Bench) -> None:

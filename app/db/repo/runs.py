@@ -47,9 +47,14 @@ def get_attempt(session: Session, run: Run) -> Attempt:
     return attempt
 
 
-def mark_published(session: Session, run_id: str, moment: datetime) -> None:
-    """Note that the run's chain has been handed to the broker."""
-    session.execute(update(Run).where(Run.id == run_id).values(published_at=moment))
+def mark_published(session: Session, sent: Run, moment: datetime) -> None:
+    """Note that the run's chain, as it was read, has been handed to the broker. A run that has
+    moved on since then is still to be sent."""
+    session.execute(
+        update(Run)
+        .where(Run.id == sent.id, Run.state == sent.state, Run.attempt == sent.attempt)
+        .values(published_at=moment)
+    )
 
 
 def unpublished(session: Session, before: datetime, limit: int) -> list[str]:

@@ -1,0 +1,77 @@
+"""A hypervisor's ledger and heart: what they refuse, and what does not stop them."""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from celery import Celery
+
+from config.settings import ComputeSettings
+from tasks.errors import HostGone, StaleMessage
+from tests.tasks.values import make_job
+from workers.compute_ledger import ComputeLedger
+from workers.heartbeat import Heart
+from workers.hypervisor.fake import FakeHypervisor
+from workers.hypervisor.journal import Journal
+
+
+class Keeping(Celery):
+    """An application whose messages are kept instead of sent."""
+
+    def __init__(self) -> None:
+        super().__init__("test", broker="memory://", set_as_current=False)
+        self.sent: list[str] = []
+
+    def send_task(self, name: str, *_: Any, **__: Any) -> Any:
+        """Remember the message's name."""
+        self.sent.append(name)
+
+
+@pytest.fixture
+def celery() -> Keeping:
+    """The application of a hypervisor."""
+    return Keeping()
+
+
+def test_second_copy_of_a_message_at_work_is_stale(celery: Keeping, tmp_path: Path) -> None:
+    """After a lost connection the broker hands out again what is still being done."""
+    ledger, job = ComputeLedger(celery, Journal(tmp_path)), make_job()
+
+    with (
+        ledger.guard(job, "build_resources"),
+        pytest.raises(StaleMessage, match="Another copy"),
+        ledger.guard(job, "build_resources"),
+    ):
+        pass
+    with ledger.guard(job, "build_resources"):
+        pass
+
+
+def test_stage_of_a_torn_down_server_is_stale(celery: Keeping, tmp_path: Path) -> None:
+    ledger, job = ComputeLedger(celery, Journal(tmp_path)), make_job()
+    with ledger.guard(job.model_copy(update={"pipeline": "delete"}), "teardown"):
+        pass
+
+    with pytest.raises(StaleMessage, match="torn down"), ledger.guard(job, "define_domain"):
+        pass
+
+
+@pytest.mark.parametrize("trouble", [HostGone("no libvirt"), RuntimeError("unforeseen")])
+def test_heart_beats_on_after_any_trouble(celery: Keeping, tmp_path: Path, trouble: Any) -> None:
+    host = FakeHypervisor()
+    host.faults.before["inventory"] = [trouble]
+    settings = ComputeSettings(host="h", driver="fake", heartbeat_interval_s=0.01)
+    heart = Heart(celery, host, Journal(tmp_path), settings)
+    heart.start()
+    try:
+        for _ in range(500):
+            if celery.sent:
+                break
+            threading.Event().wait(0.01)
+    finally:
+        heart.stop()
+        heart.join(5)
+
+    assert celery.sent[0] == "heartbeat"
+    assert host.calls["inventory"] >= 2
