@@ -86,4 +86,8 @@ def _burst(byre: Byre, image_id: str, flavor_id: str, count: int) -> float:
         if not building & servers:
             break
         time.sleep(0.05)
-    return time.perf_counter() - began
+    took = time.perf_counter() - began
+    failed = clients[0].get("/compute/v2.1/servers/detail?limit=1000&status=ERROR")["servers"]
+    if failed:
+        raise RuntimeError(f"{len(failed)} servers failed: {failed[0]['fault']['message']}")
+    return took

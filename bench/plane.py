@@ -108,7 +108,8 @@ def bootstrap(byre: Byre, image: Path) -> str:
         ).stdout
 
     run("db", "upgrade")
-    run("bootstrap", "--clouds", str(byre.directory / "clouds.yaml"))
+    # Room for as many servers as anybody measures with.
+    run("bootstrap", "--clouds", str(byre.directory / "clouds.yaml"), "--cidr", "10.77.0.0/16")
     properties = ("byre_boot_proof=console", "byre_boot_text=login:")
     options = [word for one in properties for word in ("--property", one)]
     return run("image", "import", str(image), "--name", "bench", "--public", *options).split()[-1]
