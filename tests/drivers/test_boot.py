@@ -1,8 +1,6 @@
 """A real guest, through the verbs of the libvirt driver: it boots, proves itself, and is gone."""
 
 import base64
-import os
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,7 +17,6 @@ from workers.hypervisor.port import Observation
 pytestmark = [pytest.mark.boots, pytest.mark.lab]
 
 BOOT_LIMIT_S = 120.0
-BUILD_LIMIT_S = 600.0
 
 #: Talks as itself and as others, and says on the console who was heard.
 PRETENDER = """\
@@ -47,22 +44,10 @@ echo flood: done
 """
 
 
-@pytest.fixture(scope="session")
-def guest_image(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """Return the project's own guest image, built unless BYRE_TEST_GUEST_IMAGE names one."""
-    named = os.environ.get("BYRE_TEST_GUEST_IMAGE")
-    if named:
-        return Path(named).read_bytes()
-    image = tmp_path_factory.mktemp("guest") / "guest.qcow2"
-    build = Path(__file__).parents[2] / "guest" / "build"
-    subprocess.run([str(build), str(image)], check=True, timeout=BUILD_LIMIT_S)
-    return image.read_bytes()
-
-
 @pytest.fixture
-def boot(libvirt_rig: Rig, guest_image: bytes) -> Iterator[Callable[[str], Server]]:
+def boot(libvirt_rig: Rig, guest_image: Path) -> Iterator[Callable[[str], Server]]:
     """Return a function that starts a guest with the given user data."""
-    with serving(guest_image) as images:
+    with serving(guest_image.read_bytes()) as images:
 
         def start(script: str) -> Server:
             user_data = base64.b64encode(script.encode()).decode()
