@@ -173,10 +173,18 @@ class NotYet(TransientError):
 
     code = "not_yet"
 
-    def __init__(self, public: str, *, again_s: float, found: dict[str, Any]) -> None:
+    def __init__(
+        self, public: str, *, again_s: float, found: dict[str, Any] | None = None
+    ) -> None:
         super().__init__(public)
         self.again_s = again_s
-        self.found = found
+        self.found = found or {}
+
+
+class ServerHeld(NotYet):
+    """Another stage of the same server is still at work on this host: its turn comes first."""
+
+    code = "server_held"
 
 
 # --- the protocol's own ----------------------------------------------------------------------
@@ -189,12 +197,36 @@ class StaleMessage(ByreError):
 
 
 class MalformedMessage(ByreError):
-    """The message is not one of ours, or not of a version that this worker understands."""
+    """The message is not one of ours."""
 
     code = "malformed_message"
+
+
+class NewerMessage(ByreError):
+    """The message speaks a version that this process does not know yet: it is for another one."""
+
+    code = "newer_message"
 
 
 class StageExpired(HostError):
     """The stage did not end before its deadline."""
 
     code = "stage_expired"
+
+
+class HostLost(HostError):
+    """The host has not been heard of for so long that it is given up, until it comes back."""
+
+    code = "host_lost"
+
+
+class HostDeaf(HostError):
+    """The host's worker lives, but takes nothing from its queue."""
+
+    code = "host_deaf"
+
+
+class WorkerKilled(HostError):
+    """The host's worker ended at this stage, time and again."""
+
+    code = "worker_killed"

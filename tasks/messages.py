@@ -8,10 +8,12 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from tasks.errors import MalformedMessage
+from tasks.errors import MalformedMessage, NewerMessage
 
-#: Raised when a field changes its meaning. A worker refuses a version that it does not know.
-VERSION: Literal[1] = 1
+#: Raised when messages change. A process understands this one and the one before, so that a fleet
+#: can be upgraded host by host; a newer one it puts back for somebody who does (`NewerMessage`).
+VERSION = 2
+OLDEST_VERSION = 1
 
 
 class Value(BaseModel):
@@ -32,7 +34,34 @@ class Value(BaseModel):
             ) from error
 
 
+class Message(Value):
+    """A value that crosses the broker by itself, and so says in which version it speaks.
+
+    Version 1 lacked `Job.undoes`, the processes, and what a heartbeat says of the work in hand: all
+    have defaults, which is all that understanding it takes.
+    """
+
+    version: int = VERSION
+
+    @classmethod
+    def parse(cls, raw: object) -> Self:
+        """Return the message. Raises NewerMessage, MalformedMessage."""
+        version = raw.get("version", OLDEST_VERSION) if isinstance(raw, dict) else None
+        if isinstance(version, int) and version > VERSION:
+            raise NewerMessage(f"{cls.__name__} speaks version {version}; known is {VERSION}.")
+        if isinstance(version, int) and version < OLDEST_VERSION:
+            raise MalformedMessage(f"{cls.__name__}: no version {version} was ever spoken")
+        return super().parse(raw)
+
+
 # --- the run ---------------------------------------------------------------------------------
+
+
+class AttemptRef(Value):
+    """One attempt of one run."""
+
+    run_id: str
+    attempt: int = Field(ge=1)
 
 
 class Job(Value):
@@ -49,12 +78,13 @@ class Job(Value):
     deadline: float
     #: The hypervisor's name; unset until `schedule` has claimed one.
     host: str | None = None
+    #: With `unwind`: the attempt of a create whose traces are to go.
+    undoes: AttemptRef | None = None
 
 
-class Envelope(Value):
+class Envelope(Message):
     """One message of a chain: the job and what earlier stages gave, by output name."""
 
-    version: Literal[1] = VERSION
     job: Job
     data: dict[str, Any] = Field(default_factory=dict)
 
@@ -207,16 +237,17 @@ class Failure(Value):
     console: str = ""
 
 
-class StageReport(Value):
+class StageReport(Message):
     """What a hypervisor says of a stage: began, finished or failed. Times are Unix seconds."""
 
-    version: Literal[1] = VERSION
     job: Job
     stage: str
     #: `progress` carries an output that is not final: proofs of boot seen so far.
     event: Literal["began", "progress", "finished", "failed"]
     #: The worker's own name, so that one can prove who ran what.
     worker: str
+    #: Which life of that worker: new at each start of its process.
+    process: str = ""
     started_at: float
     at: float
     output: dict[str, Any] | None = None
@@ -240,12 +271,81 @@ class Inventory(Value):
     running_domains: int = Field(ge=0)
 
 
-class Heartbeat(Value):
+class Heartbeat(Message):
     """A hypervisor's sign of life, every few seconds. `sent_at` is Unix seconds of its clock."""
 
-    version: Literal[1] = VERSION
     host: str
     host_ip: str
     worker: str
+    #: Which life of that worker: a new one has nothing in hand of what the last one had.
+    process: str = ""
     sent_at: float
     inventory: Inventory
+    #: What this process is doing, or holds until its time comes: nobody else need do it.
+    at_work: list[AttemptRef] = Field(default_factory=list)
+    #: Stages that it can run at once, and how many of these are taken.
+    slots: int = Field(default=0, ge=0)
+    busy: int = Field(default=0, ge=0)
+
+
+class Canary(Message):
+    """Sent through a queue to see whether somebody takes from it. The answer carries the same
+    `sent_at` back, so that it proves: whatever was sent before has been taken, or is lost."""
+
+    #: The hypervisor whose queue it goes through; none is the control queue's own.
+    host: str | None
+    #: Unix seconds of the control plane's clock.
+    sent_at: float
+
+
+# --- what is on a hypervisor -----------------------------------------------------------------
+
+DomainState = Literal["running", "paused", "shutoff", "crashed"]
+ThingKind = Literal["domain", "disk", "config_drive", "console_log", "dhcp_entry", "filter"]
+
+
+class Thing(Value):
+    """One thing on a hypervisor that carries our mark. `kind` and `name` name it on its host."""
+
+    kind: ThingKind
+    name: str
+    #: The server whose id is in its name or mark; none where only a port or a MAC is.
+    server_id: str | None = None
+    #: The port whose id is in the filter's name.
+    port_id: str | None = None
+    #: The MAC that a DHCP entry is for, in lower case.
+    mac: str | None = None
+    #: Domains only.
+    state: DomainState | None = None
+    #: Put out of action, but still there to be looked at.
+    quarantined: bool = False
+
+
+class Survey(Message):
+    """Everything with our mark that a hypervisor found on itself at one look."""
+
+    host: str
+    process: str
+    #: Unix seconds of the host's clock, before the look began.
+    taken_at: float
+    things: list[Thing]
+
+
+class Tidy(Message):
+    """What nobody owns on a hypervisor: to be quarantined, or removed for good. Refused after
+    `deadline` (Unix seconds), since things may have found an owner by then."""
+
+    host: str
+    deadline: float
+    quarantine: list[Thing]
+    discard: list[Thing]
+
+
+class DomainChange(Message):
+    """A domain of ours began, stopped or vanished by itself. `at` is Unix seconds of the host."""
+
+    host: str
+    server_id: str
+    #: None when it is not there any more.
+    state: DomainState | None
+    at: float

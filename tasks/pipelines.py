@@ -30,7 +30,13 @@ class Stage:
 
 CREATE = "create"
 DELETE = "delete"
+#: Undoes one attempt of a create on the host that it had.
 UNWIND = "unwind"
+#: A delete's work on a host that was away when the server was deleted: owed, and done later.
+PURGE = "purge"
+
+#: Pipelines that only take away: owed however late they come, and never given up.
+REMOVALS = frozenset({DELETE, UNWIND, PURGE})
 
 PIPELINES: dict[str, tuple[Stage, ...]] = {
     CREATE: (
@@ -47,9 +53,12 @@ PIPELINES: dict[str, tuple[Stage, ...]] = {
         Stage("teardown", Side.COMPUTE, limit_s=300),
         Stage("forget", Side.CONTROL, limit_s=30),
     ),
-    # Follows a failed create on the host that it had claimed.
     UNWIND: (
         Stage("unwind", Side.COMPUTE, limit_s=300),
+        Stage("conclude", Side.CONTROL, limit_s=30),
+    ),
+    PURGE: (
+        Stage("teardown", Side.COMPUTE, limit_s=300),
         Stage("conclude", Side.CONTROL, limit_s=30),
     ),
 }

@@ -8,23 +8,27 @@ that the control plane chose, so a repeated message finds what the first one mad
 Every verb may raise HostGone (the daemon does not answer) and HostError; others are named.
 """
 
-from typing import Literal, Protocol
+from collections.abc import Callable
+from typing import Protocol
 
 from pydantic import Field
 
 from tasks.messages import (
     DiskRef,
     DomainSpec,
+    DomainState,
     FirstBoot,
     ImageSource,
     Inventory,
     Job,
     NetworkSpec,
     PortSpec,
+    Thing,
     Value,
 )
 
-DomainState = Literal["running", "paused", "shutoff", "crashed"]
+#: Told of a server whose domain began, stopped or vanished (None). Called in the driver's thread.
+Watcher = Callable[[str, DomainState | None], None]
 
 
 class Domain(Value):
@@ -127,6 +131,31 @@ class Hypervisor(Protocol):
     def traces(self, server_id: str, ports: list[PortSpec]) -> list[str]:
         """Name everything of this server that is on the host now: domain, disks, config drive,
         console log, DHCP entries, filters. Empty means that it is really gone."""
+        ...
+
+    # --- what nobody may own any more ----------------------------------------------------------
+
+    def survey(self) -> list[Thing]:
+        """Return everything on the host that carries our mark: domains, disks, config drives,
+        console logs, DHCP entries, filters. Cached images, networks and the storage pool are
+        shared by servers and not listed; what is not ours is never listed."""
+        ...
+
+    def quarantine(self, thing: Thing) -> None:
+        """Put a thing of a survey out of action, so that it can still be looked at: a domain is
+        stopped and does not start again, a file is set aside. Kinds that hold nothing worth
+        keeping (DHCP entries, filters) are left as they are. Absent is done, what does not carry
+        our mark is left alone. Raises ForeignOwner."""
+        ...
+
+    def discard(self, thing: Thing) -> None:
+        """Remove a thing of a survey for good. Absent is done. Raises ForeignOwner."""
+        ...
+
+    def watch(self, watcher: Watcher) -> None:
+        """Tell the watcher from now on whenever a domain of ours begins, stops or vanishes, also
+        after the connection was lost and opened again. What happens in between is not told: the
+        survey is the net below it."""
         ...
 
     def close(self) -> None:
