@@ -51,7 +51,7 @@ def _context() -> Iterator[Context]:
     settings = _settings()
     engine = make_engine(settings.database_url.get_secret_value(), pool_size=1)
     sessions = make_sessions(engine)
-    publisher = CeleryPublisher(make_celery(settings, "api", COMPUTE_STAGES), sessions)
+    publisher = CeleryPublisher(make_celery(settings, "api", COMPUTE_STAGES), sessions, settings)
     try:
         yield Context(sessions, settings, publisher)
     except (ByreError, OSError) as error:

@@ -37,7 +37,7 @@ def make_application(settings: ControlSettings) -> Flask:
     # One connection a thread: more would never be used.
     sessions = make_sessions(make_engine(url, pool_size=settings.api_threads))
     celery = make_celery(settings, "api", COMPUTE_STAGES)
-    return create_app(settings, sessions, CeleryPublisher(celery, sessions))
+    return create_app(settings, sessions, CeleryPublisher(celery, sessions, settings))
 
 
 def _options(settings: ControlSettings) -> dict[str, Any]:

@@ -7,7 +7,14 @@ CONTROL = "control"
 
 #: Signs of life and the sweep's ticks: a burst of work must not make live hosts look silent.
 PULSE = "pulse"
-PULSE_TASKS = frozenset({"heartbeat", "sweep"})
+PULSE_TASKS = frozenset({"heartbeat", "hello", "sweep", "survey", "domain_change"})
+
+#: Tasks that are no stages, but may go to a hypervisor: their message names it at its top.
+CANARY = "canary"
+TIDY = "tidy"
+
+#: What comes back; through the queue that all reports take, behind those sent before.
+CANARY_ANSWER = "canary_answer"
 
 Router = Callable[..., dict[str, str]]
 
@@ -37,6 +44,8 @@ def make_router(compute_stages: Collection[str]) -> Router:
         one before it has ended: by then `schedule` has put the host into the envelope."""
         if name in compute_stages:
             return {"queue": queue_of(name, args)}
+        if name in {CANARY, TIDY} and args and args[0].get("host"):
+            return {"queue": compute_queue(args[0]["host"])}
         return {"queue": PULSE if name in PULSE_TASKS else CONTROL}
 
     return route_task

@@ -87,8 +87,27 @@ class ControlSettings(CommonSettings):
     quota_memory_mib: int = Field(default=51200, ge=-1)
     #: Processes of the control worker: they can be killed when a stage hangs, threads cannot.
     control_processes: int = Field(default=2, ge=1)
-    #: How often beat looks for runs that are overdue or were never sent.
+    #: How often beat looks for runs that are overdue, were never sent, or that nobody carries on.
     sweep_interval_s: float = Field(default=5.0, gt=0)
+    #: How long a sign that a stage is at work holds: four heartbeats of a hypervisor.
+    stage_lease_s: float = Field(default=20.0, gt=0)
+    #: How long a message may be on its way to a worker before anybody asks where it is.
+    handover_s: float = Field(default=3.0, gt=0)
+    #: A stage that was gone on with so often on one host, and not once ended, kills its worker:
+    #: the host is held to be at fault.
+    max_resumes: int = Field(default=5, ge=1)
+    #: Hosts that a server is tried on before it ends in ERROR.
+    max_hosts: int = Field(default=3, ge=1)
+    #: A host that was silent, or deaf, for so long is given up: what was being built there is
+    #: built elsewhere, and what is left there is owed until it is back.
+    host_lost_after_s: float = Field(default=60.0, gt=0)
+    #: How often a canary goes through each host's queue, and when it is missed.
+    canary_interval_s: float = Field(default=30.0, gt=0)
+    canary_limit_s: float = Field(default=90.0, gt=0)
+    #: How long something without an owner is only reported, and how long it then stays in
+    #: quarantine, before it is removed from its host.
+    drift_grace_s: float = Field(default=300.0, ge=0)
+    drift_quarantine_s: float = Field(default=86_400.0, ge=0)
 
 
 class ComputeSettings(CommonSettings):
@@ -101,6 +120,8 @@ class ComputeSettings(CommonSettings):
     #: Stages that run at once: libvirt calls release the interpreter, so threads serve.
     compute_threads: int = Field(default=4, ge=1)
     heartbeat_interval_s: float = Field(default=5.0, gt=0)
+    #: How often the host looks through itself for what carries our mark.
+    survey_interval_s: float = Field(default=30.0, gt=0)
     libvirt_uri: str = "qemu:///system"
     #: Where disks and cached images lie, as a libvirt pool of type dir.
     storage_dir: Path = Path("/var/lib/byre/storage")

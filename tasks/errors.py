@@ -173,9 +173,7 @@ class NotYet(TransientError):
 
     code = "not_yet"
 
-    def __init__(
-        self, public: str, *, again_s: float, found: dict[str, Any] | None = None
-    ) -> None:
+    def __init__(self, public: str, *, again_s: float, found: dict[str, Any] | None = None) -> None:
         super().__init__(public)
         self.again_s = again_s
         self.found = found or {}

@@ -288,6 +288,13 @@ class Heartbeat(Message):
     busy: int = Field(default=0, ge=0)
 
 
+class Hello(Message):
+    """A control worker has started. A hypervisor's worker says so by its first heartbeat."""
+
+    worker: str
+    process: str
+
+
 class Canary(Message):
     """Sent through a queue to see whether somebody takes from it. The answer carries the same
     `sent_at` back, so that it proves: whatever was sent before has been taken, or is lost."""

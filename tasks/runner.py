@@ -10,7 +10,7 @@ import typing
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from types import ModuleType
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn, Protocol, TypeVar
 
 import structlog
 from celery import Celery, Task
@@ -20,15 +20,26 @@ from kombu.exceptions import OperationalError
 from tasks.errors import (
     ByreError,
     MalformedMessage,
+    NewerMessage,
     NotYet,
     StageExpired,
     StaleMessage,
     TransientError,
 )
-from tasks.messages import Envelope, Failure, Job, Placement, Value
-from tasks.pipelines import DELETE, PIPELINES, UNWIND, Side, Stage
+from tasks.messages import Envelope, Failure, Job, Message, Placement, Value
+from tasks.pipelines import PIPELINES, REMOVALS, Side, Stage
 
 log = structlog.get_logger(__name__)
+
+M = TypeVar("M", bound=Message)
+R = TypeVar("R")
+
+#: A message of a newer version is put back after so many seconds: it is for a newer worker, and the
+#: pause keeps this one from doing nothing else.
+NEWER_PAUSE_S = 1.0
+
+#: What the runner itself notes in a message: that the stage has begun, how often it was tried.
+_OWN_NOTES = ("begun", "tries")
 
 #: Another try of a transient failure on the same host: how often, and after how many seconds.
 TRANSIENT_RETRIES = 4
@@ -40,7 +51,7 @@ class Ledger(Protocol):
 
     def guard(self, job: Job, stage: str) -> AbstractContextManager[None]:
         """Keep other stages of this server out while one runs. Raises StaleMessage if the job's
-        run or attempt is over."""
+        run or attempt is over, ServerHeld if another stage is at work."""
         ...
 
     def began(self, job: Job, stage: str, worker: str) -> None:
@@ -95,7 +106,7 @@ def _register_stage(
     inputs = inputs_of(module)
 
     def body(task: "Task[Any, Any]", message: dict[str, Any]) -> dict[str, Any]:
-        envelope = _parse(message, stage)
+        envelope = understood(Envelope, message, stage.name)
         with structlog.contextvars.bound_contextvars(stage=stage.name, **_bound(envelope.job)):
             delivery = _Delivery(task, stage, module, inputs, envelope, ledger(), worker)
             return delivery.run(resource())
@@ -111,11 +122,23 @@ def _register_stage(
     )
 
 
-def _parse(message: object, stage: Stage) -> Envelope:
+def understood(kind: type[M], message: object, task: str) -> M:
+    """Return the message. Raises MalformedMessage, Reject (see `taken`)."""
+    return taken(task, lambda: kind.parse(message))
+
+
+def taken(task: str, take: Callable[[], R]) -> R:
+    """Return what `take` gives that begins with understanding a message. One of a newer version is
+    put back into its queue (Reject), for during an upgrade somebody else understands it. Raises
+    MalformedMessage, told in the log."""
     try:
-        return Envelope.parse(message)
+        return take()
+    except NewerMessage as newer:
+        log.warning("message.put_back", task=task, reason=newer.public)
+        time.sleep(NEWER_PAUSE_S)
+        raise Reject(newer, requeue=True) from newer
     except MalformedMessage as refusal:
-        log.error("message.refused", stage=stage.name, reason=refusal.public)
+        log.error("message.refused", task=task, reason=refusal.public)
         raise
 
 
@@ -158,10 +181,9 @@ class _Delivery:
             # message comes again, and the stage finds its work done.
             log.warning("stage.unreported", reason=str(lost))
             raise Reject(lost, requeue=True) from lost
-        except SoftTimeLimitExceeded as error:
-            expired = StageExpired(f"Stage {self.stage.name} took over {self.stage.limit_s:.0f} s.")
-            self._fail(expired)
-            raise expired from error
+        except SoftTimeLimitExceeded:
+            limit_s = self.stage.limit_s
+            self._try_again_or_fail(TransientError(f"The stage took over {limit_s:.0f} s."))
         except Exception as error:
             log.exception("stage.crashed")
             self._fail(ByreError("An error inside Byre; its operator finds it in the log."))
@@ -170,8 +192,9 @@ class _Delivery:
 
     def _work(self, resource: Any) -> dict[str, Any]:
         self._refuse_expired()
-        if not self.task.request.retries:
+        if not self._value("begun"):
             self.ledger.began(self.job, self.stage.name, self.worker)
+            self.envelope.data["begun"] = True
             log.info("stage.began")
         given = {n: t.parse(v) for n, t in self.inputs.items() if (v := self._value(n)) is not None}
         output = self.module.do(self.job, resource, **given)
@@ -184,7 +207,7 @@ class _Delivery:
 
     def _refuse_expired(self) -> None:
         # What removes is owed however late it comes.
-        if self.job.pipeline not in (DELETE, UNWIND) and time.time() > self.job.deadline:
+        if self.job.pipeline not in REMOVALS and time.time() > self.job.deadline:
             raise StageExpired(
                 f"Stage {self.stage.name} was not started before the deadline of its run."
             )
@@ -193,9 +216,8 @@ class _Delivery:
         job = self.job
         if isinstance(output, Placement):
             job, output = job.model_copy(update={"host": output.host}), output.build
-        data = {
-            k: v for k, v in self.envelope.data.items() if k not in (*self.stage.drops, "tries")
-        }
+        gone = (*self.stage.drops, *_OWN_NOTES)
+        data = {name: value for name, value in self.envelope.data.items() if name not in gone}
         if self.stage.output:
             data[self.stage.output] = output.model_dump()
         return Envelope(job=job, data=data).model_dump()

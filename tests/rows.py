@@ -20,7 +20,7 @@ from app.db.models import (
 )
 from app.db.models.base import now
 from app.db.session import Sessions
-from app.runs.start import start_run
+from app.runs.start import Asker, start_run
 from config.settings import ControlSettings
 from tasks.pipelines import CREATE
 
@@ -144,7 +144,6 @@ def add_server(session: Session, world: World, settings: ControlSettings, **fact
         session,
         server,
         CREATE,
-        request_id=f"req-{uuid.uuid4()}",
-        user_id=world.user_id,
+        asker=Asker(f"req-{uuid.uuid4()}", world.user_id),
         settings=settings,
     )

@@ -4,8 +4,9 @@ Threads, not processes: libvirt calls release the interpreter, and all share one
 one event loop. It knows no database; what it needs is in the message, what it says is a report.
 """
 
-import structlog
-from celery import Celery
+import uuid
+from collections.abc import Callable
+
 from celery.signals import worker_ready, worker_shutdown
 
 from config.celery import make_celery
@@ -22,12 +23,13 @@ from tasks.compute import (
     unwind,
 )
 from tasks.pipelines import COMPUTE_STAGES, Side
+from workers import orders
 from workers.compute_ledger import ComputeLedger
 from workers.heartbeat import Heart
+from workers.hosted import Hosted
 from workers.hypervisor.journal import Journal
 from workers.hypervisor.port import Hypervisor
-
-log = structlog.get_logger(__name__)
+from workers.surveyor import Surveyor
 
 STAGES = {
     "build_resources": build_resources,
@@ -39,14 +41,17 @@ STAGES = {
 }
 
 
-def make_worker(settings: ComputeSettings, host: Hypervisor, journal: Journal) -> Celery:
-    """Return the application with all tasks of this side."""
+def make_worker(settings: ComputeSettings, host: Hypervisor, journal: Journal) -> Hosted:
+    """Return the worker: its application with all tasks of this side, and what they share."""
     celery = make_celery(settings, "compute", COMPUTE_STAGES)
-    ledger = ComputeLedger(celery, journal)
+    process = uuid.uuid4().hex
+    ledger = ComputeLedger(celery, journal, process)
     runner.register(
         celery, Side.COMPUTE, STAGES, lambda: host, lambda: ledger, compute_worker(settings.host)
     )
-    return celery
+    worker = Hosted(celery, host, journal, ledger, settings, process)
+    orders.register(worker)
+    return worker
 
 
 def make_hypervisor(settings: ComputeSettings) -> Hypervisor:
@@ -59,6 +64,7 @@ def make_hypervisor(settings: ComputeSettings) -> Hypervisor:
             memory_mib=settings.fake_memory_mib,
             disk_gib=settings.fake_disk_gib,
             boot_after_s=settings.fake_boot_s,
+            state=settings.state_dir / "fake.db",
         )
     # libvirt's library is loaded only on a hypervisor that has it.
     from workers.hypervisor.libvirt import LibvirtHypervisor, LibvirtSettings  # noqa: PLC0415
@@ -85,12 +91,11 @@ def main() -> None:
         end_with(error)
     setup_logs(settings)
     host = make_hypervisor(settings)
-    journal = Journal(settings.state_dir / "journal")
-    celery = make_worker(settings, host, journal)
-    heart = Heart(celery, host, journal, settings)
-    worker_ready.connect(lambda **_: heart.start(), weak=False)
-    worker_shutdown.connect(lambda **_: heart.stop(), weak=False)
-    celery.worker_main(
+    worker = make_worker(settings, host, Journal(settings.state_dir / "journal"))
+    for thread in (Heart(worker), Surveyor(worker)):
+        worker_ready.connect(_starting(thread), weak=False)
+        worker_shutdown.connect(_stopping(thread), weak=False)
+    worker.celery.worker_main(
         [
             "worker",
             "--pool=threads",
@@ -102,6 +107,14 @@ def main() -> None:
             f"--loglevel={settings.log_level}",
         ]
     )
+
+
+def _starting(thread: Heart | Surveyor) -> Callable[..., None]:
+    return lambda **_: thread.start()
+
+
+def _stopping(thread: Heart | Surveyor) -> Callable[..., None]:
+    return lambda **_: thread.stop()
 
 
 if __name__ == "__main__":

@@ -14,31 +14,51 @@ from celery import Celery
 from kombu.exceptions import OperationalError
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_exponential
 
-from tasks.errors import StaleMessage
-from tasks.messages import Failure, Job, StageReport, Value
-from tasks.pipelines import DELETE, UNWIND
+from tasks.errors import NotYet, StaleMessage, TransientError
+from tasks.messages import AttemptRef, Failure, Job, StageReport, Value
+from tasks.pipelines import REMOVALS, UNWIND
+from tasks.runner import TRANSIENT_PAUSES_S
 from workers.hypervisor.journal import Journal
 
 #: Seconds for which a report is kept in hand while the broker is away.
 BROKER_PATIENCE_S = 300.0
 
+#: A message that comes again later is held by this process; so many seconds after its time it is
+#: taken to be lost with a connection.
+_LATE_S = 10.0
+
 Event = Literal["began", "progress", "finished", "failed"]
 
 
 class ComputeLedger:
-    """The ledger of tasks.runner, for the compute side."""
+    """The ledger of tasks.runner, for the compute side. `process` names this life of the worker."""
 
-    def __init__(self, celery: Celery, journal: Journal) -> None:
-        self._celery, self._journal = celery, journal
+    def __init__(self, celery: Celery, journal: Journal, process: str) -> None:
+        self._celery, self._journal, self._process = celery, journal, process
         self._lock = threading.Lock()
         self._at_work: set[tuple[str, int, str]] = set()
+        #: What waits in this process until its time comes: since when it would be late.
+        self._waiting: dict[tuple[str, int, str], float] = {}
 
     @contextmanager
     def guard(self, job: Job, stage: str) -> Iterator[None]:
-        """One stage at a time for each server. A delete or an unwinding closes the door first,
-        then waits for the stage that is inside. Raises StaleMessage, HostBusy."""
+        """One stage at a time for each server. A delete or an unwinding closes the door first;
+        then its turn comes after the stage that is inside. Raises StaleMessage, ServerHeld."""
         with self._only_copy((job.run_id, job.attempt, stage)), self._admitted(job):
             yield
+
+    def at_work(self) -> list[AttemptRef]:
+        """Return what this process does now or holds until its time comes."""
+        now = time.monotonic()
+        with self._lock:
+            self._waiting = {key: late for key, late in self._waiting.items() if late > now}
+            keys = {key[:2] for key in (*self._at_work, *self._waiting)}
+        return [AttemptRef(run_id=run_id, attempt=attempt) for run_id, attempt in sorted(keys)]
+
+    def busy(self) -> int:
+        """Return how many stages are at work now."""
+        with self._lock:
+            return len(self._at_work)
 
     @contextmanager
     def _only_copy(self, key: tuple[str, int, str]) -> Iterator[None]:
@@ -48,22 +68,29 @@ class ComputeLedger:
             if key in self._at_work:
                 raise StaleMessage("Another copy of this message is at work.")
             self._at_work.add(key)
+            self._waiting.pop(key, None)
         try:
             yield
+        except TransientError as error:
+            pause_s = error.again_s if isinstance(error, NotYet) else max(TRANSIENT_PAUSES_S)
+            with self._lock:
+                self._waiting[key] = time.monotonic() + pause_s + _LATE_S
+            raise
         finally:
             with self._lock:
                 self._at_work.discard(key)
 
     @contextmanager
     def _admitted(self, job: Job) -> Iterator[None]:
-        if job.pipeline == DELETE:
+        undone = job.undoes or AttemptRef(run_id=job.run_id, attempt=job.attempt)
+        if job.pipeline == UNWIND:
+            self._journal.bar_run(job.server_id, undone)
+        elif job.pipeline in REMOVALS:
             self._journal.bar_server(job)
-        elif job.pipeline == UNWIND:
-            self._journal.bar_run(job)
         with self._journal.hold(job.server_id):
-            if job.pipeline == UNWIND and self._journal.is_superseded(job):
+            if job.pipeline == UNWIND and self._journal.is_superseded(job.server_id, undone):
                 raise StaleMessage("A newer attempt has been here; what is there is its own.")
-            if job.pipeline not in (DELETE, UNWIND):
+            if job.pipeline not in REMOVALS:
                 self._journal.admit(job)
             yield
 
@@ -76,8 +103,9 @@ class ComputeLedger:
         self._send(job, stage, worker, "progress", time.time(), output=output.model_dump())
 
     def finished(self, job: Job, stage: str, worker: str, started_at: float, output: Any) -> None:
-        """Tell that the stage is done. Only the last stage's output is worth a row."""
-        kept = output.model_dump() if stage == "poll_boot" else None
+        """Tell that the stage is done, and what it gave: the run goes on from there if all else
+        is lost."""
+        kept = output.model_dump() if output is not None else None
         self._send(job, stage, worker, "finished", started_at, output=kept)
 
     def failed(
@@ -94,6 +122,7 @@ class ComputeLedger:
             stage=stage,
             event=event,
             worker=worker,
+            process=self._process,
             started_at=started_at,
             at=time.time(),
             **more,

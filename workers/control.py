@@ -5,24 +5,27 @@ Processes, not threads: a stage past its limit can be ended.
 """
 
 import socket
+import uuid
 from collections.abc import Callable
 from typing import Any
 
 from celery import Celery
 from celery.exceptions import SoftTimeLimitExceeded
-from celery.signals import worker_process_init, worker_process_shutdown
+from celery.signals import worker_process_init, worker_process_shutdown, worker_ready
 from sqlalchemy.exc import OperationalError
 
 from app.db.session import make_engine, make_sessions
 from app.runs.publish import CeleryPublisher
 from config.celery import make_celery
 from config.logs import setup_logs
-from config.queues import CONTROL, PULSE, control_worker
+from config.queues import CANARY, CANARY_ANSWER, CONTROL, PULSE, control_worker
 from config.settings import ControlSettings, SettingsError, end_with, load_control
 from tasks import runner
 from tasks.control import conclude, forget, reports, schedule, validate
 from tasks.control.ledger import ControlLedger
 from tasks.control.store import Store
+from tasks.errors import ByreError
+from tasks.messages import Hello
 from tasks.pipelines import COMPUTE_STAGES, Side
 
 STAGES = {
@@ -44,7 +47,7 @@ class Process:
         """Open the database for this process."""
         url = self._settings.database_url.get_secret_value()
         sessions = make_sessions(make_engine(url, pool_size=2))
-        publisher = CeleryPublisher(self._celery, sessions)
+        publisher = CeleryPublisher(self._celery, sessions, self._settings)
         self._store = Store(sessions, self._settings, publisher)
 
     def close(self, **_: object) -> None:
@@ -59,8 +62,9 @@ class Process:
         return self._store
 
 
-def make_worker(settings: ControlSettings) -> tuple[Celery, Process]:
-    """Return the application with all tasks of this side, and what its processes hold."""
+def make_worker(settings: ControlSettings, life: str) -> tuple[Celery, Process]:
+    """Return the application with all tasks of this side, and what its processes hold. `life`
+    names this life of the worker, all its processes together."""
     celery = make_celery(settings, "control", COMPUTE_STAGES)
     process = Process(settings, celery)
     store = process.store
@@ -69,36 +73,63 @@ def make_worker(settings: ControlSettings) -> tuple[Celery, Process]:
         Side.CONTROL,
         STAGES,
         store,
-        lambda: ControlLedger(store()),
+        lambda: ControlLedger(store(), life),
         control_worker(socket.gethostname()),
     )
     _register_reports(celery, store)
     return celery, process
 
 
-def _register_reports(celery: Celery, store: Callable[[], Store]) -> None:
-    def report(message: dict[str, Any]) -> None:
-        reports.take_report(store(), message)
+#: What is taken in, by the task's name. Besides stages' reports, what is lost comes again.
+_TAKEN: dict[str, Callable[[Store, dict[str, Any]], None]] = {
+    "report": reports.take_report,
+    "heartbeat": reports.take_heartbeat,
+    "hello": reports.take_hello,
+    "survey": reports.take_survey,
+    "domain_change": reports.take_domain_change,
+    CANARY: reports.take_canary,
+    CANARY_ANSWER: reports.take_canary,
+}
 
-    def heartbeat(message: dict[str, Any]) -> None:
-        reports.take_heartbeat(store(), message)
+
+def _register_reports(celery: Celery, store: Callable[[], Store]) -> None:
+    for name, take in _TAKEN.items():
+        _register_report(celery, store, name, take)
 
     def sweep() -> None:
         reports.take_sweep(store())
 
+    _register(celery, "sweep", sweep, max_retries=0)
+
+
+def _register_report(
+    celery: Celery,
+    store: Callable[[], Store],
+    name: str,
+    take: Callable[[Store, dict[str, Any]], None],
+) -> None:
+    def body(message: dict[str, Any]) -> None:
+        runner.taken(name, lambda: take(store(), message))
+
+    # A report that could not be written is not lost: the database will be back.
+    _register(celery, name, body, max_retries=None if name == "report" else 0)
+
+
+def _register(
+    celery: Celery, name: str, body: Callable[..., None], *, max_retries: int | None
+) -> None:
     task: Any = celery.task
-    for body in (report, heartbeat, sweep):
-        task(
-            name=body.__name__,
-            shared=False,
-            soft_time_limit=30,
-            time_limit=40,
-            # A report that could not be written is not lost: the database will be back.
-            autoretry_for=(OperationalError, SoftTimeLimitExceeded),
-            retry_backoff=1,
-            retry_backoff_max=30,
-            max_retries=None if body is report else 0,
-        )(body)
+    task(
+        name=name,
+        shared=False,
+        soft_time_limit=30,
+        time_limit=40,
+        autoretry_for=(OperationalError, SoftTimeLimitExceeded),
+        retry_backoff=1,
+        retry_backoff_max=30,
+        max_retries=max_retries,
+        throws=(ByreError,),
+    )(body)
 
 
 def main() -> None:
@@ -108,14 +139,18 @@ def main() -> None:
     except SettingsError as error:
         end_with(error)
     setup_logs(settings)
-    celery, process = make_worker(settings)
+    life = uuid.uuid4().hex
+    name = control_worker(socket.gethostname())
+    celery, process = make_worker(settings, life)
+    hello = Hello(worker=name, process=life).model_dump()
+    worker_ready.connect(lambda **_: celery.send_task("hello", args=[hello]), weak=False)
     worker_process_init.connect(process.open, weak=False)
     worker_process_shutdown.connect(process.close, weak=False)
     celery.worker_main(
         [
             "worker",
             f"--queues={CONTROL},{PULSE}",
-            f"--hostname={control_worker(socket.gethostname())}",
+            f"--hostname={name}",
             f"--concurrency={settings.control_processes}",
             # Workers do not need to know of each other: in a fleet of thousands that is traffic.
             "--without-gossip",

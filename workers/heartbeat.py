@@ -4,19 +4,19 @@ import threading
 import time
 
 import structlog
-from celery import Celery
 from kombu.exceptions import OperationalError
 
 from config.queues import compute_worker
-from config.settings import ComputeSettings
 from tasks.errors import ByreError
 from tasks.messages import Heartbeat
-from workers.hypervisor.journal import Journal
-from workers.hypervisor.port import Hypervisor
+from workers.hosted import Hosted
 
 #: How long the journal remembers a server untouched: far longer than any run may take.
 JOURNAL_MEMORY_S = 7 * 86_400.0
 PRUNE_EVERY_S = 3600.0
+
+#: Longer than clocks may differ.
+_STALE_AFTER_S = 60.0
 
 log = structlog.get_logger(__name__)
 
@@ -25,12 +25,11 @@ class Heart(threading.Thread):
     """Beats until it is stopped. A host whose hypervisor does not answer does not beat: silence
     is what keeps new servers away from it."""
 
-    def __init__(
-        self, celery: Celery, host: Hypervisor, journal: Journal, settings: ComputeSettings
-    ) -> None:
+    def __init__(self, worker: Hosted) -> None:
         super().__init__(name="heartbeat", daemon=True)
-        self._celery, self._host, self._settings = celery, host, settings
-        self._journal, self._pruned_at = journal, 0.0
+        self._celery, self._host, self._settings = worker.celery, worker.host, worker.settings
+        self._ledger, self._process = worker.ledger, worker.process
+        self._journal, self._pruned_at = worker.journal, 0.0
         self._stopped = threading.Event()
 
     def run(self) -> None:
@@ -65,13 +64,19 @@ class Heart(threading.Thread):
                 host=self._settings.host,
                 host_ip=self._settings.host_ip,
                 worker=compute_worker(self._settings.host),
+                process=self._process,
                 sent_at=time.time(),
                 inventory=self._host.inventory(),
+                at_work=self._ledger.at_work(),
+                slots=self._settings.compute_threads,
+                busy=self._ledger.busy(),
             )
+            # A beat that nobody took in time says nothing of the present.
             self._celery.send_task(
                 "heartbeat",
                 args=[heartbeat.model_dump()],
                 retry=False,
+                expires=_STALE_AFTER_S,
             )
         except (ByreError, OperationalError, OSError) as error:
             log.warning("heartbeat.missed", reason=str(error))

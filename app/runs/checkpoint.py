@@ -12,11 +12,13 @@ from sqlalchemy.orm import Session
 
 from app.db.models import Fault, Run, Server, Stage
 from app.db.models.base import now
-from app.db.repo import runs
-from app.runs.start import add_stages
+from app.db.repo import addresses, runs
+from app.runs.attempts import hosts_tried, move_on
+from app.runs.start import owe_unwind
+from config.settings import ControlSettings
 from tasks.errors import StaleMessage
-from tasks.messages import BootReport, Failure, Job
-from tasks.pipelines import CREATE, DELETE, UNWIND, stages_of
+from tasks.messages import BootReport, Failure, Job, StageReport
+from tasks.pipelines import COMPUTE_STAGES, CREATE, REMOVALS
 
 #: Nova's numbers for `power_state`.
 NO_STATE, RUNNING = 0, 1
@@ -24,7 +26,11 @@ NO_STATE, RUNNING = 0, 1
 #: Seconds after which a removal that failed is tried again.
 OWED_PAUSE_S = 60.0
 
-_LIVE_STATE = {UNWIND: "unwinding"}
+#: Seconds beyond a control stage's limit after which its process is ended (tasks.runner).
+_KILL_GRACE_S = 15.0
+
+#: Classes of failures that another host may not have.
+_OF_THE_HOST = ("host", "transient")
 
 
 def moment_of(unix_s: float) -> datetime:
@@ -35,93 +41,92 @@ def moment_of(unix_s: float) -> datetime:
 def fence(session: Session, job: Job) -> Run:
     """Return the job's run, locked, if the job may still act for it. Raises StaleMessage."""
     run = runs.lock(session, job.run_id)
-    wanted = _LIVE_STATE.get(job.pipeline, "running")
-    if run is None or run.attempt != job.attempt or run.state != wanted:
+    if run is None or run.attempt != job.attempt or run.state != runs.OPEN:
         state = "gone" if run is None else f"{run.state}, attempt {run.attempt}"
         raise StaleMessage(f"Run {job.run_id} is {state}; attempt {job.attempt} may not act.")
     return run
 
 
-def begin(session: Session, job: Job, name: str, worker: str, moment: datetime) -> None:
+def begin(session: Session, settings: ControlSettings, report: StageReport) -> None:
     """Note that a stage is at work; its deadline counts from the first delivery. Raises
     StaleMessage."""
-    run = fence(session, job)
-    stage = _stage(session, run, name)
-    if stage.state in ("waiting", "queued"):
-        stage.state, stage.worker, stage.started_at = "running", worker, moment
-        stage.queued_at = stage.queued_at or moment
+    run = fence(session, report.job)
+    stage = _stage(session, run, report.stage)
+    if stage.state not in ("waiting", "queued", "running"):
+        return
+    stage.worker, stage.process = report.worker, report.process
+    _hold(run, stage, settings)
+    if stage.state != "running":
+        started = moment_of(report.started_at)
+        stage.state, stage.started_at = "running", started
+        stage.queued_at = stage.queued_at or started
         stage.deadline = now() + timedelta(seconds=stage.limit_s)
-        _show(session, run, name)
+        _show(session, run, report.stage)
 
 
-def progress(session: Session, job: Job, name: str, report: BootReport) -> None:
-    """Keep the proofs seen so far. Raises StaleMessage."""
-    run = fence(session, job)
-    stage = _stage(session, run, name)
+def progress(session: Session, settings: ControlSettings, report: StageReport) -> None:
+    """Keep the proofs seen so far. Raises StaleMessage, MalformedMessage."""
+    run = fence(session, report.job)
+    stage = _stage(session, run, report.stage)
     if stage.state == "running":
-        stage.output = report.model_dump()
-        _note_addresses(session, run, report)
+        stage.output = report.output
+        _note_addresses(session, run, BootReport.parse(report.output))
+        _hold(run, stage, settings)
 
 
-def finish(
-    session: Session,
-    job: Job,
-    name: str,
-    worker: str,
-    started: datetime,
-    ended: datetime,
-    output: BootReport | None = None,
-) -> None:
+def finish(session: Session, settings: ControlSettings, report: StageReport) -> None:
     """Note that a stage is done, queue the next one, and end the run after its last one.
 
-    Raises StaleMessage.
+    Raises StaleMessage, MalformedMessage.
     """
-    run = _fence_for_row(session, job)
-    stage = _stage(session, run, name)
+    run = _fence_for_row(session, report.job)
+    stage = _stage(session, run, report.stage)
     if stage.state in ("done", "failed", "cancelled"):
         return
-    stage.state, stage.worker = "done", worker
+    started, ended = moment_of(report.started_at), moment_of(report.at)
+    stage.state, stage.worker, stage.process = "done", report.worker, report.process
     stage.started_at, stage.finished_at = stage.started_at or started, ended
     # The report of the stage before it may still be on its way.
     stage.queued_at = stage.queued_at or stage.started_at
-    if output is not None:
-        stage.output = output.model_dump()
-        _note_addresses(session, run, output)
+    stage.output = report.output
+    if report.stage == "poll_boot":
+        _note_addresses(session, run, BootReport.parse(report.output))
     following = _after(session, run, stage)
-    if following is not None:
-        _queue(following, ended)
-    elif run.state == "running":
+    if following is None:
         _complete(session, run, ended)
-    elif run.state == "unwinding":
-        end(session, run, "failed", ended)
+    elif following.state == "waiting":
+        following.state, following.queued_at = "queued", ended
+        run.lease_until = now() + timedelta(seconds=settings.handover_s)
 
 
 def fail(
-    session: Session, job: Job, name: str, worker: str, failure: Failure, moment: datetime
-) -> Run | None:
-    """Note that a stage failed, and decide what follows. Returns the run if its rows now say that
-    something is to be sent. Raises StaleMessage."""
-    run = fence(session, job)
-    stage = _stage(session, run, name)
+    session: Session, settings: ControlSettings, report: StageReport, *, final: bool = False
+) -> list[str]:
+    """Note that a stage failed, and decide what follows: a removal is owed, a create goes to
+    another host if this one is at fault and may be, or ends in ERROR. What it made is undone.
+    Returns the ids of the runs that are to be sent now. Raises StaleMessage."""
+    failure = report.failure
+    if failure is None:
+        raise StaleMessage(f"The failure of stage {report.stage} came without its reason.")
+    run = fence(session, report.job)
+    stage = _stage(session, run, report.stage)
     if stage.state == "done":
-        raise StaleMessage(f"Stage {name} is done; a late copy of it failed.")
-    stage.worker, stage.started_at = worker, stage.started_at or moment
+        raise StaleMessage(f"Stage {report.stage} is done; a late copy of it failed.")
+    moment = now()
+    stage.worker, stage.started_at = report.worker, stage.started_at or moment
     stage.reason_code, stage.reason = failure.code, failure.public
-    if run.pipeline == DELETE or run.state == "unwinding":
+    if run.pipeline in REMOVALS:
         _owe(run, stage, moment)
-        return None
+        return []
     stage.state, stage.finished_at = "failed", moment
-    runs.cancel_open_stages(session, run, moment)
-    run.reason_code, run.reason = failure.code, failure.public
-    server = session.get_one(Server, run.server_id)
-    blame(server, failure, moment)
-    if server.hypervisor_id is not None:
-        run.state, run.published_at = "unwinding", None
-        position = len(runs.stages_of(session, run))
-        add_stages(session, run, list(stages_of(UNWIND)), moment, position)
-        return run
-    end(session, run, "failed", moment)
-    return None
+    sent = []
+    if run.hypervisor_id is not None:
+        sent.append(owe_unwind(session, run, settings).id)
+    if not final and _may_move(session, run, failure, settings):
+        move_on(session, run, moment, failure)
+        return [*sent, run.id]
+    _give_up(session, run, failure, moment)
+    return sent
 
 
 def end(session: Session, run: Run, state: str, moment: datetime) -> None:
@@ -129,12 +134,59 @@ def end(session: Session, run: Run, state: str, moment: datetime) -> None:
     run.state, run.finished_at = state, moment
     attempt = runs.get_attempt(session, run)
     attempt.state, attempt.finished_at = state, moment
+    if run.pipeline in REMOVALS or state == "failed":
+        _free_addresses(session, run)
+
+
+def _free_addresses(session: Session, run: Run) -> None:
+    """A server's addresses are free once no host may know them any more: not while one of them is
+    still to be cleaned. The server's row is locked, or two runs that end together would each wait
+    for the other."""
+    session.flush()
+    server = session.get_one(Server, run.server_id, with_for_update=True)
+    if server.hypervisor_id is None and not runs.others_open(session, run):
+        addresses.remove_ports(session, server.id)
+
+
+def _hold(run: Run, stage: Stage, settings: ControlSettings) -> None:
+    """A hypervisor's word holds for some heartbeats; a control stage is ended by its own limit."""
+    remote = stage.name in COMPUTE_STAGES
+    holds_s = settings.stage_lease_s if remote else stage.limit_s + _KILL_GRACE_S
+    run.lease_until = now() + timedelta(seconds=holds_s)
 
 
 def _owe(run: Run, stage: Stage, moment: datetime) -> None:
-    """What has to go is never given up: the sweeper sends the run again at its new deadline."""
+    """What has to go is never given up: after a pause the sweeper sends the run again."""
     stage.state, stage.queued_at = "queued", moment
-    run.deadline = moment + timedelta(seconds=OWED_PAUSE_S)
+    run.published_at = None
+    run.lease_until = moment + timedelta(seconds=OWED_PAUSE_S)
+
+
+def _may_move(session: Session, run: Run, failure: Failure, settings: ControlSettings) -> bool:
+    """The request's fault, and our own, would be the same on any host."""
+    if failure.fault not in _OF_THE_HOST or run.hypervisor_id is None or run.deadline < now():
+        return False
+    return len(hosts_tried(session, run)) + 1 < settings.max_hosts
+
+
+def _give_up(session: Session, run: Run, failure: Failure, moment: datetime) -> None:
+    runs.cancel_open_stages(session, run, moment)
+    before = hosts_tried(session, run)
+    attempt = runs.get_attempt(session, run)
+    attempt.reason_code, attempt.reason = failure.code, failure.public
+    public = " ".join(
+        [failure.public, *(_told(number, a.reason) for number, a in enumerate(before, 1))]
+    )
+    run.reason_code, run.reason = failure.code, public
+    server = session.get_one(Server, run.server_id)
+    server.hypervisor_id = None
+    blame(server, failure.model_copy(update={"public": public}), moment)
+    end(session, run, "failed", moment)
+
+
+def _told(number: int, reason: str | None) -> str:
+    """A host's name is no business of the owner's; a number is enough to tell the reasons apart."""
+    return f"Before that, host {number} failed: {reason}"
 
 
 def blame(server: Server, failure: Failure, moment: datetime) -> None:
@@ -152,8 +204,7 @@ def _fence_for_row(session: Session, job: Job) -> Run:
     """As `fence`, but a run that has just ended well may still have its rows completed: the last
     stage's report can overtake the one before it."""
     run = runs.lock(session, job.run_id)
-    ended = "failed" if job.pipeline == UNWIND else "done"
-    if run is not None and run.attempt == job.attempt and run.state == ended:
+    if run is not None and run.attempt == job.attempt and run.state == "done":
         return run
     return fence(session, job)
 
@@ -170,17 +221,14 @@ def _after(session: Session, run: Run, stage: Stage) -> Stage | None:
     return next((row for row in rows if row.position == stage.position + 1), None)
 
 
-def _queue(stage: Stage, moment: datetime) -> None:
-    if stage.state == "waiting":
-        stage.state, stage.queued_at = "queued", moment
-
-
 def _show(session: Session, run: Run, name: str) -> None:
-    if run.pipeline == CREATE and run.state == "running":
+    if run.pipeline == CREATE:
         session.get_one(Server, run.server_id).task_state = name
 
 
 def _complete(session: Session, run: Run, moment: datetime) -> None:
+    if run.state != runs.OPEN:
+        return
     end(session, run, "done", moment)
     if run.pipeline == CREATE:
         server = session.get_one(Server, run.server_id)

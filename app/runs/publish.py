@@ -4,84 +4,108 @@ What is sent is read from the rows, so it can be sent again at any time by anybo
 is down costs nothing but time: the run stays unpublished and the sweeper sends it.
 """
 
-from typing import Protocol
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any, Protocol
 
 import structlog
 from celery import Celery, chain
 from kombu.exceptions import OperationalError
-from sqlalchemy.orm import Session
 
-from app.db.models import Run, Server, Stage
 from app.db.models.base import now
-from app.db.repo import addresses, runs
+from app.db.repo import runs
 from app.db.session import Sessions, reading
-from app.runs.messages import ports_ref
-from tasks.messages import Envelope, Job, PortsRef
-from tasks.pipelines import CREATE, DELETE, UNWIND
+from app.runs.envelope import Chain, remaining
+from config.queues import CANARY, TIDY
+from config.settings import ControlSettings
+from tasks.messages import Canary, Tidy
 
 log = structlog.get_logger(__name__)
 
+#: Seconds after which a canary or an order to tidy up that nobody took is worth nothing.
+_STALE_AFTER_S = 60.0
+
 
 class Publisher(Protocol):
-    """Sends what the rows of a run say is to be done."""
+    """Sends what the rows say is to be done. Never raises because of the broker."""
 
     def publish(self, run_id: str) -> None:
-        """Send the run's chain. Never raises because of the broker."""
+        """Send the run's chain."""
+        ...
+
+    def canary(self, host: str | None, moment: datetime) -> None:
+        """Send a canary through a host's queue, or through the control queue."""
+        ...
+
+    def tidy(self, order: Tidy) -> None:
+        """Send a host what it is to quarantine and to remove."""
+        ...
+
+    def broker_answers(self) -> bool:
+        """Say whether the broker can be reached; takes about a second at most."""
         ...
 
 
 class CeleryPublisher:
     """The publisher of a running system."""
 
-    def __init__(self, celery: Celery, sessions: Sessions) -> None:
-        self._celery, self._sessions = celery, sessions
+    def __init__(self, celery: Celery, sessions: Sessions, settings: ControlSettings) -> None:
+        self._celery, self._sessions, self._settings = celery, sessions, settings
 
     def publish(self, run_id: str) -> None:
-        """Send the run's chain as one Celery chain, and note that it was sent."""
+        """Send what is left of the run as one Celery chain, and note that it was sent."""
         with reading(self._sessions) as session:
             run = runs.get(session, run_id)
-            if run is None or run.state not in runs.OPEN:
+            if run is None or run.state != runs.OPEN:
                 return
-            names = _links(run, runs.stages_of(session, run))
-            envelope = _envelope(run, session.get_one(Server, run.server_id), _ports(session, run))
-        if names and self._send(names, envelope):
+            todo = remaining(session, run, self._settings)
+        if todo is not None and self._send(todo):
+            moment = now()
+            lease_until = moment + timedelta(seconds=self._settings.handover_s)
             with self._sessions.begin() as session:
-                runs.mark_published(session, run, now())
+                runs.mark_published(session, run, moment, lease_until)
 
-    def _send(self, names: list[str], envelope: Envelope) -> bool:
-        first, *others = names
-        links = [self._celery.signature(first, args=(envelope.model_dump(),))]
+    def canary(self, host: str | None, moment: datetime) -> None:
+        """Send a canary."""
+        message = Canary(host=host, sent_at=moment.timestamp())
+        self._one(CANARY, message.model_dump())
+
+    def tidy(self, order: Tidy) -> None:
+        """Send the order."""
+        self._one(TIDY, order.model_dump())
+
+    def broker_answers(self) -> bool:
+        """Open a connection, or see that there is one."""
+
+        def connect() -> None:
+            with self._celery.connection_for_write(connect_timeout=1.0) as connection:
+                connection.ensure_connection(max_retries=1, interval_start=0, timeout=1)
+
+        return _tried(connect, "broker.silent")
+
+    def _send(self, todo: Chain) -> bool:
+        first, *others = todo.names
+        links = [self._celery.signature(first, args=(todo.envelope.model_dump(),))]
         links += [self._celery.signature(name) for name in others]
-        try:
-            chain(*links, app=self._celery).apply_async()
-        except (OperationalError, OSError) as error:
-            log.warning("run.not_published", run_id=envelope.job.run_id, reason=str(error))
-            return False
-        return True
+        run_id = todo.envelope.job.run_id
+        return _tried(
+            lambda: chain(*links, app=self._celery).apply_async(),
+            "run.not_published",
+            run_id=run_id,
+        )
+
+    def _one(self, task: str, message: dict[str, Any]) -> None:
+        _tried(
+            lambda: self._celery.send_task(task, args=[message], expires=_STALE_AFTER_S),
+            "message.not_sent",
+            task=task,
+        )
 
 
-def _links(run: Run, stages: list[Stage]) -> list[str]:
-    """A create is sent whole: each stage finds what an earlier delivery made, and gives the next
-    one its input. What removes goes on where it stood."""
-    if run.pipeline == CREATE and run.state == "running":
-        return [stage.name for stage in stages]
-    return [stage.name for stage in stages if stage.state in ("waiting", "queued", "running")]
-
-
-def _ports(session: Session, run: Run) -> PortsRef:
-    return ports_ref(addresses.ports_of(session, run.server_id))
-
-
-def _envelope(run: Run, server: Server, ports: PortsRef) -> Envelope:
-    removing = run.pipeline == DELETE or run.state == "unwinding"
-    job = Job(
-        pipeline=UNWIND if run.state == "unwinding" else run.pipeline,
-        run_id=run.id,
-        attempt=run.attempt,
-        server_id=server.id,
-        project_id=server.project_id,
-        request_id=run.request_id,
-        deadline=run.deadline.timestamp(),
-        host=server.hypervisor.name if removing and server.hypervisor else None,
-    )
-    return Envelope(job=job, data={"ports": ports.model_dump()} if removing else {})
+def _tried(send: Callable[[], object], event: str, **facts: str) -> bool:
+    try:
+        send()
+    except (OperationalError, OSError) as error:
+        log.warning(event, reason=str(error), **facts)
+        return False
+    return True

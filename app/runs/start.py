@@ -1,15 +1,29 @@
 """Begin a run: its row, its first attempt and its stages, in the caller's transaction."""
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
-from app.db.models import Attempt, Run, Server
+from app.db.models import Attempt, Hypervisor, Run, Server
 from app.db.models import Stage as StageRow
 from app.db.models.base import new_id, now
-from app.db.repo import runs
+from app.db.repo import addresses, runs
+from app.runs.values import port_spec
 from config.settings import ControlSettings
-from tasks.pipelines import CREATE, DELETE, Side, Stage, stages_of
+from tasks.messages import AttemptRef
+from tasks.pipelines import CREATE, DELETE, PURGE, UNWIND, Side, Stage, stages_of
+
+#: Seconds that the process which wrote a run has for sending it itself.
+PUBLISH_GRACE_S = 2.0
+
+
+@dataclass(frozen=True)
+class Asker:
+    """Whose wish it is."""
+
+    request_id: str
+    user_id: str
 
 
 def start_run(
@@ -17,56 +31,95 @@ def start_run(
     server: Server,
     pipeline: str,
     *,
-    request_id: str,
-    user_id: str,
+    asker: Asker,
     settings: ControlSettings,
+    hypervisor_id: str | None = None,
+    undoes: AttemptRef | None = None,
 ) -> Run:
-    """Add the run. Its chain is sent after the commit, by app.runs.publish."""
+    """Add the run. Its chain is sent after the commit, by app.runs.publish. A removal without a
+    hypervisor is the control side's alone."""
     moment = now()
     run = Run(
         id=new_id(),
         server_id=server.id,
         pipeline=pipeline,
-        request_id=request_id,
-        user_id=user_id,
+        hypervisor_id=hypervisor_id,
+        undoes_run_id=undoes.run_id if undoes else None,
+        undoes_attempt=undoes.attempt if undoes else None,
+        request_id=asker.request_id,
+        user_id=asker.user_id,
         created_at=moment,
         deadline=moment + timedelta(seconds=settings.run_limit_s),
+        lease_until=moment + timedelta(seconds=PUBLISH_GRACE_S),
     )
+    if hypervisor_id is not None:
+        ports = addresses.ports_of(session, server.id)
+        run.ports = [port_spec(port).model_dump() for port in ports]
     session.add(run)
     session.flush()
-    session.add(Attempt(run_id=run.id, number=1, started_at=moment, host=_host_of(server)))
-    add_stages(session, run, _stages_needed(server, pipeline), moment, position=0)
+    session.add(Attempt(run_id=run.id, number=1, started_at=moment, host=_name(session, run)))
+    for position, stage in enumerate(_stages_needed(run)):
+        session.add(_stage_row(run, stage, position, moment))
     if pipeline == CREATE:
         server.task_state = stages_of(pipeline)[0].name
     return run
 
 
 def request_delete(
-    session: Session,
-    server: Server,
-    *,
-    request_id: str,
-    user_id: str,
-    settings: ControlSettings,
-) -> Run | None:
-    """Set the wish to be rid of the server: whatever run is in flight is cancelled, and a delete
-    run begun. None if one is under way already."""
+    session: Session, server: Server, *, asker: Asker, settings: ControlSettings
+) -> list[Run]:
+    """Set the wish to be rid of the server: a create in flight is cancelled, and a delete begun.
+    Returns the runs to be sent; none if a delete is under way already."""
     open_runs = runs.open_of_server(session, server.id)
     if any(run.pipeline == DELETE for run in open_runs):
-        return None
+        return []
     moment = now()
     for run in open_runs:
-        cancel(session, run, moment, "The server was deleted.")
+        if run.pipeline == CREATE:
+            _cancel(session, run, moment, "The server was deleted.")
     # A schedule that committed just before us has put the host there; we hold its run's lock now.
     session.refresh(server)
     server.delete_requested_at = server.delete_requested_at or moment
     server.task_state = "deleting"
+    host = server.hypervisor
+    if host is None or host.lost_at is None:
+        return [
+            start_run(
+                session,
+                server,
+                DELETE,
+                asker=asker,
+                settings=settings,
+                hypervisor_id=server.hypervisor_id,
+            )
+        ]
+    owed = owe_purge(session, server, host.id, asker, settings)
+    return [owed, start_run(session, server, DELETE, asker=asker, settings=settings)]
+
+
+def owe_unwind(session: Session, run: Run, settings: ControlSettings) -> Run:
+    """Begin the removal of what the create's present attempt made on its host."""
     return start_run(
-        session, server, DELETE, request_id=request_id, user_id=user_id, settings=settings
+        session,
+        session.get_one(Server, run.server_id),
+        UNWIND,
+        asker=Asker(run.request_id, run.user_id),
+        settings=settings,
+        hypervisor_id=run.hypervisor_id,
+        undoes=AttemptRef(run_id=run.id, attempt=run.attempt),
     )
 
 
-def cancel(session: Session, run: Run, moment: datetime, reason: str) -> None:
+def owe_purge(
+    session: Session, server: Server, hypervisor_id: str, asker: Asker, settings: ControlSettings
+) -> Run:
+    """Begin the removal of a server from a host that is away: it is done when the host is back."""
+    return start_run(
+        session, server, PURGE, asker=asker, settings=settings, hypervisor_id=hypervisor_id
+    )
+
+
+def _cancel(session: Session, run: Run, moment: datetime, reason: str) -> None:
     """End a run that something else overtakes. Its stages that still arrive are stale."""
     run.state, run.finished_at = "cancelled", moment
     run.reason_code, run.reason = "cancelled", reason
@@ -75,32 +128,25 @@ def cancel(session: Session, run: Run, moment: datetime, reason: str) -> None:
     runs.cancel_open_stages(session, run, moment)
 
 
-def add_stages(
-    session: Session, run: Run, stages: list[Stage], moment: datetime, position: int
-) -> None:
-    """Add rows for the stages to the run's present attempt, from a position on; the first of them
-    is queued."""
-    for offset, stage in enumerate(stages):
-        session.add(
-            StageRow(
-                run_id=run.id,
-                attempt=run.attempt,
-                name=stage.name,
-                position=position + offset,
-                limit_s=stage.limit_s,
-                state="waiting" if offset else "queued",
-                queued_at=None if offset else moment,
-            )
-        )
+def _stage_row(run: Run, stage: Stage, position: int, moment: datetime) -> StageRow:
+    return StageRow(
+        run_id=run.id,
+        attempt=run.attempt,
+        name=stage.name,
+        position=position,
+        limit_s=stage.limit_s,
+        state="waiting" if position else "queued",
+        queued_at=None if position else moment,
+    )
 
 
-def _host_of(server: Server) -> str | None:
-    return server.hypervisor.name if server.hypervisor else None
+def _name(session: Session, run: Run) -> str | None:
+    return session.get_one(Hypervisor, run.hypervisor_id).name if run.hypervisor_id else None
 
 
-def _stages_needed(server: Server, pipeline: str) -> list[Stage]:
-    """A server that never reached a host has nothing to tear down on one."""
-    stages = stages_of(pipeline)
-    if pipeline == DELETE and server.hypervisor is None:
+def _stages_needed(run: Run) -> list[Stage]:
+    """What never reached a host has nothing to tear down on one."""
+    stages = stages_of(run.pipeline)
+    if run.pipeline == DELETE and run.hypervisor_id is None:
         return [stage for stage in stages if stage.side is Side.CONTROL]
     return list(stages)

@@ -29,13 +29,12 @@ class Claim:
 
 
 def claim(session: Session, server: Server, job: Job, ask: Ask) -> Claim:
-    """Claim the best host that passes every rule. The same run and attempt finds its own claim.
+    """Claim the best host that passes every rule. A server that has its host finds its claim.
 
     Raises NoValidHost with what each rule refused, in counts.
     """
-    own = session.get(Allocation, server.id)
-    if own is not None:
-        return _existing(session, own)
+    if server.hypervisor_id is not None:
+        return _existing(session, server.hypervisor_id)
     predicates = [rule.passes(ask) for rule in RULES]
     for _ in range(ROUNDS):
         candidates = claims.best(session, predicates, order(ask), CANDIDATES)
@@ -50,13 +49,13 @@ def claim(session: Session, server: Server, job: Job, ask: Ask) -> Claim:
     raise NoValidHost(explain(refused, ask))
 
 
-def release(session: Session, server_id: str) -> None:
-    """Give back what the server holds. Absent is done."""
-    claims.give_back(session, server_id)
+def release(session: Session, server_id: str, hypervisor_id: str) -> None:
+    """Give back what the server holds of a host. Absent is done."""
+    claims.give_back(session, server_id, hypervisor_id)
 
 
-def _existing(session: Session, own: Allocation) -> Claim:
-    host = session.get_one(Hypervisor, own.hypervisor_id)
+def _existing(session: Session, hypervisor_id: str) -> Claim:
+    host = session.get_one(Hypervisor, hypervisor_id)
     return Claim(host.id, host.name)
 
 

@@ -28,6 +28,8 @@ class Ask:
     memory_overcommit: float
     disk_overcommit: float
     reserved_memory_mib: int
+    #: Names of hosts that this server was tried on without luck.
+    tried: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,17 @@ RULES: tuple[Rule, ...] = (
         "alive",
         lambda ask: Hypervisor.last_seen_at >= ask.alive_since,
         lambda _: "not heard of lately",
+    ),
+    Rule(
+        "taken_back",
+        lambda _: Hypervisor.lost_at.is_(None),
+        lambda _: "back, but not yet looked through",
+    ),
+    Rule("hears", lambda _: Hypervisor.deaf_since.is_(None), lambda _: "taking no work"),
+    Rule(
+        "untried",
+        lambda ask: Hypervisor.name.not_in(ask.tried),
+        lambda _: "tried before without luck",
     ),
     Rule(
         "vcpus",

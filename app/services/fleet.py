@@ -1,28 +1,77 @@
-"""The hypervisors: who is there, what they have, when they were last heard of."""
+"""The hypervisors: who is there, what they have and do, when they were last heard of."""
 
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
 from app.db.models import Hypervisor
-from app.db.repo import hypervisors
+from app.db.repo import hypervisors, runs
 from app.db.session import Sessions
+from config.settings import ControlSettings
 from tasks.messages import Heartbeat
 
+#: A beat of a worker's former life that arrives this much late, in seconds, is not believed.
+_FORMER_LIFE_S = 300.0
 
-def note_heartbeat(sessions: Sessions, heartbeat: Heartbeat, moment: datetime) -> bool:
-    """Write down a host's sign of life and inventory; True if it was not known before."""
+
+@dataclass(frozen=True)
+class Seen:
+    """What a heartbeat told that was not known."""
+
+    registered: bool = False
+    #: The worker has started anew: what its former life had in hand, nobody has.
+    restarted: bool = False
+
+
+def note_heartbeat(
+    sessions: Sessions, settings: ControlSettings, heartbeat: Heartbeat, moment: datetime
+) -> Seen:
+    """Write down a host's sign of life, its inventory, and what it has in hand."""
     with sessions.begin() as session:
-        if hypervisors.update_seen(session, heartbeat.host, _facts(heartbeat, moment)):
-            return False
+        host = hypervisors.by_name(session, heartbeat.host)
+        if host is not None:
+            if _is_of_former_life(host, heartbeat):
+                return Seen()
+            return _note(session, settings, host, heartbeat, moment)
     try:
         with sessions.begin() as session:
             number = hypervisors.next_number(session)
             session.add(Hypervisor(name=heartbeat.host, number=number, **_facts(heartbeat, moment)))
     except IntegrityError:
         # Another process registered a host at the same moment; the next beat finds its row.
-        return False
-    return True
+        return Seen()
+    return Seen(registered=True)
+
+
+def _note(
+    session: Session,
+    settings: ControlSettings,
+    host: Hypervisor,
+    heartbeat: Heartbeat,
+    moment: datetime,
+) -> Seen:
+    restarted = host.process != heartbeat.process
+    facts = _facts(heartbeat, moment)
+    if restarted:
+        # It has answered no canary yet, and must not be called deaf for those of its former life.
+        facts["canary_answered_at"], facts["deaf_since"] = moment, None
+    if host.lost_at is not None and host.last_seen_at < _silence(settings, moment):
+        facts["surveyed_at"] = None
+    hypervisors.update_seen(session, heartbeat.host, facts)
+    until = moment + timedelta(seconds=settings.stage_lease_s)
+    runs.renew_leases(session, heartbeat.at_work, until)
+    return Seen(restarted=restarted)
+
+
+def _is_of_former_life(host: Hypervisor, heartbeat: Heartbeat) -> bool:
+    late_s = host.heartbeat_sent_at - heartbeat.sent_at
+    return host.process != heartbeat.process and 0 <= late_s < _FORMER_LIFE_S
+
+
+def _silence(settings: ControlSettings, moment: datetime) -> datetime:
+    return moment - timedelta(seconds=settings.host_silence_limit_s)
 
 
 def _facts(heartbeat: Heartbeat, moment: datetime) -> dict[str, object]:
@@ -30,5 +79,9 @@ def _facts(heartbeat: Heartbeat, moment: datetime) -> dict[str, object]:
         **heartbeat.inventory.model_dump(),
         "host_ip": heartbeat.host_ip,
         "worker": heartbeat.worker,
+        "process": heartbeat.process,
+        "heartbeat_sent_at": heartbeat.sent_at,
+        "slots": heartbeat.slots,
+        "busy": heartbeat.busy,
         "last_seen_at": moment,
     }

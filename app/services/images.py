@@ -13,7 +13,7 @@ from app.db.repo import images
 from app.db.repo.images import ImageFilter
 from app.db.repo.paging import Page
 from app.db.session import reading
-from app.services.boot_properties import check_boot_properties
+from app.runs.boot_properties import check_boot_properties
 from app.services.context import Caller, Context
 from app.services.image_store import ImageStore
 from tasks.errors import Conflict, Forbidden, NotFound

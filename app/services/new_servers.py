@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from app.db.models import Flavor, Image, Project, RequestSpec, Server
 from app.db.models.base import new_id
 from app.db.repo import flavors, images, keypairs, networks, quota
-from app.runs.start import start_run
+from app.runs.start import Asker, start_run
 from app.services.context import Caller, Context
 from app.services.image_fit import check_fits
 from app.services.images import visible_to
@@ -77,8 +77,7 @@ def create(context: Context, caller: Caller, new: NewServer) -> Created:
                 session,
                 server,
                 CREATE,
-                request_id=caller.request_id,
-                user_id=caller.user_id,
+                asker=Asker(caller.request_id, caller.user_id),
                 settings=context.settings,
             )
             for server in servers

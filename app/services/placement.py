@@ -6,13 +6,14 @@ from sqlalchemy.orm import Session
 
 from app.db.models import Image, RequestSpec, Run, Server
 from app.db.models.base import now
-from app.db.repo import addresses, runs
+from app.db.repo import runs
 from app.db.session import Sessions
+from app.runs.attempts import hosts_tried
+from app.runs.build_spec import build_spec
 from app.runs.checkpoint import fence
 from app.scheduling import claim as claims
 from app.scheduling.addresses import ensure_ports
 from app.scheduling.rules import Ask, alive_since
-from app.services.build_spec import build_spec
 from app.services.image_fit import GIB
 from config.settings import ControlSettings
 from tasks.messages import Job, Placement
@@ -30,8 +31,9 @@ def place(sessions: Sessions, settings: ControlSettings, job: Job) -> Placement:
         run = fence(session, job)
         server = session.get_one(Server, job.server_id)
         image = session.get(Image, server.image_id)
-        claimed = claims.claim(session, server, job, ask_for(server, image, settings))
-        server.hypervisor_id = claimed.hypervisor_id
+        tried = tuple(str(attempt.host) for attempt in hosts_tried(session, run))
+        claimed = claims.claim(session, server, job, ask_for(server, image, settings, tried))
+        server.hypervisor_id = run.hypervisor_id = claimed.hypervisor_id
         runs.get_attempt(session, run).host = claimed.host
         spec = session.get_one(RequestSpec, server.id)
         ports = ensure_ports(session, server, list(spec.network_ids))
@@ -47,7 +49,9 @@ def _limit_boot(session: Session, run: Run, limit_s: float) -> None:
         stage.limit_s = limit_s + BOOT_NET_S
 
 
-def ask_for(server: Server, image: Image | None, settings: ControlSettings) -> Ask:
+def ask_for(
+    server: Server, image: Image | None, settings: ControlSettings, tried: tuple[str, ...]
+) -> Ask:
     """Return what the server needs of a host. Disk 0 is a disk as large as the image."""
     virtual_gib = math.ceil((image.virtual_size_bytes or 0) / GIB) if image else 0
     return Ask(
@@ -59,22 +63,23 @@ def ask_for(server: Server, image: Image | None, settings: ControlSettings) -> A
         memory_overcommit=settings.memory_overcommit,
         disk_overcommit=settings.disk_overcommit,
         reserved_memory_mib=settings.host_reserved_memory_mib,
+        tried=tried,
     )
 
 
 def release(sessions: Sessions, job: Job) -> None:
-    """Free the claim and the ports of a failed create. Raises StaleMessage."""
+    """Free what was held of the run's host, now that it is clean. Raises StaleMessage."""
     with sessions.begin() as session:
-        fence(session, job)
-        _let_go(session, session.get_one(Server, job.server_id))
+        _let_go(session, fence(session, job))
 
 
 def forget(sessions: Sessions, job: Job) -> None:
     """Free everything and mark the server deleted. Raises StaleMessage."""
     with sessions.begin() as session:
-        fence(session, job)
+        run = fence(session, job)
         server = session.get_one(Server, job.server_id)
-        _let_go(session, server)
+        server.hypervisor_id = None
+        _let_go(session, run)
         spec = session.get(RequestSpec, server.id)
         if spec is not None:
             # It holds user data and a password; nobody needs them any more.
@@ -83,7 +88,7 @@ def forget(sessions: Sessions, job: Job) -> None:
         server.status, server.vm_state, server.task_state = "DELETED", "deleted", None
 
 
-def _let_go(session: Session, server: Server) -> None:
-    claims.release(session, server.id)
-    addresses.remove_ports(session, server.id)
-    server.hypervisor_id = None
+def _let_go(session: Session, run: Run) -> None:
+    """The addresses follow at the end of the server's last run (app.runs.checkpoint)."""
+    if run.hypervisor_id is not None:
+        claims.release(session, run.server_id, run.hypervisor_id)

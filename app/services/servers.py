@@ -11,7 +11,7 @@ from app.db.repo import servers
 from app.db.repo.paging import Page
 from app.db.repo.servers import ServerFilter
 from app.db.session import reading
-from app.runs.start import request_delete
+from app.runs.start import Asker, request_delete
 from app.services.context import Caller, Context
 from app.services.server_views import ServerView, server_view
 from tasks.errors import Forbidden, NotFound
@@ -65,14 +65,9 @@ def delete(context: Context, caller: Caller, server_id: str) -> None:
     with context.sessions.begin() as session:
         servers.lock_runs(session, server_id)
         server = found(servers.get(session, server_id), caller, server_id)
-        run = request_delete(
-            session,
-            server,
-            request_id=caller.request_id,
-            user_id=caller.user_id,
-            settings=context.settings,
-        )
-    if run is not None:
+        asker = Asker(caller.request_id, caller.user_id)
+        begun = request_delete(session, server, asker=asker, settings=context.settings)
+    for run in begun:
         context.publisher.publish(run.id)
 
 

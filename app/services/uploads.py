@@ -8,11 +8,11 @@ from app.db.models import Image
 from app.db.models.base import now
 from app.db.repo import images
 from app.db.session import reading
+from app.runs.tickets import check_ticket
 from app.services.context import Caller, Context
 from app.services.image_inspection import inspect
 from app.services.image_store import ImageStore, Readable, Received
 from app.services.images import ImageView, found, image_view, own
-from app.services.tickets import check_ticket
 from tasks.errors import Conflict, NotFound, RequestError
 
 GIB = 1024**3

@@ -1,23 +1,26 @@
 """The control side's ledger: its stages' rows are written directly, not by report."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
+import structlog
 from sqlalchemy.exc import OperationalError
 
-from app.db.models.base import now
 from app.runs import checkpoint
 from tasks.control.store import Store
 from tasks.errors import StaleMessage, TransientError
-from tasks.messages import Failure, Job, Value
+from tasks.messages import Failure, Job, StageReport, Value
+
+log = structlog.get_logger(__name__)
 
 
 class ControlLedger:
     """The ledger of tasks.runner, for the control side."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, process: str) -> None:
+        self._store, self._process = store, process
 
     @contextmanager
     def guard(self, job: Job, stage: str) -> Iterator[None]:
@@ -30,31 +33,56 @@ class ControlLedger:
 
     def began(self, job: Job, stage: str, worker: str) -> None:
         """Write that the stage is at work. Raises StaleMessage."""
+        report = self._report(job, stage, worker, "began", time.time())
         with self._store.sessions.begin() as session:
-            checkpoint.begin(session, job, stage, worker, now())
+            checkpoint.begin(session, self._store.settings, report)
 
     def progressed(self, job: Job, stage: str, worker: str, output: Value) -> None:
         """No stage of this side gives anything before its end."""
 
     def finished(self, job: Job, stage: str, worker: str, started_at: float, output: Any) -> None:
-        """Write that the stage is done."""
+        """Write that the stage is done. Its output travels on, but is not kept: it has secrets."""
+        report = self._report(job, stage, worker, "finished", started_at)
         with self._store.sessions.begin() as session:
-            started = checkpoint.moment_of(started_at)
-            checkpoint.finish(session, job, stage, worker, started, now())
+            checkpoint.finish(session, self._store.settings, report)
 
     def failed(
         self, job: Job, stage: str, worker: str, started_at: float, failure: Failure
     ) -> None:
-        """Write why the stage failed, and send what follows from it."""
-        record_failure(self._store, job, stage, worker, failure)
+        """Write why the stage failed, and send what follows from it. Passing trouble on this side
+        is the control plane's own: it is nobody's failure, and the sweep goes on with the run."""
+        if failure.fault == "transient":
+            return
+        report = self._report(job, stage, worker, "failed", started_at)
+        record_failure(self._store, report.model_copy(update={"failure": failure}))
+
+    def _report(
+        self,
+        job: Job,
+        stage: str,
+        worker: str,
+        event: Literal["began", "finished", "failed"],
+        started_at: float,
+    ) -> StageReport:
+        return StageReport(
+            job=job,
+            stage=stage,
+            event=event,
+            worker=worker,
+            process=self._process,
+            started_at=started_at,
+            at=time.time(),
+        )
 
 
-def record_failure(store: Store, job: Job, stage: str, worker: str, failure: Failure) -> None:
-    """Write a failure; if the rows then say that something is to be undone, send it."""
+def record_failure(store: Store, report: StageReport) -> None:
+    """Write a failure, and send what follows from it: what is to be undone, and the next attempt.
+    Raises OperationalError if the database is away."""
     try:
         with store.sessions.begin() as session:
-            run = checkpoint.fail(session, job, stage, worker, failure, now())
-    except StaleMessage:
+            to_send = checkpoint.fail(session, store.settings, report)
+    except StaleMessage as stale:
+        log.info("failure.stale", stage=report.stage, reason=stale.public)
         return
-    if run is not None:
-        store.publisher.publish(run.id)
+    for run_id in to_send:
+        store.publisher.publish(run_id)

@@ -1,27 +1,46 @@
-"""What hypervisors and beat send to the `control` queue: reports, heartbeats, the sweep's tick."""
+"""What hypervisors and beat send to the control side: reports, heartbeats, surveys, answers of
+canaries, and the sweep's tick. A stale or malformed message has no effect."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
 
 from app.db.models.base import now
 from app.runs import checkpoint, sweep
-from app.services import fleet
+from app.services import drift, fleet, watching
 from tasks.control.ledger import record_failure
 from tasks.control.store import Store
-from tasks.errors import MalformedMessage, StaleMessage
-from tasks.messages import BootReport, Heartbeat, StageReport
+from tasks.errors import StaleMessage
+from tasks.messages import (
+    BootReport,
+    Canary,
+    DomainChange,
+    DomainRef,
+    DomainSpec,
+    Heartbeat,
+    Hello,
+    StageReport,
+    Survey,
+    Value,
+)
 
 log = structlog.get_logger(__name__)
 
+#: What a stage's report gives; a stage that is not named here gives nothing worth a row.
+_OUTPUTS: dict[str, type[Value]] = {
+    "build_resources": DomainSpec,
+    "define_domain": DomainRef,
+    "launch": DomainRef,
+    "poll_boot": BootReport,
+}
+
 
 def take_report(store: Store, message: dict[str, Any]) -> None:
-    """Write down what a hypervisor says of a stage. A stale or malformed report has no effect."""
-    try:
-        report = StageReport.parse(message)
-    except MalformedMessage as refusal:
-        log.error("report.refused", reason=refusal.public)
-        return
+    """Write down what a hypervisor says of a stage. Raises MalformedMessage, NewerMessage."""
+    report = StageReport.parse(message)
+    if report.output is not None:
+        _OUTPUTS[report.stage].parse(report.output)
     try:
         _write(store, report)
     except StaleMessage as stale:
@@ -29,36 +48,60 @@ def take_report(store: Store, message: dict[str, Any]) -> None:
 
 
 def _write(store: Store, report: StageReport) -> None:
-    started = checkpoint.moment_of(report.started_at)
-    if report.event == "failed" and report.failure is not None:
-        record_failure(store, report.job, report.stage, report.worker, report.failure)
+    if report.event == "failed":
+        record_failure(store, report)
         return
-    output = BootReport.parse(report.output) if report.output else None
     with store.sessions.begin() as session:
         if report.event == "began":
-            checkpoint.begin(session, report.job, report.stage, report.worker, started)
-        elif report.event == "progress" and output is not None:
-            checkpoint.progress(session, report.job, report.stage, output)
-        elif report.event == "finished":
-            ended = checkpoint.moment_of(report.at)
-            checkpoint.finish(
-                session, report.job, report.stage, report.worker, started, ended, output
-            )
+            checkpoint.begin(session, store.settings, report)
+        elif report.event == "progress":
+            checkpoint.progress(session, store.settings, report)
+        else:
+            checkpoint.finish(session, store.settings, report)
 
 
 def take_heartbeat(store: Store, message: dict[str, Any]) -> None:
-    """Register the hypervisor, or note that it lives. A malformed message has no effect."""
-    try:
-        heartbeat = Heartbeat.parse(message)
-    except MalformedMessage as refusal:
-        log.error("heartbeat.refused", reason=refusal.public)
-        return
-    if fleet.note_heartbeat(store.sessions, heartbeat, now()):
-        log.info(
-            "hypervisor.registered",
-            host=heartbeat.host,
-            domain_type=heartbeat.inventory.domain_type,
-        )
+    """Register the hypervisor, or note that it lives; go on at once with what a worker that has
+    started anew had in hand before. Raises MalformedMessage, NewerMessage."""
+    heartbeat = Heartbeat.parse(message)
+    seen = fleet.note_heartbeat(store.sessions, store.settings, heartbeat, now())
+    if seen.registered:
+        kind = heartbeat.inventory.domain_type
+        log.info("hypervisor.registered", host=heartbeat.host, domain_type=kind)
+    if seen.restarted:
+        log.info("worker.restarted", worker=heartbeat.worker)
+        _take_over(store, heartbeat.worker, heartbeat.process)
+        store.publisher.canary(heartbeat.host, now())
+
+
+def take_hello(store: Store, message: dict[str, Any]) -> None:
+    """A control worker has started. Raises MalformedMessage, NewerMessage."""
+    hello = Hello.parse(message)
+    _take_over(store, hello.worker, hello.process)
+
+
+def _take_over(store: Store, worker: str, process: str) -> None:
+    sweep.take_over(store.sessions, store.publisher, store.settings, worker, process)
+
+
+def take_survey(store: Store, message: dict[str, Any]) -> None:
+    """Compare what a host has with what it should have; order what nobody owns to be tidied up.
+    Raises MalformedMessage, NewerMessage."""
+    order = drift.take_survey(store.sessions, store.settings, Survey.parse(message), now())
+    if order is not None:
+        store.publisher.tidy(order)
+
+
+def take_domain_change(store: Store, message: dict[str, Any]) -> None:
+    """Show a server's true status. Raises MalformedMessage, NewerMessage."""
+    drift.take_change(store.sessions, DomainChange.parse(message), now())
+
+
+def take_canary(store: Store, message: dict[str, Any]) -> None:
+    """Note that a canary came through the control queue, or through a host's queue and back.
+    Raises MalformedMessage, NewerMessage."""
+    canary = Canary.parse(message)
+    watching.note_canary(store.sessions, canary.host, datetime.fromtimestamp(canary.sent_at, UTC))
 
 
 def take_sweep(store: Store) -> None:

@@ -12,7 +12,7 @@ import redis
 from celery.contrib.testing.worker import start_worker
 from sqlalchemy import select
 
-from app.db.models import Allocation, Base, Hypervisor, Port, Run, Server, Stage
+from app.db.models import Allocation, Attempt, Base, Hypervisor, Port, Run, Server, Stage
 from app.db.session import Sessions, make_engine, make_sessions, reading
 from app.runs.publish import CeleryPublisher
 from app.services import servers
@@ -20,13 +20,14 @@ from app.services.context import Caller, Context
 from config.celery import make_celery
 from config.queues import compute_queue
 from config.settings import ComputeSettings, ControlSettings
-from tasks.pipelines import COMPUTE_STAGES, DELETE
+from tasks.pipelines import COMPUTE_STAGES, CREATE, DELETE, PURGE, UNWIND
 from tests.processes import SECRET_KEY, Byre, RedisServer, wait_until
 from tests.rows import World, add_server, make_settings, make_world
 from workers.compute import make_worker
 from workers.heartbeat import Heart
 from workers.hypervisor.fake import FakeHypervisor
 from workers.hypervisor.journal import Journal
+from workers.surveyor import Surveyor
 
 
 @dataclass
@@ -53,9 +54,13 @@ class Plane:
             self.world.user_id, "u", self.world.project_id, "p", ("member",), "req-delete"
         )
         servers.delete(Context(self.sessions, self.settings, self.publisher), caller, server_id)
+        return self.runs(server_id, DELETE)[0]
+
+    def runs(self, server_id: str, *pipelines: str) -> list[Run]:
+        """Return the server's runs of these pipelines, oldest first."""
         with reading(self.sessions) as session:
-            query = select(Run).where(Run.server_id == server_id, Run.pipeline == DELETE)
-            return session.scalars(query).one()
+            query = select(Run).where(Run.server_id == server_id, Run.pipeline.in_(pipelines))
+            return list(session.scalars(query.order_by(Run.created_at)))
 
     def run(self, run_id: str) -> Run:
         """Return the run as it is now."""
@@ -65,11 +70,18 @@ class Plane:
     def ended(self, run: Run, limit_s: float = 20.0) -> Run:
         """Wait for the run's end; return it."""
         wait_until(
-            lambda: self.run(run.id).state not in ("running", "unwinding"),
-            f"the end of run {run.id}",
-            limit_s,
+            lambda: self.run(run.id).state != "running", f"the end of run {run.id}", limit_s
         )
         return self.run(run.id)
+
+    def settled(self, server_id: str, limit_s: float = 20.0) -> None:
+        """Wait until nothing is to be done for the server any more: nothing owed either."""
+        everything = (CREATE, DELETE, UNWIND, PURGE)
+        wait_until(
+            lambda: all(run.state != "running" for run in self.runs(server_id, *everything)),
+            f"the end of all that is done for server {server_id}",
+            limit_s,
+        )
 
     def server(self, server_id: str) -> Server:
         """Return the server with its fault, as it is now."""
@@ -81,12 +93,23 @@ class Plane:
     def stages(self, run: Run) -> list[Stage]:
         """Return the stages of the run's present attempt, in order."""
         with reading(self.sessions) as session:
-            query = select(Stage).where(Stage.run_id == run.id).order_by(Stage.position)
+            query = select(Stage).where(Stage.run_id == run.id, Stage.attempt == Run.attempt)
+            query = query.join(Run, Run.id == Stage.run_id).order_by(Stage.position)
             return list(session.scalars(query))
 
-    def stage(self, run: Run, name: str) -> Stage:
-        """Return one stage."""
-        return next(stage for stage in self.stages(run) if stage.name == name)
+    def stage(self, run: Run, name: str, attempt: int | None = None) -> Stage:
+        """Return one stage of an attempt, or of the present one."""
+        with reading(self.sessions) as session:
+            number = attempt or session.get_one(Run, run.id).attempt
+            return session.get_one(Stage, (run.id, number, name))
+
+    def attempts(self, run: Run) -> list[tuple[str | None, str, str | None]]:
+        """Return the run's attempts in order: host, state, reason's code."""
+        with reading(self.sessions) as session:
+            rows = session.scalars(
+                select(Attempt).where(Attempt.run_id == run.id).order_by(Attempt.number)
+            )
+            return [(row.host, row.state, row.reason_code) for row in rows]
 
     def held(self, server_id: str) -> tuple[int, int]:
         """Return how many allocations and ports the server holds."""
@@ -114,15 +137,16 @@ class Plane:
                 "host": name,
                 "driver": "fake",
                 "heartbeat_interval_s": 0.5,
+                "survey_interval_s": 1.0,
             }
         )
         memory = Journal(journal or self.byre.directory / f"journal-{name}")
-        celery = make_worker(settings, fake, memory)
-        celery.conf.task_default_queue = compute_queue(name)
-        celery.conf.worker_soft_shutdown_timeout = 0
-        heart = Heart(celery, fake, memory, settings)
+        worker = make_worker(settings, fake, memory)
+        worker.celery.conf.task_default_queue = compute_queue(name)
+        worker.celery.conf.worker_soft_shutdown_timeout = 0
+        threads = Heart(worker), Surveyor(worker)
         with start_worker(
-            celery,
+            worker.celery,
             concurrency=4,
             pool="threads",
             perform_ping_check=False,
@@ -130,13 +154,15 @@ class Plane:
             queues=[compute_queue(name)],
             hostname=f"compute@{name}",
         ):
-            heart.start()
+            for thread in threads:
+                thread.start()
             try:
                 wait_until(lambda: self.alive(name), f"host {name}", 20)
                 yield fake
             finally:
-                heart.stop()
-                heart.join(10)
+                for thread in threads:
+                    thread.stop()
+                    thread.join(10)
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +174,7 @@ def running(any_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> 
     engine = make_engine(any_database_url)
     sessions = make_sessions(engine)
     settings = make_settings(broker_url=broker.url, secret_key=SECRET_KEY, boot_limit_s=30.0)
-    publisher = CeleryPublisher(make_celery(settings, "api", COMPUTE_STAGES), sessions)
+    publisher = CeleryPublisher(make_celery(settings, "api", COMPUTE_STAGES), sessions, settings)
     broker.start()
     try:
         byre.start_control(api=False, BYRE_BOOT_LIMIT_S="30")

@@ -12,7 +12,7 @@ from sqlalchemy import select, update
 
 from app.db.models import Allocation, Hypervisor, Image, Run, Server
 from app.db.session import reading
-from app.runs.sweep import job_of
+from app.runs.envelope import Chain, job_of
 from tasks.errors import HostError, HostGone, NotFound
 from tasks.messages import Envelope, PortSpec
 from tests.pipeline.conftest import Plane
@@ -76,23 +76,27 @@ def test_delete_leaves_nothing(plane: Plane) -> None:
     ],
 )
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_hosts_fault_ends_in_error_and_is_undone(
+def test_hosts_fault_without_another_host_ends_in_error_and_is_undone(
     plane: Plane, verb: str, stage: str, when: str
 ) -> None:
     """Whether the verb did nothing or did its work and then failed, nothing stays behind."""
     with plane.host("h1") as fake:
         getattr(fake.faults, when)[verb].append(HostError(f"No luck with {verb}."))
         run = plane.ended(plane.create())
+        plane.settled(run.server_id)
 
         assert fake.calls[verb] == 1
         assert fake.traces(run.server_id, ports_of(fake)) == []
     server = plane.server(run.server_id)
-    assert (run.state, run.reason_code) == ("failed", "host_error")
-    assert plane.stage(run, stage).state == "failed"
-    assert plane.stage(run, "conclude").state == "done"
+    assert (run.state, run.reason_code) == ("failed", "no_valid_host")
+    assert plane.attempts(run) == [("h1", "failed", "host_error"), (None, "failed", "no_valid_host")]
+    assert plane.stage(run, stage, attempt=1).state == "failed"
     assert (server.status, server.vm_state, server.task_state) == ("ERROR", "error", None)
     assert server.fault is not None
-    assert server.fault.message == f"No luck with {verb}."
+    assert server.fault.message == (
+        "No valid host was found among 1: 1 tried before without luck."
+        f" Before that, host 1 failed: No luck with {verb}."
+    )
     assert plane.held(run.server_id) == (0, 0)
 
 
@@ -111,6 +115,7 @@ def test_guest_that_does_not_boot_in_time_says_what_was_seen(plane: Plane) -> No
         image.properties = {"byre_boot_proof": "agent", "byre_boot_limit": "1"}
     with plane.host("h1", FakeHypervisor(boot_after_s=3600)) as fake:
         run = plane.ended(plane.create())
+        plane.settled(run.server_id)
 
         assert fake.traces(run.server_id, ports_of(fake)) == []
     server = plane.server(run.server_id)
@@ -175,8 +180,9 @@ def test_delete_before_any_host_was_chosen(plane: Plane) -> None:
     assert plane.ended(removal).state == "done"
     assert [stage.name for stage in plane.stages(removal)] == ["forget"]
     # A chain that was on its way all the same is stale at its first stage.
-    envelope = Envelope(job=job_of(run))
-    plane.publisher._send(SIX, envelope)
+    with reading(plane.sessions) as session:
+        job = job_of(session, run, session.get_one(Server, run.server_id))
+    plane.publisher._send(Chain(SIX, Envelope(job=job)))
     time.sleep(1)
     assert plane.run(run.id).state == "cancelled"
     assert {stage.state for stage in plane.stages(run)} == {"cancelled"}

@@ -22,13 +22,16 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
-from tasks.errors import HostBusy, HostError, StaleMessage
-from tasks.messages import Job, Value
+from tasks.errors import HostError, ServerHeld, StaleMessage
+from tasks.messages import AttemptRef, Job, Value
 from workers.hypervisor.files import replacing
 from workers.hypervisor.names import checked
 
 #: Runs remembered as over, for each server. More of them than a message can outlive.
 _REMEMBERED_RUNS = 64
+
+#: Seconds after which a stage asks again whether its turn has come.
+HELD_PAUSE_S = 2.0
 
 
 class Entry(Value):
@@ -60,12 +63,16 @@ class Journal:
         directory.mkdir(parents=True, exist_ok=True)
 
     @contextmanager
-    def hold(self, server_id: str, limit_s: float = 60.0) -> Iterator[None]:
-        """Let one thread at a time work on the server. Raises HostBusy after `limit_s` seconds."""
+    def hold(self, server_id: str, limit_s: float = 1.0) -> Iterator[None]:
+        """Let one thread at a time work on the server. Raises ServerHeld after `limit_s` seconds:
+        to wait longer is the message's business, not the thread's."""
         lock = self._join(server_id)
         try:
             if not lock.acquire(timeout=limit_s):
-                raise HostBusy("Another stage of this server is still running on its host.")
+                raise ServerHeld(
+                    "Another stage of this server is still running on its host.",
+                    again_s=HELD_PAUSE_S,
+                )
             try:
                 yield
             finally:
@@ -84,22 +91,22 @@ class Journal:
             if (entry.run_id, entry.attempt) != (job.run_id, job.attempt):
                 self._write(_advanced(entry, job))
 
-    def is_superseded(self, job: Job) -> bool:
+    def is_superseded(self, server_id: str, undone: AttemptRef) -> bool:
         """Say whether a newer attempt or run was admitted, so that this one's undo would take away
         what the newer one made."""
         with self._guard:
-            entry = self._read(job.server_id)
-        if job.run_id == entry.run_id:
-            return job.attempt < entry.attempt
-        return job.run_id in entry.over
+            entry = self._read(server_id)
+        if undone.run_id == entry.run_id:
+            return undone.attempt < entry.attempt
+        return undone.run_id in entry.over
 
-    def bar_run(self, job: Job) -> None:
+    def bar_run(self, server_id: str, undone: AttemptRef) -> None:
         """Refuse this attempt and all before it from now on; a higher attempt is a new try."""
         with self._guard:
-            entry = self._read(job.server_id)
-            attempt = max(job.attempt, entry.barred.get(job.run_id, 0))
-            if entry.barred.get(job.run_id) != attempt:
-                barred = _newest({**entry.barred, job.run_id: attempt})
+            entry = self._read(server_id)
+            attempt = max(undone.attempt, entry.barred.get(undone.run_id, 0))
+            if entry.barred.get(undone.run_id) != attempt:
+                barred = _newest({**entry.barred, undone.run_id: attempt})
                 self._write(entry.model_copy(update={"barred": barred}))
 
     def bar_server(self, job: Job) -> None:

@@ -9,11 +9,13 @@ from app.db.models.keypair import Keypair
 from app.db.models.network import Network, Port, Subnet
 from app.db.models.run import Attempt, Run, Stage
 from app.db.models.server import Fault, RequestSpec, Server
+from app.db.models.watch import Drift, Watch
 
 __all__ = [
     "Allocation",
     "Attempt",
     "Base",
+    "Drift",
     "Fault",
     "Flavor",
     "Hypervisor",
@@ -30,4 +32,5 @@ __all__ = [
     "Subnet",
     "Token",
     "User",
+    "Watch",
 ]

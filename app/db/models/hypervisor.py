@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String
+from sqlalchemy import CheckConstraint, Float, ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.models.base import Base, HasId, HasTimes, now
@@ -41,16 +41,33 @@ class Hypervisor(HasId, HasTimes, Base):
     vcpus_used: Mapped[int] = mapped_column(default=0)
     memory_mib_used: Mapped[int] = mapped_column(default=0)
     disk_gib_used: Mapped[int] = mapped_column(default=0)
+    #: Which life of the worker was heard of last, and when it spoke, by its own clock (Unix s).
+    process: Mapped[str] = mapped_column(String(36), default="")
+    heartbeat_sent_at: Mapped[float] = mapped_column(Float, default=0.0)
+    #: Stages that its worker can run at once, and how many of these were taken.
+    slots: Mapped[int] = mapped_column(default=0)
+    busy: Mapped[int] = mapped_column(default=0)
+    #: The canary sent last through its queue, and the newest that was answered, both by when they
+    #: were sent.
+    canary_sent_at: Mapped[datetime | None] = mapped_column(default=None)
+    canary_answered_at: Mapped[datetime | None] = mapped_column(default=None)
+    #: Since when its worker lives but takes nothing from its queue.
+    deaf_since: Mapped[datetime | None] = mapped_column(default=None)
+    #: Set when it was given up; cleared when it is back and was looked through.
+    lost_at: Mapped[datetime | None] = mapped_column(default=None)
+    #: When its last survey was taken in.
+    surveyed_at: Mapped[datetime | None] = mapped_column(default=None)
 
 
 class Allocation(HasTimes, Base):
-    """What one server holds of one host. At most one a server."""
+    """What one server holds of one host. One on the host where it is, and one on each host where
+    a failed attempt's traces are still to be removed: that room is not free before they are."""
 
     __tablename__ = "allocations"
     __table_args__ = (Index("ix_allocations_hypervisor_id", "hypervisor_id"),)
 
     server_id: Mapped[str] = mapped_column(ForeignKey("servers.id"), primary_key=True)
-    hypervisor_id: Mapped[str] = mapped_column(ForeignKey("hypervisors.id"))
+    hypervisor_id: Mapped[str] = mapped_column(ForeignKey("hypervisors.id"), primary_key=True)
     #: The run that claimed it, and in which attempt.
     run_id: Mapped[str] = mapped_column(String(36))
     attempt: Mapped[int]

@@ -43,9 +43,10 @@ def take(
     return True
 
 
-def give_back(session: Session, server_id: str) -> None:
-    """Release the server's allocation, if it has one."""
-    allocation = session.get(Allocation, server_id, with_for_update=True)
+def give_back(session: Session, server_id: str, hypervisor_id: str) -> None:
+    """Release the server's allocation on this host, if it has one."""
+    key = (server_id, hypervisor_id)
+    allocation = session.get(Allocation, key, with_for_update=True)
     if allocation is None:
         return
     session.execute(

@@ -4,9 +4,9 @@ from sqlalchemy.orm import Session
 
 from app.db.models import Image, Port, RequestSpec, Server
 from app.db.repo import addresses
-from app.runs.messages import network_spec, port_spec
-from app.services import tickets
-from app.services.boot_properties import LIMIT, PROOF, TEXT
+from app.runs import tickets
+from app.runs.boot_properties import LIMIT, PROOF, TEXT
+from app.runs.values import network_spec, port_spec
 from config.settings import ControlSettings
 from tasks.errors import ImageUnusable
 from tasks.messages import BootProof, BuildSpec, FirstBoot, ImageSource, MachineSpec

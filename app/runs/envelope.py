@@ -1,0 +1,115 @@
+"""The message that goes on with a run from where its rows say that it stands.
+
+What earlier stages gave is read from their rows, except the output of `schedule`: it holds user
+data and passwords, and is made again from the rows that it was made of.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from app.db.models import RequestSpec, Run, Server
+from app.db.models import Stage as StageRow
+from app.db.models.hypervisor import Hypervisor
+from app.db.repo import addresses, runs
+from app.runs.build_spec import build_spec
+from app.runs.values import ports_ref
+from config.settings import ControlSettings
+from tasks.messages import AttemptRef, Envelope, Job, PortSpec, PortsRef
+from tasks.pipelines import REMOVALS, Stage, stages_of
+
+#: Its output is not kept (app.db.models.run).
+_MADE_AGAIN = "schedule"
+
+
+@dataclass(frozen=True)
+class Chain:
+    """The stages still to be run, and the message of the first of them."""
+
+    names: list[str]
+    envelope: Envelope
+
+
+def remaining(session: Session, run: Run, settings: ControlSettings) -> Chain | None:
+    """Return what is still to be done of the run; None if nothing is."""
+    rows = {row.name: row for row in runs.stages_of(session, run)}
+    stages = [stage for stage in stages_of(run.pipeline) if stage.name in rows]
+    ended = _ended(stages, rows)
+    names = [stage.name for stage in stages[ended:]]
+    if not names:
+        return None
+    server = session.get_one(Server, run.server_id)
+    data = _given(session, run, stages[:ended], rows, settings)
+    standing = rows[names[0]]
+    if standing.output is not None:
+        # What the stage itself had found before it was interrupted.
+        data[stages[ended].output] = standing.output
+    if run.pipeline in REMOVALS:
+        data["ports"] = _ports(session, run).model_dump()
+    return Chain(names, Envelope(job=job_of(session, run, server), data=data))
+
+
+def job_of(session: Session, run: Run, server: Server) -> Job:
+    """Return the fence of the run as it is now."""
+    host = session.get_one(Hypervisor, run.hypervisor_id).name if run.hypervisor_id else None
+    undoes = None
+    if run.undoes_run_id is not None and run.undoes_attempt is not None:
+        undoes = AttemptRef(run_id=run.undoes_run_id, attempt=run.undoes_attempt)
+    return Job(
+        pipeline=run.pipeline,
+        run_id=run.id,
+        attempt=run.attempt,
+        server_id=run.server_id,
+        project_id=server.project_id,
+        request_id=run.request_id,
+        deadline=run.deadline.timestamp(),
+        host=host,
+        undoes=undoes,
+    )
+
+
+def _ended(stages: list[Stage], rows: dict[str, StageRow]) -> int:
+    """Return how many of the first stages need not be run again."""
+    for index, stage in enumerate(stages):
+        row = rows[stage.name]
+        has_output = row.output is not None or not stage.output or stage.name == _MADE_AGAIN
+        if not (row.state == "cancelled" or (row.state == "done" and has_output)):
+            return index
+    return len(stages)
+
+
+def _given(
+    session: Session,
+    run: Run,
+    stages: list[Stage],
+    rows: dict[str, StageRow],
+    settings: ControlSettings,
+) -> dict[str, Any]:
+    """Return what the message holds after these stages: their outputs, less what was dropped."""
+    sources: dict[str, Stage] = {}
+    for stage in stages:
+        for name in stage.drops:
+            sources.pop(name, None)
+        if stage.output:
+            sources[stage.output] = stage
+    return {
+        name: _build(session, run, settings)
+        if stage.name == _MADE_AGAIN
+        else rows[stage.name].output
+        for name, stage in sources.items()
+    }
+
+
+def _build(session: Session, run: Run, settings: ControlSettings) -> dict[str, Any]:
+    server = session.get_one(Server, run.server_id)
+    spec = session.get_one(RequestSpec, server.id)
+    ports = addresses.ports_of(session, server.id)
+    deadline = run.deadline.timestamp()
+    return build_spec(session, server, spec, ports, settings, deadline).model_dump()
+
+
+def _ports(session: Session, run: Run) -> PortsRef:
+    if run.ports is not None:
+        return PortsRef(ports=[PortSpec.parse(port) for port in run.ports])
+    return ports_ref(addresses.ports_of(session, run.server_id))

@@ -1,0 +1,55 @@
+"""Messages to a hypervisor that are no stage of a run: canaries, and what is to be tidied up."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+from config.queues import CANARY, CANARY_ANSWER, TIDY
+from tasks.errors import ByreError
+from tasks.messages import Canary, Thing, Tidy
+from tasks.runner import understood
+from workers.hosted import Hosted
+
+log = structlog.get_logger(__name__)
+
+
+def register(worker: Hosted) -> None:
+    """Register the tasks by which this worker takes them."""
+
+    def canary(message: dict[str, Any]) -> None:
+        answer_canary(worker, understood(Canary, message, CANARY))
+
+    def tidy(message: dict[str, Any]) -> None:
+        tidy_up(worker, understood(Tidy, message, TIDY))
+
+    task: Any = worker.celery.task
+    for name, body in ((CANARY, canary), (TIDY, tidy)):
+        task(name=name, shared=False)(body)
+
+
+def answer_canary(worker: Hosted, canary: Canary) -> None:
+    """Say that it came through: this worker takes from its queue, and nothing older is in it."""
+    worker.celery.send_task(CANARY_ANSWER, args=[canary.model_dump()])
+
+
+def tidy_up(worker: Hosted, order: Tidy) -> None:
+    """Put out of action, or remove, what nobody owns. An order that comes late is void: things may
+    have found an owner since, and the next survey brings a new one."""
+    if time.time() > order.deadline:
+        log.info("tidy.late", things=len(order.quarantine) + len(order.discard))
+        return
+    for thing in order.quarantine:
+        _see_to(worker.host.quarantine, thing, "thing.quarantined")
+    for thing in order.discard:
+        _see_to(worker.host.discard, thing, "thing.discarded")
+
+
+def _see_to(verb: Callable[[Thing], None], thing: Thing, event: str) -> None:
+    """One thing that cannot be removed must not keep the others."""
+    try:
+        verb(thing)
+        log.info(event, kind=thing.kind, name=thing.name)
+    except ByreError as error:
+        log.warning("thing.kept", kind=thing.kind, name=thing.name, reason=error.public)
