@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from app.db.models import Run, Stage
+from app.db.models import Attempt, Run, Stage
 from app.db.repo import servers
 from app.db.session import reading
 from app.services.context import Caller, Context
 from app.services.server_views import host_id
 from app.services.servers import found
-from tasks.pipelines import COMPUTE_STAGES, Side
+from tasks.pipelines import COMPUTE_STAGES, CREATE, DELETE, Side
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,20 @@ class StageView:
 
 
 @dataclass(frozen=True)
+class AttemptView:
+    """One try of a run, and why it ended unless it ended well. `host` is for operators."""
+
+    number: int
+    host: str | None
+    host_id: str
+    state: str
+    started_at: datetime
+    finished_at: datetime | None
+    reason_code: str | None
+    reason: str | None
+
+
+@dataclass(frozen=True)
 class RunView:
     """A run with its stages. `host` is for operators, `host_id` for owners."""
 
@@ -48,15 +62,28 @@ class RunView:
     published_at: datetime | None
     finished_at: datetime | None
     deadline: datetime
+    attempts: tuple[AttemptView, ...]
     stages: tuple[StageView, ...]
 
 
-def of_server(context: Context, caller: Caller, server_id: str) -> list[RunView]:
-    """Return the server's runs, newest first. Raises NotFound."""
+@dataclass(frozen=True)
+class RunsView:
+    """What was wished for a server, newest first, and what is or was owed on hosts for it: the
+    undoing of failed attempts, and removals from hosts that were away."""
+
+    wishes: tuple[RunView, ...]
+    owed: tuple[RunView, ...]
+
+
+def of_server(context: Context, caller: Caller, server_id: str) -> RunsView:
+    """Return the server's runs. Raises NotFound."""
     with reading(context.sessions) as session:
         server = found(servers.get(session, server_id), caller, server_id)
-        runs = servers.runs_of(session, server.id)
-        return [_run(run, server.project_id) for run in runs]
+        views = [_run(run, server.project_id) for run in servers.runs_of(session, server.id)]
+    return RunsView(
+        wishes=tuple(view for view in views if view.pipeline in (CREATE, DELETE)),
+        owed=tuple(view for view in views if view.pipeline not in (CREATE, DELETE)),
+    )
 
 
 def _run(run: Run, project_id: str) -> RunView:
@@ -75,7 +102,21 @@ def _run(run: Run, project_id: str) -> RunView:
         published_at=run.published_at,
         finished_at=run.finished_at,
         deadline=run.deadline,
+        attempts=tuple(_attempt(row, project_id) for row in run.attempts),
         stages=tuple(_stage(stage) for stage in run.stages),
+    )
+
+
+def _attempt(row: Attempt, project_id: str) -> AttemptView:
+    return AttemptView(
+        number=row.number,
+        host=row.host,
+        host_id=host_id(project_id, row.host),
+        state=row.state,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        reason_code=row.reason_code,
+        reason=row.reason,
     )
 
 

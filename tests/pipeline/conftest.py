@@ -69,9 +69,7 @@ class Plane:
 
     def ended(self, run: Run, limit_s: float = 20.0) -> Run:
         """Wait for the run's end; return it."""
-        wait_until(
-            lambda: self.run(run.id).state != "running", f"the end of run {run.id}", limit_s
-        )
+        wait_until(lambda: self.run(run.id).state != "running", f"the end of run {run.id}", limit_s)
         return self.run(run.id)
 
     def settled(self, server_id: str, limit_s: float = 20.0) -> None:

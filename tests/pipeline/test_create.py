@@ -89,7 +89,10 @@ def test_hosts_fault_without_another_host_ends_in_error_and_is_undone(
         assert fake.traces(run.server_id, ports_of(fake)) == []
     server = plane.server(run.server_id)
     assert (run.state, run.reason_code) == ("failed", "no_valid_host")
-    assert plane.attempts(run) == [("h1", "failed", "host_error"), (None, "failed", "no_valid_host")]
+    assert plane.attempts(run) == [
+        ("h1", "failed", "host_error"),
+        (None, "failed", "no_valid_host"),
+    ]
     assert plane.stage(run, stage, attempt=1).state == "failed"
     assert (server.status, server.vm_state, server.task_state) == ("ERROR", "error", None)
     assert server.fault is not None

@@ -1,37 +1,43 @@
 """Checkpoints: what a report may change, and what it may not any more."""
 
 from datetime import timedelta
+from typing import Any, Literal
 
 import pytest
 
-from app.db.models import Run, Server
+from app.db.models import Hypervisor, Run, Server
 from app.db.models.base import now
 from app.db.repo import runs
 from app.db.session import Sessions
 from app.runs import checkpoint
-from app.runs.start import cancel, request_delete
-from app.runs.sweep import job_of, sweep
+from app.runs.envelope import job_of
+from app.runs.start import Asker, request_delete
 from tasks.errors import StaleMessage
-from tasks.messages import Failure, Job
+from tasks.messages import Failure, Job, StageReport
 from tests.rows import World, add_host, add_server, make_settings, make_world
 
 SETTINGS = make_settings()
 FAILURE = Failure(code="host_error", fault="host", public="No luck.", console="last words")
+REFUSAL = FAILURE.model_copy(update={"code": "image_unusable", "fault": "request"})
+
+Event = Literal["began", "finished", "failed"]
 
 
-class Outbox:
-    """A publisher that only remembers."""
-
-    def __init__(self) -> None:
-        self.sent: list[str] = []
-
-    def publish(self, run_id: str) -> None:
-        self.sent.append(run_id)
+def job_for(sessions: Sessions, run_id: str) -> Job:
+    with sessions() as session:
+        run = session.get_one(Run, run_id)
+        return job_of(session, run, session.get_one(Server, run.server_id))
 
 
-def begin_create(sessions: Sessions, world: World, **facts: object) -> Job:
+def begin_create(sessions: Sessions, world: World, hypervisor_id: str | None = None) -> Job:
+    """Ask for a server; with a host, as if it had been placed there."""
     with sessions.begin() as session:
-        return job_of(add_server(session, world, SETTINGS, **facts))
+        run = add_server(session, world, SETTINGS, hypervisor_id=hypervisor_id)
+        run.hypervisor_id = hypervisor_id
+        if hypervisor_id is not None:
+            host = session.get_one(Hypervisor, hypervisor_id)
+            runs.get_attempt(session, run).host = host.name
+    return job_for(sessions, run.id)
 
 
 def states(sessions: Sessions, job: Job) -> dict[str, str]:
@@ -40,14 +46,25 @@ def states(sessions: Sessions, job: Job) -> dict[str, str]:
         return {stage.name: stage.state for stage in runs.stages_of(session, run)}
 
 
-def report(sessions: Sessions, job: Job, stage: str, event: str) -> None:
+def told(job: Job, stage: str, event: Event, **more: Any) -> StageReport:
+    moment = now().timestamp()
+    return StageReport(
+        job=job, stage=stage, event=event, worker="w", started_at=moment, at=moment, **more
+    )
+
+
+def report(
+    sessions: Sessions, job: Job, stage: str, event: Event, failure: Failure = FAILURE
+) -> list[str]:
     with sessions.begin() as session:
         if event == "began":
-            checkpoint.begin(session, job, stage, "w", now())
+            checkpoint.begin(session, SETTINGS, told(job, stage, event))
         elif event == "finished":
-            checkpoint.finish(session, job, stage, "w", now(), now())
+            output = {"proofs": []} if stage == "poll_boot" else None
+            checkpoint.finish(session, SETTINGS, told(job, stage, event, output=output))
         else:
-            checkpoint.fail(session, job, stage, "w", FAILURE, now())
+            return checkpoint.fail(session, SETTINGS, told(job, stage, event, failure=failure))
+    return []
 
 
 def test_stage_at_work_is_shown_on_the_server(sessions: Sessions) -> None:
@@ -102,10 +119,12 @@ def test_report_delivered_twice_changes_nothing(sessions: Sessions) -> None:
 
 
 @pytest.mark.parametrize("event", ["began", "finished", "failed"])
-def test_cancelled_run_is_written_by_nobody(sessions: Sessions, event: str) -> None:
-    job = begin_create(sessions, make_world(sessions))
+def test_cancelled_run_is_written_by_nobody(sessions: Sessions, event: Event) -> None:
+    world = make_world(sessions)
+    job = begin_create(sessions, world)
     with sessions.begin() as session:
-        cancel(session, session.get_one(Run, job.run_id), now(), "over")
+        server = session.get_one(Server, job.server_id)
+        request_delete(session, server, asker=Asker("r", world.user_id), settings=SETTINGS)
 
     with pytest.raises(StaleMessage):
         report(sessions, job, "validate", event)
@@ -149,23 +168,34 @@ def test_late_copys_failure_does_not_undo_a_stage_that_is_done(sessions: Session
 
 def test_run_that_moved_on_while_it_was_sent_is_still_to_be_sent(sessions: Sessions) -> None:
     world = make_world(sessions)
-    job = begin_create(sessions, world, hypervisor_id=add_host(sessions, "h"))
+    job = begin_create(sessions, world, add_host(sessions, "h"))
     with sessions() as session:
         read = session.get_one(Run, job.run_id)
     report(sessions, job, "launch", "failed")
 
     with sessions.begin() as session:
-        runs.mark_published(session, read, now())
+        runs.mark_published(session, read, now(), now())
 
     with sessions() as session:
         run = session.get_one(Run, job.run_id)
-        assert (run.state, run.published_at) == ("unwinding", None)
+        assert (run.state, run.attempt, run.published_at) == ("running", 2, None)
+
+
+def test_sending_does_not_shorten_the_lease_of_a_quicker_worker(sessions: Sessions) -> None:
+    job = begin_create(sessions, make_world(sessions))
+    report(sessions, job, "validate", "began")
+    with sessions.begin() as session:
+        held_until = session.get_one(Run, job.run_id).lease_until
+        runs.mark_published(session, session.get_one(Run, job.run_id), now(), now())
+
+    with sessions() as session:
+        assert session.get_one(Run, job.run_id).lease_until == held_until
 
 
 def test_failure_before_any_host_ends_the_run(sessions: Sessions) -> None:
     job = begin_create(sessions, make_world(sessions))
 
-    report(sessions, job, "validate", "failed")
+    assert report(sessions, job, "validate", "failed") == []
 
     with sessions() as session:
         run, server = session.get_one(Run, job.run_id), session.get_one(Server, job.server_id)
@@ -175,125 +205,76 @@ def test_failure_before_any_host_ends_the_run(sessions: Sessions) -> None:
     assert states(sessions, job)["poll_boot"] == "cancelled"
 
 
-def test_failure_on_a_host_begins_the_unwinding(sessions: Sessions) -> None:
-    world = make_world(sessions)
+def test_hosts_fault_moves_the_create_on_and_owes_an_undo(sessions: Sessions) -> None:
     host = add_host(sessions, "h")
-    job = begin_create(sessions, world, hypervisor_id=host)
+    job = begin_create(sessions, make_world(sessions), host)
+    report(sessions, job, "validate", "finished")
 
-    report(sessions, job, "launch", "failed")
+    undo, again = report(sessions, job, "launch", "failed")
 
     with sessions() as session:
-        run = session.get_one(Run, job.run_id)
-        assert (run.state, run.published_at) == ("unwinding", None)
-        assert session.get_one(Server, job.server_id).status == "ERROR"
-    assert states(sessions, job)["unwind"] == "queued"
+        run, unwind = session.get_one(Run, job.run_id), session.get_one(Run, undo)
+        server = session.get_one(Server, job.server_id)
+        assert (again, run.state, run.attempt, run.hypervisor_id) == (run.id, "running", 2, None)
+        assert (unwind.pipeline, unwind.hypervisor_id) == ("unwind", host)
+        assert (unwind.undoes_run_id, unwind.undoes_attempt) == (run.id, 1)
+        assert (server.status, server.hypervisor_id) == ("BUILD", None)
+    assert list(states(sessions, job).values()) == ["done", "queued", *["waiting"] * 4]
     with pytest.raises(StaleMessage):
         report(sessions, job, "poll_boot", "finished")
 
 
-def test_unwinding_that_fails_is_owed_not_given_up(sessions: Sessions) -> None:
-    world = make_world(sessions)
-    host = add_host(sessions, "h")
-    job = begin_create(sessions, world, hypervisor_id=host)
-    report(sessions, job, "launch", "failed")
+@pytest.mark.parametrize("fault", ["host", "transient"])
+def test_three_hosts_are_tried_and_no_fourth(
+    sessions: Sessions, fault: Literal["host", "transient"]
+) -> None:
+    job = begin_create(sessions, make_world(sessions), add_host(sessions, "h1"))
+    failure = FAILURE.model_copy(update={"fault": fault})
+    for number in (2, 3):
+        assert len(report(sessions, job, "launch", "failed", failure)) == 2
+        host = add_host(sessions, f"h{number}")
+        with sessions.begin() as session:
+            run, server = session.get_one(Run, job.run_id), session.get_one(Server, job.server_id)
+            run.hypervisor_id = server.hypervisor_id = host
+            runs.get_attempt(session, run).host = f"h{number}"
+        job = job_for(sessions, job.run_id)
 
-    report(sessions, job.model_copy(update={"pipeline": "unwind"}), "unwind", "failed")
+    (undo,) = report(sessions, job, "launch", "failed", failure)
+
+    with sessions() as session:
+        run, server = session.get_one(Run, job.run_id), session.get_one(Server, job.server_id)
+        assert session.get_one(Run, undo).pipeline == "unwind"
+        assert (run.state, server.status, server.hypervisor_id) == ("failed", "ERROR", None)
+        assert run.reason is not None
+        assert run.reason.count("No luck.") == 3
+
+
+@pytest.mark.parametrize("fault", ["request", "bug"])
+def test_what_would_fail_anywhere_never_moves_on(
+    sessions: Sessions, fault: Literal["request", "bug"]
+) -> None:
+    job = begin_create(sessions, make_world(sessions), add_host(sessions, "h"))
+    failure = FAILURE.model_copy(update={"fault": fault})
+
+    (undo,) = report(sessions, job, "launch", "failed", failure)
 
     with sessions() as session:
         run = session.get_one(Run, job.run_id)
-        assert run.state == "unwinding"
-        assert run.deadline <= now() + timedelta(seconds=checkpoint.OWED_PAUSE_S)
-    assert states(sessions, job)["unwind"] == "queued"
+        assert (run.state, run.attempt) == ("failed", 1)
+        assert session.get_one(Run, undo).pipeline == "unwind"
+        assert session.get_one(Server, job.server_id).status == "ERROR"
 
 
-def test_sweep_sends_what_was_never_sent_and_only_that(sessions: Sessions) -> None:
-    world = make_world(sessions)
-    old, fresh, sent = (begin_create(sessions, world) for _ in range(3))
-    with sessions.begin() as session:
-        for job in (old, sent):
-            session.get_one(Run, job.run_id).created_at = now() - timedelta(seconds=10)
-        session.get_one(Run, sent.run_id).published_at = now()
-    outbox = Outbox()
+def test_removal_that_fails_is_owed_not_given_up(sessions: Sessions) -> None:
+    job = begin_create(sessions, make_world(sessions), add_host(sessions, "h"))
+    undo, _ = report(sessions, job, "launch", "failed")
+    unwinding = job_for(sessions, undo)
 
-    sweep(sessions, outbox, SETTINGS)
+    assert report(sessions, unwinding, "unwind", "failed") == []
 
-    assert outbox.sent == [old.run_id]
-    assert fresh.run_id not in outbox.sent
-
-
-def test_run_that_cannot_be_sent_keeps_no_other_waiting(sessions: Sessions) -> None:
-    world = make_world(sessions)
-    jobs = [begin_create(sessions, world) for _ in range(2)]
-    with sessions.begin() as session:
-        for age, job in enumerate(jobs, start=10):
-            session.get_one(Run, job.run_id).created_at = now() - timedelta(seconds=age)
-
-    class Stubborn(Outbox):
-        def publish(self, run_id: str) -> None:
-            if run_id == jobs[1].run_id:
-                raise ValueError("no host in its message")
-            super().publish(run_id)
-
-    outbox = Stubborn()
-    sweep(sessions, outbox, SETTINGS)
-
-    assert outbox.sent == [jobs[0].run_id]
-
-
-def test_stage_past_its_deadline_fails_with_a_reason(sessions: Sessions) -> None:
-    world = make_world(sessions)
-    job = begin_create(sessions, world, hypervisor_id=add_host(sessions, "h"))
-    report(sessions, job, "launch", "began")
-    with sessions.begin() as session:
-        stage = runs.get_stage(session, session.get_one(Run, job.run_id), "launch")
-        assert stage is not None
-        stage.deadline = now() - timedelta(seconds=1)
-
-    outbox = Outbox()
-    sweep(sessions, outbox, SETTINGS)
-    sweep(sessions, outbox, SETTINGS)
-
+    pause = timedelta(seconds=checkpoint.OWED_PAUSE_S)
     with sessions() as session:
-        run = session.get_one(Run, job.run_id)
-        assert run.state == "unwinding"
-        assert run.reason == "Stage launch did not end within 120 s on w."
-
-
-def test_run_past_its_deadline_says_where_it_was(sessions: Sessions) -> None:
-    job = begin_create(sessions, make_world(sessions))
-    with sessions.begin() as session:
-        session.get_one(Run, job.run_id).deadline = now() - timedelta(seconds=1)
-
-    sweep(sessions, Outbox(), SETTINGS)
-
-    with sessions() as session:
-        run = session.get_one(Run, job.run_id)
-        assert (run.state, run.reason_code) == ("failed", "stage_expired")
-        assert run.reason == (
-            "The server was not up within 3600 s in all; it was queued at stage validate."
-        )
-
-
-def test_late_delete_is_sent_again_and_never_given_up(sessions: Sessions) -> None:
-    world = make_world(sessions)
-    job = begin_create(sessions, world, hypervisor_id=add_host(sessions, "h"))
-    with sessions.begin() as session:
-        removal = request_delete(
-            session,
-            session.get_one(Server, job.server_id),
-            request_id="r",
-            user_id=world.user_id,
-            settings=SETTINGS,
-        )
-        assert removal is not None
-        removal.deadline = removal.created_at = now() - timedelta(seconds=10)
-        removal.published_at = now()
-    outbox = Outbox()
-
-    sweep(sessions, outbox, SETTINGS)
-
-    assert outbox.sent == [removal.id]
-    with sessions() as session:
-        run = session.get_one(Run, removal.id)
-        assert run.state == "running"
-        assert run.deadline > now()
+        run = session.get_one(Run, undo)
+        assert (run.state, run.published_at) == ("running", None)
+        assert now() + pause / 2 < run.lease_until <= now() + pause
+    assert states(sessions, unwinding)["unwind"] == "queued"

@@ -10,9 +10,12 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, select
 
-from app.db.models import Allocation, Hypervisor, Image, RequestSpec, Server
+from app.db.models import Allocation, Hypervisor, Image, RequestSpec, Run, Server
 from app.db.models.base import now
+from app.db.repo import addresses
 from app.db.session import Sessions
+from app.runs.checkpoint import end
+from app.runs.start import owe_unwind
 from app.services.placement import ask_for, place, release
 from tasks.errors import NoFreeAddress, NoValidHost
 from tasks.messages import Job
@@ -135,8 +138,8 @@ def test_fifty_parallel_claims_for_room_for_ten(sessions: Sessions) -> None:
     assert used(sessions) == [(f"host-{number}", 2, 512, 2) for number in range(5)]
     with sessions() as session:
         assert session.scalar(select(func.count()).select_from(Allocation)) == 10
-        addresses = session.scalars(select(Server.hypervisor_id)).all()
-        assert sum(value is not None for value in addresses) == 10
+        placed = session.scalars(select(Server.hypervisor_id)).all()
+        assert sum(value is not None for value in placed) == 10
 
 
 def test_release_gives_back_once(sessions: Sessions) -> None:
@@ -149,10 +152,25 @@ def test_release_gives_back_once(sessions: Sessions) -> None:
     release(sessions, job)
 
     assert used(sessions) == [("one", 0, 0, 0)]
-    with sessions() as session:
+
+
+def test_addresses_are_free_at_the_end_of_a_servers_last_run(sessions: Sessions) -> None:
+    """Not while a host still has to be cleaned of them: whoever got one next would share it."""
+    world = make_world(sessions)
+    add_host(sessions, "one")
+    job = start(sessions, world)
+    place(sessions, SETTINGS, job)
+    with sessions.begin() as session:
+        create = session.get_one(Run, job.run_id)
         server = session.get_one(Server, job.server_id)
-        assert server.ports == []
-        assert server.hypervisor_id is None
+        undo = owe_unwind(session, create, SETTINGS)
+        server.hypervisor_id = None
+        end(session, create, "failed", now())
+        assert len(addresses.ports_of(session, server.id)) == 1
+
+        end(session, undo, "done", now())
+
+        assert addresses.ports_of(session, server.id) == []
 
 
 def test_full_subnet_refuses_and_claims_nothing(sessions: Sessions) -> None:
@@ -174,7 +192,8 @@ def test_address_rests_until_the_others_were_used(sessions: Sessions) -> None:
     for _ in range(6):
         job = start(sessions, world)
         given.append(place(sessions, SETTINGS, job).build.ports[0].address)
-        release(sessions, job)
+        with sessions.begin() as session:
+            addresses.remove_ports(session, job.server_id)
 
     assert [address.rsplit(".")[-1] for address in given] == ["10", "11", "12", "13", "10", "11"]
 
@@ -237,6 +256,6 @@ def test_ask_is_the_servers_own_size_not_the_flavors(sessions: Sessions) -> None
     world = make_world(sessions)
     job = start(sessions, world, vcpus=3, memory_mib=700, root_gib=9)
     with sessions() as session:
-        ask = ask_for(session.get_one(Server, job.server_id), None, SETTINGS)
+        ask = ask_for(session.get_one(Server, job.server_id), None, SETTINGS, ())
 
     assert (ask.vcpus, ask.memory_mib, ask.disk_gib) == (3, 700, 9)

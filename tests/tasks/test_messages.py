@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from tasks.errors import MalformedMessage
-from tasks.messages import Envelope, StageReport
-from tests.tasks.values import make_job
+from tasks.errors import MalformedMessage, NewerMessage
+from tasks.messages import Envelope, Heartbeat, StageReport
+from tests.tasks.values import make_inventory, make_job
 
 
 def envelope(**changes: Any) -> dict[str, Any]:
@@ -22,7 +22,7 @@ def test_envelope_survives_the_wire() -> None:
 @pytest.mark.parametrize(
     ("message", "words"),
     [
-        (envelope(version=2), "field version"),
+        (envelope(version=0), "no version 0"),
         (envelope(more=1), "field more"),
         (envelope(job={}), "field job.pipeline"),
         (envelope(job={**make_job().model_dump(), "attempt": "1"}), "field job.attempt"),
@@ -36,6 +36,22 @@ def test_malformed_message_is_refused_with_the_field(message: object, words: str
         Envelope.parse(message)
 
     assert words in caught.value.public
+
+
+def test_newer_version_is_told_apart_from_garbage() -> None:
+    with pytest.raises(NewerMessage, match="speaks version 3; known is 2"):
+        Envelope.parse(envelope(version=3, more=1))
+
+
+def test_heartbeat_of_the_version_before_has_nothing_in_hand() -> None:
+    now = Heartbeat(host="h", host_ip="::1", worker="w", sent_at=1.0, inventory=make_inventory())
+    before = {**now.model_dump(), "version": 1}
+    for added in ("process", "at_work", "slots", "busy"):
+        del before[added]
+
+    understood = Heartbeat.parse(before)
+
+    assert (understood.process, understood.at_work, understood.slots) == ("", [], 0)
 
 
 def test_report_of_an_unknown_event_is_refused() -> None:

@@ -19,7 +19,7 @@ from tasks.errors import (
     StageExpired,
     StaleMessage,
 )
-from tasks.messages import Envelope, Failure, Job, PortsRef, Value
+from tasks.messages import VERSION, Envelope, Failure, Job, PortsRef, Value
 from tasks.pipelines import COMPUTE_STAGES, Side
 from tests.tasks.values import make_build, make_job
 from workers import compute
@@ -106,10 +106,33 @@ def test_chain_of_compute_stages_carries_only_what_is_still_needed(bench: Bench)
 
 def test_malformed_message_has_no_effect(bench: Bench) -> None:
     with pytest.raises(MalformedMessage):
-        bench.deliver("build_resources", {**build_message(), "version": 99})
+        bench.deliver("build_resources", {**build_message(), "more": 1})
 
     assert bench.notes.told == []
     assert not bench.host.calls
+
+
+def test_newer_message_is_put_back_for_a_newer_worker(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """During an upgrade somebody else understands it; here it has no effect and is not lost."""
+    monkeypatch.setattr(runner, "NEWER_PAUSE_S", 0.0)
+
+    with pytest.raises(Reject) as caught:
+        bench.deliver("build_resources", {**build_message(), "version": VERSION + 1, "more": 1})
+
+    assert caught.value.requeue  # type: ignore[attr-defined]
+    assert bench.notes.told == []
+    assert not bench.host.calls
+
+
+def test_message_of_the_version_before_is_understood(bench: Bench) -> None:
+    message = {**build_message(), "version": VERSION - 1}
+    del message["job"]["undoes"]
+
+    bench.deliver("build_resources", message)
+
+    assert bench.notes.told[-1] == ("build_resources", "finished")
 
 
 def test_malformed_input_fails_the_stage_with_the_fields_name(bench: Bench) -> None:

@@ -8,6 +8,7 @@ from tasks.messages import (
     BuildSpec,
     FirstBoot,
     ImageSource,
+    Inventory,
     Job,
     MachineSpec,
     NetworkSpec,
@@ -30,6 +31,22 @@ def make_job(**changes: object) -> Job:
         "host": "host-1",
     }
     return Job.parse({**values, **changes})
+
+
+def make_inventory() -> Inventory:
+    """Return what a small host has to offer."""
+    return Inventory(
+        vcpus=8,
+        memory_mib=8192,
+        disk_gib=100,
+        free_disk_gib=100,
+        hypervisor_type="fake",
+        hypervisor_version=1,
+        domain_type="qemu",
+        architecture="x86_64",
+        cpu_model="fake",
+        running_domains=0,
+    )
 
 
 def make_build(*, proof: str = "address", limit_s: float = 30.0, text: str = "") -> BuildSpec:

@@ -12,6 +12,7 @@ from tasks.errors import HostGone, StaleMessage
 from tests.tasks.values import make_job
 from workers.compute_ledger import ComputeLedger
 from workers.heartbeat import Heart
+from workers.hosted import Hosted
 from workers.hypervisor.fake import FakeHypervisor
 from workers.hypervisor.journal import Journal
 
@@ -36,7 +37,7 @@ def celery() -> Keeping:
 
 def test_second_copy_of_a_message_at_work_is_stale(celery: Keeping, tmp_path: Path) -> None:
     """After a lost connection the broker hands out again what is still being done."""
-    ledger, job = ComputeLedger(celery, Journal(tmp_path)), make_job()
+    ledger, job = ComputeLedger(celery, Journal(tmp_path), "p"), make_job()
 
     with (
         ledger.guard(job, "build_resources"),
@@ -49,7 +50,7 @@ def test_second_copy_of_a_message_at_work_is_stale(celery: Keeping, tmp_path: Pa
 
 
 def test_stage_of_a_torn_down_server_is_stale(celery: Keeping, tmp_path: Path) -> None:
-    ledger, job = ComputeLedger(celery, Journal(tmp_path)), make_job()
+    ledger, job = ComputeLedger(celery, Journal(tmp_path), "p"), make_job()
     with ledger.guard(job.model_copy(update={"pipeline": "delete"}), "teardown"):
         pass
 
@@ -62,7 +63,9 @@ def test_heart_beats_on_after_any_trouble(celery: Keeping, tmp_path: Path, troub
     host = FakeHypervisor()
     host.faults.before["inventory"] = [trouble]
     settings = ComputeSettings(host="h", driver="fake", heartbeat_interval_s=0.01)
-    heart = Heart(celery, host, Journal(tmp_path), settings)
+    journal = Journal(tmp_path)
+    ledger = ComputeLedger(celery, journal, "p")
+    heart = Heart(Hosted(celery, host, journal, ledger, settings, "p"))
     heart.start()
     try:
         for _ in range(500):

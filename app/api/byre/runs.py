@@ -10,7 +10,7 @@ from app.api.dialects import BYRE
 from app.api.routes import Routes
 from app.api.times import micro_time
 from app.services import run_views
-from app.services.run_views import RunView, StageView
+from app.services.run_views import AttemptView, RunView, StageView
 
 routes = Routes(BYRE, "runs", "How a server's wish is being carried out.", "/byre/v1")
 
@@ -63,30 +63,49 @@ class RunBrief(Schema):
     duration_ms = fields.Float(required=True, allow_none=True)
 
 
-class RunFull(RunBrief):
-    """A run with its stages, those of earlier attempts included."""
+class AttemptSchema(Schema):
+    """One try of a run. A `resumed` one was gone on with where it stood; the host of a `failed` one
+    is not tried again. The host's name is told to operators only."""
 
+    number = fields.Integer(required=True)
+    host_id = fields.String(required=True)
+    host = fields.String(allow_none=True)
+    state = fields.String(required=True)
+    started_at = fields.String(required=True)
+    finished_at = fields.String(required=True, allow_none=True)
+    reason_code = fields.String(required=True, allow_none=True)
+    reason = fields.String(required=True, allow_none=True)
+
+
+class RunFull(RunBrief):
+    """A run with its attempts and their stages; those of the present attempt come last."""
+
+    attempts = fields.List(fields.Nested(AttemptSchema), required=True)
     stages = fields.List(fields.Nested(StageSchema), required=True)
 
 
 class RunAnswer(Schema):
-    """The latest run in full, and those before it."""
+    """The latest wish in full, those before it, and what is or was owed on hosts for the server."""
 
     run = fields.Nested(RunFull, required=True)
     earlier = fields.List(fields.Nested(RunBrief), required=True)
+    owed = fields.List(fields.Nested(RunBrief), required=True)
 
 
 @routes.endpoint("GET", "/servers/<server_id>/run", "runs:show", returns=RunAnswer, errors=(404,))
 def show_run(server_id: str) -> Any:
     """Show what is being done for a server: each stage with its times, reasons and proofs"""
-    latest, *earlier = run_views.of_server(context(), caller(), server_id)
+    views = run_views.of_server(context(), caller(), server_id)
+    latest, *earlier = views.wishes
     for_admin = caller().is_admin
     return {
         "run": {
             **_run(latest, for_admin=for_admin),
+            "attempts": [_attempt(view, for_admin=for_admin) for view in latest.attempts],
             "stages": [_stage(view, for_admin=for_admin) for view in latest.stages],
         },
         "earlier": [_run(view, for_admin=for_admin) for view in earlier],
+        "owed": [_run(view, for_admin=for_admin) for view in views.owed],
     }
 
 
@@ -105,6 +124,19 @@ def _run(view: RunView, *, for_admin: bool) -> Json:
         "finished_at": micro_time(view.finished_at),
         "deadline": micro_time(view.deadline),
         "duration_ms": _ms(view.created_at, view.finished_at),
+    }
+    return {**body, "host": view.host} if for_admin else body
+
+
+def _attempt(view: AttemptView, *, for_admin: bool) -> Json:
+    body = {
+        "number": view.number,
+        "host_id": view.host_id,
+        "state": view.state,
+        "started_at": micro_time(view.started_at),
+        "finished_at": micro_time(view.finished_at),
+        "reason_code": view.reason_code,
+        "reason": view.reason,
     }
     return {**body, "host": view.host} if for_admin else body
 
