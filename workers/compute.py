@@ -30,6 +30,7 @@ from workers.hosted import Hosted
 from workers.hypervisor.journal import Journal
 from workers.hypervisor.port import Hypervisor
 from workers.surveyor import Surveyor
+from workers.watchdog import Watchdog
 
 STAGES = {
     "build_resources": build_resources,
@@ -92,7 +93,7 @@ def main() -> None:
     setup_logs(settings)
     host = make_hypervisor(settings)
     worker = make_worker(settings, host, Journal(settings.state_dir / "journal"))
-    for thread in (Heart(worker), Surveyor(worker)):
+    for thread in (Heart(worker), Surveyor(worker), Watchdog(worker)):
         worker_ready.connect(_starting(thread), weak=False)
         worker_shutdown.connect(_stopping(thread), weak=False)
     worker.celery.worker_main(
@@ -109,11 +110,11 @@ def main() -> None:
     )
 
 
-def _starting(thread: Heart | Surveyor) -> Callable[..., None]:
+def _starting(thread: Heart | Surveyor | Watchdog) -> Callable[..., None]:
     return lambda **_: thread.start()
 
 
-def _stopping(thread: Heart | Surveyor) -> Callable[..., None]:
+def _stopping(thread: Heart | Surveyor | Watchdog) -> Callable[..., None]:
     return lambda **_: thread.stop()
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from celery import Celery
 from celery.exceptions import SoftTimeLimitExceeded
 from celery.signals import worker_process_init, worker_process_shutdown, worker_ready
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from app.db.session import make_engine, make_sessions
 from app.runs.publish import CeleryPublisher
@@ -124,7 +124,7 @@ def _register(
         shared=False,
         soft_time_limit=30,
         time_limit=40,
-        autoretry_for=(OperationalError, SoftTimeLimitExceeded),
+        autoretry_for=(OperationalError, InterfaceError, SoftTimeLimitExceeded),
         retry_backoff=1,
         retry_backoff_max=30,
         max_retries=max_retries,

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any, Literal
 
 import structlog
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from app.runs import checkpoint
 from tasks.control.store import Store
@@ -28,7 +28,7 @@ class ControlLedger:
         locked is a passing trouble. Raises TransientError."""
         try:
             yield
-        except OperationalError as error:
+        except (OperationalError, InterfaceError) as error:
             raise TransientError("The database did not answer.", error=str(error)) from error
 
     def began(self, job: Job, stage: str, worker: str) -> None:
