@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from app.db.models import Hypervisor
 from app.db.repo import hypervisors, runs
-from app.db.session import Sessions
+from app.db.session import Sessions, reading
 from config.settings import ControlSettings
 from tasks.messages import Heartbeat
 
@@ -29,12 +29,19 @@ def note_heartbeat(
     sessions: Sessions, settings: ControlSettings, heartbeat: Heartbeat, moment: datetime
 ) -> Seen:
     """Write down a host's sign of life, its inventory, and what it has in hand."""
-    with sessions.begin() as session:
+    with reading(sessions) as session:
         host = hypervisors.by_name(session, heartbeat.host)
-        if host is not None:
-            if _is_of_former_life(host, heartbeat):
-                return Seen()
-            return _note(session, settings, host, heartbeat, moment)
+    if host is not None:
+        if _is_of_former_life(host, heartbeat):
+            return Seen()
+        # First, or a sweep could see a living host that names nothing. And apart: who writes a stage
+        # locks its run, and the host's row after it.
+        with sessions.begin() as session:
+            until = moment + timedelta(seconds=settings.stage_lease_s)
+            runs.renew_leases(session, heartbeat.at_work, until)
+        with sessions.begin() as session:
+            restarted = _note(session, settings, host, heartbeat, moment)
+        return Seen(restarted=restarted)
     try:
         with sessions.begin() as session:
             number = hypervisors.next_number(session)
@@ -51,7 +58,8 @@ def _note(
     host: Hypervisor,
     heartbeat: Heartbeat,
     moment: datetime,
-) -> Seen:
+) -> bool:
+    """Write the host's row; True if its worker has started anew."""
     restarted = host.process != heartbeat.process
     facts = _facts(heartbeat, moment)
     if restarted:
@@ -60,9 +68,7 @@ def _note(
     if host.lost_at is not None and host.last_seen_at < _silence(settings, moment):
         facts["surveyed_at"] = None
     hypervisors.update_seen(session, heartbeat.host, facts)
-    until = moment + timedelta(seconds=settings.stage_lease_s)
-    runs.renew_leases(session, heartbeat.at_work, until)
-    return Seen(restarted=restarted)
+    return restarted
 
 
 def _is_of_former_life(host: Hypervisor, heartbeat: Heartbeat) -> bool:

@@ -114,20 +114,22 @@ def mark_published(session: Session, sent: Run, moment: datetime, lease_until: d
 
 
 def renew_leases(session: Session, at_work: Collection[AttemptRef], lease_until: datetime) -> None:
-    """Prolong the leases of these attempts, as far as they are still the present ones."""
+    """Prolong the leases of these attempts, as far as they are still the present ones. A run that
+    is just being written is left to its writer: nobody waits here for many locks at once."""
     if not at_work:
         return
     refs = [(ref.run_id, ref.attempt) for ref in at_work]
-    session.execute(
-        update(Run)
-        .where(
-            tuple_(Run.id, Run.attempt).in_(refs),
-            Run.state == OPEN,
-            Run.lease_until < lease_until,
-        )
-        .values(lease_until=lease_until)
-        .execution_options(synchronize_session=False)
+    query = select(Run.id).where(
+        tuple_(Run.id, Run.attempt).in_(refs), Run.state == OPEN, Run.lease_until < lease_until
     )
+    found = list(session.scalars(query.with_for_update(skip_locked=True)))
+    if found:
+        session.execute(
+            update(Run)
+            .where(Run.id.in_(found))
+            .values(lease_until=lease_until)
+            .execution_options(synchronize_session=False)
+        )
 
 
 def unpublished(session: Session, moment: datetime, limit: int) -> list[str]:
