@@ -13,7 +13,7 @@ import typer
 from app.db.migrations import upgrade
 from app.db.session import make_engine, make_sessions
 from app.runs.publish import CeleryPublisher
-from app.services import bootstrap, clouds_file, hypervisors, importing
+from app.services import bootstrap, clouds_file, hypervisors, importing, retiring
 from app.services.accounts import ensure_project, ensure_user
 from app.services.bootstrap import Account, NewNetwork
 from app.services.context import Context
@@ -213,6 +213,14 @@ def disable_host(name: str, reason: Annotated[str | None, typer.Option()] = None
     with _context() as context:
         hypervisors.set_enabled(context, name, enabled=False, reason=reason)
     print(f"{name} gets no new server; those that it has stay.")
+
+
+@groups["host"].command("forget")
+def forget_host(name: str) -> None:
+    """Remove a hypervisor that will not come back; its servers end in ERROR."""
+    with _context() as context:
+        gone = retiring.forget(context, name)
+    print(f"{name} is forgotten: {gone.servers} servers in ERROR, {gone.owed} removals void.")
 
 
 def main() -> None:

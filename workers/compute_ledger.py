@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
+import structlog
 from celery import Celery
 from kombu.exceptions import OperationalError
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_exponential
@@ -20,12 +21,17 @@ from tasks.pipelines import REMOVALS, UNWIND
 from tasks.runner import TRANSIENT_PAUSES_S
 from workers.hypervisor.journal import Journal
 
+log = structlog.get_logger(__name__)
+
 #: Seconds for which a report is kept in hand while the broker is away.
 BROKER_PATIENCE_S = 300.0
 
 #: A message that comes again later is held by this process; so many seconds after its time it is
 #: taken to be lost with a connection.
 _LATE_S = 10.0
+
+#: A stage that ends within so many seconds is told in one report instead of two.
+TELL_AFTER_S = 0.2
 
 Event = Literal["began", "progress", "finished", "failed"]
 
@@ -39,6 +45,8 @@ class ComputeLedger:
         self._at_work: set[tuple[str, int, str]] = set()
         #: What waits in this process until its time comes: since when it would be late.
         self._waiting: dict[tuple[str, int, str], float] = {}
+        #: Stages that have begun and of which nobody was told yet.
+        self._untold: dict[tuple[str, int, str], threading.Timer] = {}
 
     @contextmanager
     def guard(self, job: Job, stage: str) -> Iterator[None]:
@@ -95,29 +103,53 @@ class ComputeLedger:
             yield
 
     def began(self, job: Job, stage: str, worker: str) -> None:
-        """Tell that the stage is at work."""
-        self._send(job, stage, worker, "began", time.time())
+        """Tell that the stage is at work, unless it ends so soon that its end tells it too."""
+        report = self._report(job, stage, worker, "began", time.time())
+        timer = threading.Timer(TELL_AFTER_S, self._tell_began, args=(_key(report), report))
+        timer.daemon = True
+        with self._lock:
+            self._untold[_key(report)] = timer
+        timer.start()
+
+    def _tell_began(self, key: tuple[str, int, str], report: StageReport) -> None:
+        with self._lock:
+            is_told = self._untold.pop(key, None) is None
+        if is_told:
+            return
+        try:
+            self._publish(report)
+        except OperationalError as lost:
+            # The stage's end tells its beginning too; heartbeats name it meanwhile.
+            log.warning("report.lost", stage=report.stage, reason=str(lost))
 
     def progressed(self, job: Job, stage: str, worker: str, output: Value) -> None:
         """Tell what has been found so far."""
-        self._send(job, stage, worker, "progress", time.time(), output=output.model_dump())
+        given = output.model_dump()
+        self._publish(self._report(job, stage, worker, "progress", time.time(), output=given))
 
     def finished(self, job: Job, stage: str, worker: str, started_at: float, output: Any) -> None:
         """Tell that the stage is done, and what it gave: the run goes on from there if all else
         is lost."""
         kept = output.model_dump() if output is not None else None
-        self._send(job, stage, worker, "finished", started_at, output=kept)
+        self._end(self._report(job, stage, worker, "finished", started_at, output=kept))
 
     def failed(
         self, job: Job, stage: str, worker: str, started_at: float, failure: Failure
     ) -> None:
         """Tell why the stage failed."""
-        self._send(job, stage, worker, "failed", started_at, failure=failure)
+        self._end(self._report(job, stage, worker, "failed", started_at, failure=failure))
 
-    def _send(
+    def _end(self, report: StageReport) -> None:
+        with self._lock:
+            timer = self._untold.pop(_key(report), None)
+        if timer is not None:
+            timer.cancel()
+        self._publish(report)
+
+    def _report(
         self, job: Job, stage: str, worker: str, event: Event, started_at: float, **more: Any
-    ) -> None:
-        report = StageReport(
+    ) -> StageReport:
+        return StageReport(
             job=job,
             stage=stage,
             event=event,
@@ -127,7 +159,6 @@ class ComputeLedger:
             at=time.time(),
             **more,
         )
-        self._publish(report)
 
     @retry(
         retry=retry_if_exception_type(OperationalError),
@@ -137,3 +168,7 @@ class ComputeLedger:
     )
     def _publish(self, report: StageReport) -> None:
         self._celery.send_task("report", args=[report.model_dump()])
+
+
+def _key(report: StageReport) -> tuple[str, int, str]:
+    return (report.job.run_id, report.job.attempt, report.stage)

@@ -34,7 +34,7 @@ def move_on(session: Session, run: Run, moment: datetime, failure: Failure) -> N
 
 
 def skip_host(session: Session, run: Run, moment: datetime, failure: Failure) -> None:
-    """Go on with a removal without its host, whose part is owed by another run. It is to be sent."""
+    """Go on with a removal without its host, whose part another run owes now. It is to be sent."""
     _close(session, run, moment, "resumed", failure.code, failure.public)
     for stage in runs.stages_of(session, run):
         if stage.state in runs.OPEN_STAGE and stage.position == 0:

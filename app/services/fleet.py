@@ -34,13 +34,18 @@ def note_heartbeat(
     if host is not None:
         if _is_of_former_life(host, heartbeat):
             return Seen()
-        # First, or a sweep could see a living host that names nothing. And apart: who writes a stage
-        # locks its run, and the host's row after it.
+        # First, or a sweep could see a living host that names nothing. And apart: who writes a
+        # stage locks its run, and the host's row after it.
         with sessions.begin() as session:
             until = moment + timedelta(seconds=settings.stage_lease_s)
             runs.renew_leases(session, heartbeat.at_work, until)
         with sessions.begin() as session:
             restarted = _note(session, settings, host, heartbeat, moment)
+        if restarted:
+            # Messages that its former life had taken and not begun: a canary tells them from those
+            # that still wait in the queue.
+            with sessions.begin() as session:
+                runs.end_leases_on(session, host.id, moment)
         return Seen(restarted=restarted)
     try:
         with sessions.begin() as session:

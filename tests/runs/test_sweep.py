@@ -20,7 +20,6 @@ from tasks.messages import AttemptRef, Heartbeat, Job, Tidy
 from tasks.pipelines import CREATE, stages_of
 from tests.rows import add_host, make_settings, make_world
 from tests.runs.test_checkpoint import begin_create, job_for, report, states, told
-
 from tests.tasks.values import make_inventory
 
 SETTINGS = make_settings()

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, func, select, update
+from sqlalchemy import CursorResult, delete, func, select, update
 from sqlalchemy.orm import Session
 
-from app.db.models import Allocation, Hypervisor
+from app.db.models import Allocation, Drift, Hypervisor, Run, Server
 
 
 def update_seen(session: Session, name: str, facts: Mapping[str, Any]) -> bool:
@@ -42,3 +42,20 @@ def servers_on(session: Session, hypervisor_ids: Sequence[str]) -> dict[str, int
     )
     rows = session.execute(query.group_by(Allocation.hypervisor_id))
     return {host: int(count) for host, count in rows}
+
+
+def servers_there(session: Session, hypervisor_id: str) -> list[Server]:
+    """Return the servers that are on this host, locked."""
+    query = select(Server).where(Server.hypervisor_id == hypervisor_id, Server.deleted_at.is_(None))
+    return list(session.scalars(query.order_by(Server.id).with_for_update()))
+
+
+def remove(session: Session, host: Hypervisor) -> None:
+    """Remove a host on which nothing is held any more; history keeps its name."""
+    session.flush()
+    for kind in (Run, Server):
+        session.execute(
+            update(kind).where(kind.hypervisor_id == host.id).values(hypervisor_id=None)
+        )
+    session.execute(delete(Drift).where(Drift.hypervisor_id == host.id))
+    session.delete(host)

@@ -132,6 +132,17 @@ def renew_leases(session: Session, at_work: Collection[AttemptRef], lease_until:
         )
 
 
+def end_leases_on(session: Session, hypervisor_id: str, moment: datetime) -> None:
+    """Let the leases of all that was sent to this host end now."""
+    session.execute(
+        update(Run)
+        .where(Run.hypervisor_id == hypervisor_id, Run.published_at.is_not(None), Run.state == OPEN)
+        .where(Run.lease_until > moment)
+        .values(lease_until=moment)
+        .execution_options(synchronize_session=False)
+    )
+
+
 def unpublished(session: Session, moment: datetime, limit: int) -> list[str]:
     """Return ids of open runs that are still to be sent and that nobody is about to send."""
     query = select(Run.id).where(
@@ -213,6 +224,12 @@ def on_hosts(session: Session, hypervisor_ids: Collection[str], limit: int) -> l
         .limit(limit)
     )
     return list(session.scalars(query).unique())
+
+
+def open_on(session: Session, hypervisor_id: str) -> list[Run]:
+    """Return all open runs that have to do with this host."""
+    query = select(Run).where(Run.state == OPEN, Run.hypervisor_id == hypervisor_id)
+    return list(session.scalars(query.order_by(Run.created_at)))
 
 
 # --- what is overdue ---------------------------------------------------------------------------

@@ -1,0 +1,76 @@
+"""Let go of a hypervisor that will not come back: an operator's word, not a guess."""
+
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from app.db.models import Hypervisor, Run, Server
+from app.db.models.base import now
+from app.db.repo import addresses, claims, hypervisors, runs
+from app.runs.checkpoint import blame, end
+from app.services.context import Context
+from tasks.errors import Conflict, NotFound
+from tasks.messages import Failure
+from tasks.pipelines import PURGE, UNWIND
+
+_CODE = "host_forgotten"
+_GONE = Failure(
+    code=_CODE,
+    fault="host",
+    public="The hypervisor of this server is gone for good, and the server with it.",
+)
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """How many servers went to ERROR, and how many removals nobody owes any more."""
+
+    servers: int
+    owed: int
+
+
+def forget(context: Context, name: str) -> Forgotten:
+    """Remove a host that was given up: its servers end in ERROR, what was owed on it is void. If it
+    comes back all the same, it registers anew, and what is on it is drift.
+
+    Raises NotFound, and Conflict while it is heard of or work is still on its way to it.
+    """
+    with context.sessions.begin() as session:
+        host = hypervisors.by_name(session, name)
+        if host is None:
+            raise NotFound(f"No hypervisor is named {name}.")
+        if host.lost_at is None:
+            raise Conflict(
+                f"{name} was heard of at {host.last_seen_at:%Y-%m-%d %H:%M:%S} UTC and is not given"
+                " up: stop its worker, and wait until it is."
+            )
+        owed = _end_owed(session, host)
+        lost = hypervisors.servers_there(session, host.id)
+        for server in lost:
+            _lose(session, server, host)
+        hypervisors.remove(session, host)
+    return Forgotten(len(lost), owed)
+
+
+def _end_owed(session: Session, host: Hypervisor) -> int:
+    found = [runs.lock(session, run.id) for run in runs.open_on(session, host.id)]
+    open_runs = [run for run in found if run is not None and run.state == runs.OPEN]
+    if any(run.pipeline not in (UNWIND, PURGE) for run in open_runs):
+        raise Conflict(f"A create or delete is still leaving {host.name}: try again in a moment.")
+    for run in open_runs:
+        _void(session, run, host)
+    return len(open_runs)
+
+
+def _void(session: Session, run: Run, host: Hypervisor) -> None:
+    runs.cancel_open_stages(session, run, now())
+    claims.give_back(session, run.server_id, host.id)
+    run.reason_code, run.reason = _CODE, f"{host.name} is gone for good."
+    end(session, run, "cancelled", now())
+
+
+def _lose(session: Session, server: Server, host: Hypervisor) -> None:
+    claims.give_back(session, server.id, host.id)
+    addresses.remove_ports(session, server.id)
+    server.hypervisor_id = None
+    blame(server, _GONE, now())
