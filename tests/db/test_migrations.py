@@ -2,15 +2,17 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Engine, inspect
+from sqlalchemy import Column, Engine, MetaData, Table, inspect, text
 
 from app.db.migrations import downgrade, upgrade
-from app.db.models import Base
-from app.db.session import make_engine
+from app.db.models import Allocation, Base, Hypervisor
+from app.db.session import make_engine, make_sessions
 
 
 @pytest.fixture
@@ -50,3 +52,100 @@ def test_processes_that_start_together_do_not_collide(empty: Engine) -> None:
         list(pool.map(lambda _: upgrade(empty), range(4)))
 
     assert tables(empty) == set(Base.metadata.tables)
+
+
+MOMENT = "2026-11-01 10:00:00+00:00"
+
+
+@pytest.fixture
+def before(empty: Engine) -> Engine:
+    """A database of revision 0001 with three servers: one being built, one being unwound, one being
+    deleted."""
+    upgrade(empty, "0001")
+    metadata = MetaData()
+    metadata.reflect(empty)
+    moment = datetime.fromisoformat(MOMENT)
+    common = {"created_at": moment, "updated_at": None}
+    with empty.begin() as connection:
+
+        def add(table: str, **values: object) -> None:
+            known = metadata.tables[table]
+            filled = {c.name: _filler(c) for c in known.columns if not c.nullable}
+            connection.execute(known.insert().values({**filled, **common_of(known), **values}))
+
+        def common_of(table: Table) -> dict[str, object]:
+            return {name: value for name, value in common.items() if name in table.columns}
+
+        add("projects", id="p", name="p")
+        add("users", id="u", name="u")
+        add("hypervisors", id="h", name="h", last_seen_at=moment)
+        for server, pipeline, state in (
+            ("built", "create", "running"),
+            ("unwound", "create", "unwinding"),
+            ("deleted", "delete", "running"),
+        ):
+            add("servers", id=server, project_id="p", user_id="u", hypervisor_id="h")
+            add(
+                "runs",
+                id=f"r-{server}",
+                server_id=server,
+                pipeline=pipeline,
+                state=state,
+                attempt=1,
+                deadline=moment,
+                published_at=moment,
+            )
+            add("attempts", run_id=f"r-{server}", number=1, started_at=moment, state="running")
+            add("allocations", server_id=server, hypervisor_id="h", run_id=f"r-{server}")
+    return empty
+
+
+def _filler(column: Column[Any]) -> object:
+    kinds: dict[type, object] = {int: 0, float: 0.0, bool: False, dict: {}, str: ""}
+    return kinds.get(column.type.python_type, {})
+
+
+def rows(engine: Engine, query: str) -> list[tuple[object, ...]]:
+    with engine.connect() as connection:
+        return [tuple(row) for row in connection.execute(text(query))]
+
+
+def test_what_was_under_way_goes_on_after_the_upgrade(before: Engine) -> None:
+    upgrade(before)
+
+    query = (
+        "SELECT server_id, pipeline, state, hypervisor_id, undoes_run_id, undoes_attempt"
+        " FROM runs ORDER BY server_id"
+    )
+    assert rows(before, query) == [
+        ("built", "create", "running", "h", None, None),
+        ("deleted", "delete", "running", "h", None, None),
+        ("unwound", "unwind", "running", "h", "r-unwound", 1),
+    ]
+    assert rows(before, "SELECT id FROM runs WHERE published_at IS NULL") == [("r-unwound",)]
+    assert rows(before, "SELECT id FROM runs WHERE lease_until <> created_at") == []
+    assert rows(before, "SELECT id FROM servers WHERE hypervisor_id IS NULL") == [("unwound",)]
+
+
+def test_server_may_hold_room_on_two_hosts_after_the_upgrade(before: Engine) -> None:
+    upgrade(before)
+
+    with make_sessions(before).begin() as session:
+        session.add(Hypervisor(id="i", number=1, name="i"))
+        session.flush()
+        room = {"run_id": "r-built", "attempt": 2, "vcpus": 1, "memory_mib": 1, "disk_gib": 1}
+        session.add(Allocation(server_id="built", hypervisor_id="i", **room))
+    assert len(rows(before, "SELECT * FROM allocations WHERE server_id = 'built'")) == 2
+
+
+def test_rows_survive_the_way_down_and_up_again(before: Engine) -> None:
+    upgrade(before)
+    downgrade(before, "0001")
+    assert rows(before, "SELECT id FROM runs WHERE state = 'running' ORDER BY id") == [
+        ("r-built",),
+        ("r-deleted",),
+    ]
+    assert rows(before, "SELECT count(*) FROM allocations") == [(2,)]
+
+    upgrade(before)
+    assert rows(before, "SELECT hypervisor_id FROM runs WHERE id = 'r-built'") == [("h",)]
