@@ -5,7 +5,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app.api import faults, requests
 from app.api.auth import EXTENSION
-from app.api.byre import docs, monitoring, runs
+from app.api.byre import docs, drift, monitoring, runs
 from app.api.byre import images as byre_images
 from app.api.compute import flavors, hypervisors, keypairs, limits, servers
 from app.api.compute import versions as compute_versions
@@ -38,6 +38,7 @@ ROUTES: tuple[Routes, ...] = (
     networks.routes,
     ports.routes,
     runs.routes,
+    drift.routes,
     byre_images.routes,
     monitoring.routes,
     docs.routes,

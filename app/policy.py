@@ -63,6 +63,7 @@ POLICY: dict[str, Who] = {
     "network:subnets:list": READER,
     "network:ports:list": READER,
     "byre:runs:show": READER,
+    "byre:drift:list": ADMIN,
     # The ticket in the URL says who may.
     "byre:images:fetch": ANYONE,
     "byre:health:show": ANYONE,

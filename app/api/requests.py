@@ -13,7 +13,7 @@ from app.api.texts import check_text
 log = structlog.get_logger("app.api")
 
 #: Asked for every few seconds by machines: not worth a line each.
-_QUIET = frozenset({"/healthz", "/metrics"})
+_QUIET = frozenset({"/healthz", "/metrics", "/readyz"})
 
 #: Below this a request names its microversion; version documents are for all.
 _NEGOTIATED = "/compute/v2.1/"

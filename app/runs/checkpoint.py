@@ -18,16 +18,13 @@ from app.runs.start import owe_unwind
 from config.settings import ControlSettings
 from tasks.errors import StaleMessage
 from tasks.messages import BootReport, Failure, Job, StageReport
-from tasks.pipelines import COMPUTE_STAGES, CREATE, REMOVALS
+from tasks.pipelines import CREATE, REMOVALS
 
 #: Nova's numbers for `power_state`.
 NO_STATE, RUNNING = 0, 1
 
 #: Seconds after which a removal that failed is tried again.
 OWED_PAUSE_S = 60.0
-
-#: Seconds beyond a control stage's limit after which its process is ended (tasks.runner).
-_KILL_GRACE_S = 15.0
 
 #: Classes of failures that another host may not have.
 _OF_THE_HOST = ("host", "transient")
@@ -55,7 +52,7 @@ def begin(session: Session, settings: ControlSettings, report: StageReport) -> N
     if stage.state not in ("waiting", "queued", "running"):
         return
     stage.worker, stage.process = report.worker, report.process
-    _hold(run, stage, settings)
+    _hold(run, settings)
     if stage.state != "running":
         started = moment_of(report.started_at)
         stage.state, stage.started_at = "running", started
@@ -71,7 +68,7 @@ def progress(session: Session, settings: ControlSettings, report: StageReport) -
     if stage.state == "running":
         stage.output = report.output
         _note_addresses(session, run, BootReport.parse(report.output))
-        _hold(run, stage, settings)
+        _hold(run, settings)
 
 
 def finish(session: Session, settings: ControlSettings, report: StageReport) -> None:
@@ -81,7 +78,7 @@ def finish(session: Session, settings: ControlSettings, report: StageReport) -> 
     """
     run = _fence_for_row(session, report.job)
     stage = _stage(session, run, report.stage)
-    if stage.state in ("done", "failed", "cancelled"):
+    if stage.state in ("failed", "cancelled") or (stage.state == "done" and stage.worker):
         return
     started, ended = moment_of(report.started_at), moment_of(report.at)
     stage.state, stage.worker, stage.process = "done", report.worker, report.process
@@ -93,6 +90,7 @@ def finish(session: Session, settings: ControlSettings, report: StageReport) -> 
         _note_addresses(session, run, BootReport.parse(report.output))
     following = _after(session, run, stage)
     if following is None:
+        _presume_done(session, run, stage)
         _complete(session, run, ended)
     elif following.state == "waiting":
         following.state, following.queued_at = "queued", ended
@@ -148,11 +146,10 @@ def _free_addresses(session: Session, run: Run) -> None:
         addresses.remove_ports(session, server.id)
 
 
-def _hold(run: Run, stage: Stage, settings: ControlSettings) -> None:
-    """A hypervisor's word holds for some heartbeats; a control stage is ended by its own limit."""
-    remote = stage.name in COMPUTE_STAGES
-    holds_s = settings.stage_lease_s if remote else stage.limit_s + _KILL_GRACE_S
-    run.lease_until = now() + timedelta(seconds=holds_s)
+def _hold(run: Run, settings: ControlSettings) -> None:
+    """A stage on a host is named again by the host's heartbeats; one on the control side takes
+    milliseconds, and a second copy of it finds the first one's work, or a newer fence."""
+    run.lease_until = now() + timedelta(seconds=settings.stage_lease_s)
 
 
 def _owe(run: Run, stage: Stage, moment: datetime) -> None:
@@ -224,6 +221,16 @@ def _after(session: Session, run: Run, stage: Stage) -> Stage | None:
 def _show(session: Session, run: Run, name: str) -> None:
     if run.pipeline == CREATE:
         session.get_one(Server, run.server_id).task_state = name
+
+
+def _presume_done(session: Session, run: Run, last: Stage) -> None:
+    """The last stage's end proves those before it, whose reports are late, or lost. One that comes
+    late still tells by whom and when."""
+    for row in runs.stages_of(session, run):
+        if row.position < last.position and row.state in runs.OPEN_STAGE:
+            row.state, row.worker = "done", None
+            row.started_at = row.started_at or row.queued_at or last.started_at
+            row.queued_at, row.finished_at = row.queued_at or row.started_at, last.started_at
 
 
 def _complete(session: Session, run: Run, moment: datetime) -> None:

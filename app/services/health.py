@@ -1,11 +1,12 @@
 """Is this process of use, and what do the tables say in numbers? For monitoring."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.db.models.base import now
-from app.db.repo import metrics
+from app.db.repo import metrics, watch
 from app.db.session import reading
 from app.scheduling.rules import alive_since
 from app.services.context import Context
@@ -31,6 +32,26 @@ def database_answers(context: Context) -> bool:
     except SQLAlchemyError:
         return False
     return True
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """Which parts are there that a create needs to be carried out, not only accepted."""
+
+    database: bool
+    broker: bool
+    control: bool
+
+
+def readiness(context: Context) -> Readiness:
+    """Look at the parts. Takes some seconds at most, when the broker is away."""
+    if not database_answers(context):
+        return Readiness(database=False, broker=context.publisher.broker_answers(), control=False)
+    patience = timedelta(seconds=4 * context.settings.sweep_interval_s + 5)
+    with reading(context.sessions) as session:
+        row = watch.get(session)
+        is_swept = row is not None and row.last_at > now() - patience
+    return Readiness(database=True, broker=context.publisher.broker_answers(), control=is_swept)
 
 
 def figures(context: Context) -> Figures:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from app.db.models import Fault, Server
+from app.db.repo.servers import OBSERVED, UNKNOWN
+from app.runs.checkpoint import NO_STATE
 
 
 @dataclass(frozen=True)
@@ -58,19 +60,22 @@ class ServerView:
     host_id: str
 
 
-def server_view(row: Server) -> ServerView:
-    """Return what is shown of the row; ports, fault and hypervisor are read with it."""
+def server_view(row: Server, alive_since: datetime) -> ServerView:
+    """Return what is shown of the row; ports, fault and hypervisor are read with it. What was last
+    known of a server whose host has fallen silent since `alive_since` is not shown as if it were so
+    now."""
     host = row.hypervisor.name if row.hypervisor is not None else None
+    is_known = _is_known(row, alive_since)
     return ServerView(
         id=row.id,
         name=row.name,
         hostname=row.hostname,
         project_id=row.project_id,
         user_id=row.user_id,
-        status=row.status,
+        status=row.status if is_known else UNKNOWN,
         vm_state=row.vm_state,
         task_state=row.task_state,
-        power_state=row.power_state,
+        power_state=row.power_state if is_known else NO_STATE,
         flavor_id=row.flavor_id,
         image_id=row.image_id,
         key_name=row.key_name,
@@ -89,6 +94,12 @@ def server_view(row: Server) -> ServerView:
         host=host,
         host_id=host_id(row.project_id, host),
     )
+
+
+def _is_known(row: Server, alive_since: datetime) -> bool:
+    if row.hypervisor is None or row.status not in OBSERVED:
+        return True
+    return row.hypervisor.last_seen_at >= alive_since
 
 
 def host_id(project_id: str, host: str | None) -> str:

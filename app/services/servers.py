@@ -12,6 +12,7 @@ from app.db.repo.paging import Page
 from app.db.repo.servers import ServerFilter
 from app.db.session import reading
 from app.runs.start import Asker, request_delete
+from app.scheduling.rules import alive_since
 from app.services.context import Caller, Context
 from app.services.server_views import ServerView, server_view
 from tasks.errors import Forbidden, NotFound
@@ -49,15 +50,18 @@ def listed(context: Context, caller: Caller, wanted: Wanted, part: Page) -> list
         host=wanted.host if caller.is_admin else None,
         address=like_pattern(wanted.address) if wanted.address else None,
         facts=wanted.facts,
+        alive_since=alive_since(context.settings),
     )
     with reading(context.sessions) as session:
-        return [server_view(row) for row in servers.listed(session, row_filter, part)]
+        rows = servers.listed(session, row_filter, part)
+        return [server_view(row, row_filter.alive_since) for row in rows]
 
 
 def get(context: Context, caller: Caller, server_id: str) -> ServerView:
     """Return a server. Raises NotFound."""
     with reading(context.sessions) as session:
-        return server_view(found(servers.get(session, server_id), caller, server_id))
+        row = found(servers.get(session, server_id), caller, server_id)
+        return server_view(row, alive_since(context.settings))
 
 
 def delete(context: Context, caller: Caller, server_id: str) -> None:

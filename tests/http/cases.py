@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from flask import Flask
@@ -12,6 +13,7 @@ from werkzeug.test import TestResponse
 
 from app.db.models import Base
 from app.db.session import Sessions, reading
+from tasks.messages import Tidy
 from tests.http.world import token_of
 
 
@@ -20,10 +22,23 @@ class Recorder:
     """A publisher that remembers what it was to send."""
 
     sent: list[str] = field(default_factory=list)
+    broker: bool = True
 
     def publish(self, run_id: str) -> None:
         """Remember the run."""
         self.sent.append(run_id)
+
+    def canary(self, host: str | None, moment: datetime) -> None:
+        """No use case of the API sends one."""
+        raise AssertionError(host)
+
+    def tidy(self, order: Tidy) -> None:
+        """No use case of the API orders this."""
+        raise AssertionError(order)
+
+    def broker_answers(self) -> bool:
+        """Say what the test wants to hear."""
+        return self.broker
 
 
 @dataclass

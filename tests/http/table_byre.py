@@ -4,7 +4,7 @@ from typing import Any
 
 from app.services.server_views import host_id
 from tests.http.cases import Case, Like
-from tests.http.world import ACTIVE, ALPHA, BETA_SERVER, PUBLIC_IMAGE, RUN
+from tests.http.world import ACTIVE, ALPHA, BETA_SERVER, LOST, PUBLIC_IMAGE, RUN
 
 THEN, LATER = "2026-11-23T03:33:44.123456Z", "2026-11-23T03:33:46.123456Z"
 
@@ -54,6 +54,15 @@ RUN_BODY = {
     "deadline": "2026-11-23T04:33:44.123456Z",
     "duration_ms": 2000.0,
 }
+ATTEMPT = {
+    "number": 1,
+    "host_id": host_id(ALPHA, "host-1"),
+    "state": "done",
+    "started_at": THEN,
+    "finished_at": LATER,
+    "reason_code": None,
+    "reason": None,
+}
 WORKERS = ("control@here", "compute@host-1")
 
 
@@ -61,6 +70,28 @@ def fault(status: int, title: str, message: Any, reason: str) -> dict[str, Any]:
     """Return Byre's form of an error."""
     return {"error": {"code": status, "message": message, "title": title, "reason": reason}}
 
+
+DRIFT = "/byre/v1/drift"
+HOSTS = [{"host": "host-1", "alive": True, "surveyed_at": None}]
+SEEN = {"host": "host-1", "kind": "disk", "first_seen_at": THEN, "last_seen_at": LATER}
+LACKED = {
+    **SEEN,
+    "direction": "missing",
+    "name": ACTIVE,
+    "server_id": ACTIVE,
+    "state": "reported",
+    "next_action": None,
+    "next_action_at": None,
+}
+UNOWNED = {
+    **SEEN,
+    "direction": "unowned",
+    "name": f"{LOST}.root.qcow2",
+    "server_id": LOST,
+    "state": "quarantined",
+    "next_action": "remove",
+    "next_action_at": "2026-11-24T03:33:46.123456Z",
+}
 
 FILE = f"/byre/v1/images/{PUBLIC_IMAGE}/file"
 
@@ -71,7 +102,11 @@ CASES = [
         "GET",
         f"/byre/v1/servers/{ACTIVE}/run",
         200,
-        {"run": {**RUN_BODY, "stages": STAGES}, "earlier": []},
+        {
+            "run": {**RUN_BODY, "attempts": [ATTEMPT], "stages": STAGES},
+            "earlier": [],
+            "owed": [],
+        },
     ),
     Case(
         "run for an operator",
@@ -83,12 +118,14 @@ CASES = [
             "run": {
                 **RUN_BODY,
                 "host": "host-1",
+                "attempts": [{**ATTEMPT, "host": "host-1"}],
                 "stages": [
                     {**stage, "worker": worker}
                     for stage, worker in zip(STAGES, WORKERS, strict=True)
                 ],
             },
             "earlier": [],
+            "owed": [],
         },
     ),
     Case(
@@ -98,6 +135,39 @@ CASES = [
         f"/byre/v1/servers/{BETA_SERVER}/run",
         404,
         fault(404, "Not Found", f"Instance {BETA_SERVER} could not be found.", "not_found"),
+    ),
+    Case("drift", "root", "GET", DRIFT, 200, {"drift": [LACKED, UNOWNED], "hosts": HOSTS}),
+    Case(
+        "drift of a server",
+        "root",
+        "GET",
+        f"{DRIFT}?host=host-1&direction=unowned&kind=disk&server_id={LOST}",
+        200,
+        {"drift": [UNOWNED], "hosts": HOSTS},
+    ),
+    Case(
+        "drift of an unknown host",
+        "root",
+        "GET",
+        f"{DRIFT}?host=nobody",
+        200,
+        {"drift": [], "hosts": []},
+    ),
+    Case(
+        "drift of no direction",
+        "root",
+        "GET",
+        f"{DRIFT}?direction=sideways",
+        400,
+        fault(400, "Bad Request", Like(".*direction: Must be one of: .*"), "bad_request"),
+    ),
+    Case(
+        "drift for a member",
+        "alice",
+        "GET",
+        DRIFT,
+        403,
+        fault(403, "Forbidden", Like(".*byre:drift:list.*"), "forbidden"),
     ),
     Case(
         "image without ticket",
@@ -121,6 +191,14 @@ CASES = [
         fault(403, "Forbidden", "The ticket is not valid.", "forbidden"),
     ),
     Case("health", None, "GET", "/healthz", 200, {"status": "ok", "database": "ok"}),
+    Case(
+        "readiness",
+        None,
+        "GET",
+        "/readyz",
+        200,
+        {"status": "ready", "database": "ok", "broker": "ok", "control": "ok"},
+    ),
     Case(
         "metrics",
         None,

@@ -1,12 +1,14 @@
 """What every answer has, whatever was asked; and what comes out when we are at fault."""
 
 import logging
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy.exc import OperationalError
 
 from app.api.faults import UNEXPECTED
+from app.db.models import Watch
 from app.services import servers
 from tasks.errors import ByreError, HostBusy, MalformedMessage
 from tests.http.cases import Api, Like, compute_fault, image_fault
@@ -160,3 +162,26 @@ def test_secrets_are_in_no_log(
     written = capfd.readouterr()
 
     assert "token-of-alice" not in written.out + written.err + caplog.text
+
+
+@pytest.mark.parametrize(
+    ("broken", "body"),
+    [
+        ("broker", {"status": "degraded", "database": "ok", "broker": "down", "control": "ok"}),
+        ("control", {"status": "degraded", "database": "ok", "broker": "ok", "control": "down"}),
+        ("database", {"status": "down", "database": "down", "broker": "ok", "control": "down"}),
+    ],
+)
+def test_readiness_names_the_part_that_is_missing(
+    api: Api, broken: str, body: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api.recorder.broker = broken != "broker"
+    if broken == "control":
+        with api.sessions.begin() as session:
+            session.get_one(Watch, 1).last_at -= timedelta(minutes=5)
+    if broken == "database":
+        monkeypatch.setattr("app.services.health.database_answers", lambda _: False)
+
+    answer = api.call(None, "GET", "/readyz")
+
+    assert (answer.status_code, answer.get_json()) == (503, body)

@@ -2,12 +2,14 @@
 
 import base64
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
-from app.db.models import RequestSpec, Run, Server, Stage
+from app.db.models import Hypervisor, RequestSpec, Run, Server, Stage
+from app.db.models.base import now
 from app.db.session import reading
 from tests.http.cases import BASE, UUID, Api, Like, compute_fault, links
 from tests.http.table_refusals import BLOCK_DEVICE, GOOD
@@ -220,3 +222,38 @@ def test_a_server_is_made_after_its_image_is_gone_no_more(api: Api) -> None:
     assert create(api).get_json() == compute_fault(
         400, f"imageRef: image {PUBLIC_IMAGE} could not be found."
     )
+
+
+def silence_hosts(api: Api) -> None:
+    with api.sessions.begin() as session:
+        session.execute(update(Hypervisor).values(last_seen_at=now() - timedelta(hours=1)))
+
+
+def test_server_of_a_silent_host_is_unknown_not_stale(api: Api) -> None:
+    silence_hosts(api)
+
+    shown = api.call("alice", "GET", f"/compute/v2.1/servers/{ACTIVE}").get_json()["server"]
+
+    assert (shown["status"], shown["OS-EXT-STS:power_state"]) == ("UNKNOWN", 0)
+    assert shown["OS-EXT-STS:vm_state"] == "active"
+
+
+@pytest.mark.parametrize(
+    ("status", "alive", "found"),
+    [
+        ("ACTIVE", True, ["web"]),
+        ("ACTIVE", False, []),
+        ("UNKNOWN", True, []),
+        ("UNKNOWN", False, ["web"]),
+        ("ERROR", False, ["broken"]),
+    ],
+)
+def test_servers_are_found_by_the_status_that_is_shown(
+    api: Api, status: str, alive: bool, found: list[str]
+) -> None:
+    if not alive:
+        silence_hosts(api)
+
+    answer = api.call("alice", "GET", f"/compute/v2.1/servers?status={status}")
+
+    assert [server["name"] for server in answer.get_json()["servers"]] == found

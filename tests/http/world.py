@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.db.models import (
     Attempt,
+    Drift,
     Fault,
     Flavor,
     Hypervisor,
@@ -26,6 +27,7 @@ from app.db.models import (
     Subnet,
     Token,
     User,
+    Watch,
 )
 from app.db.models.base import now
 from app.db.session import Sessions
@@ -42,7 +44,7 @@ ALICE, RITA, BOB, ROOT = uid(11), uid(12), uid(13), uid(14)
 PUBLIC_IMAGE, ALPHA_IMAGE, BETA_IMAGE, QUEUED_IMAGE, BIG_IMAGE = (uid(n) for n in range(21, 26))
 NETWORK, SUBNET, BETA_NETWORK = uid(31), uid(32), uid(33)
 ACTIVE, FAILED, BETA_SERVER, GONE = uid(41), uid(42), uid(43), uid(44)
-PORT, HOST, KEYPAIR, RUN = uid(51), uid(61), uid(71), uid(81)
+PORT, HOST, KEYPAIR, RUN, LOST = uid(51), uid(61), uid(71), uid(81), uid(91)
 
 #: user -> (project, role)
 PEOPLE = {
@@ -74,7 +76,7 @@ def token_of(name: str) -> str:
 def make_world(sessions: Sessions, images: Path) -> None:
     """Write it all, and the bytes of the public image."""
     with sessions.begin() as session:
-        for part in (_projects, _people, _things, _images, _networks, _servers):
+        for part in (_projects, _people, _things, _images, _networks, _servers, _drift):
             part(session)
             session.flush()
     images.mkdir(parents=True, exist_ok=True)
@@ -251,6 +253,7 @@ def _servers(session: Session) -> None:
         )
     )
     _run(session)
+    session.add(Watch(since=THEN, last_at=now()))
 
 
 def _server(
@@ -297,6 +300,7 @@ def _run(session: Session) -> None:
             request_id="req-1",
             user_id=ALICE,
             deadline=THEN + timedelta(hours=1),
+            lease_until=later,
             created_at=THEN,
             published_at=THEN,
             **common,
@@ -329,6 +333,33 @@ def _run(session: Session) -> None:
             worker="compute@host-1",
             limit_s=3600,
             output={"proofs": [proof]},
+            **common,
+        )
+    )
+
+
+def _drift(session: Session) -> None:
+    """A disk that nobody owns, and one that the active server lacks."""
+    later = THEN + timedelta(seconds=2)
+    common = {"hypervisor_id": HOST, "first_seen_at": THEN, "last_seen_at": later}
+    session.add(
+        Drift(
+            direction="unowned",
+            kind="disk",
+            name=f"{LOST}.root.qcow2",
+            server_id=LOST,
+            state="quarantined",
+            changed_at=later,
+            **common,
+        )
+    )
+    session.add(
+        Drift(
+            direction="missing",
+            kind="disk",
+            name=ACTIVE,
+            server_id=ACTIVE,
+            changed_at=THEN,
             **common,
         )
     )

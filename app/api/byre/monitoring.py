@@ -30,6 +30,33 @@ def show_health() -> Any:
     return {"status": "down", "database": "down"}, 503
 
 
+class Ready(Schema):
+    """`ready`; `degraded`: creates are accepted and wait; `down`: nothing can be done."""
+
+    status = fields.String(required=True)
+    database = fields.String(required=True)
+    broker = fields.String(required=True)
+    control = fields.String(required=True)
+
+
+@routes.endpoint("GET", "/readyz", "health:show", returns=Ready, errors=(503,))
+def show_readiness() -> Any:
+    """Say whether what is accepted is carried out now: 200, or 503 with the part that is missing"""
+    parts = health.readiness(context())
+    status = "ready" if parts.broker and parts.control else "degraded"
+    body = {
+        "status": status if parts.database else "down",
+        "database": _word(parts.database),
+        "broker": _word(parts.broker),
+        "control": _word(parts.control),
+    }
+    return body if body["status"] == "ready" else (body, 503)
+
+
+def _word(is_there: bool) -> str:  # noqa: FBT001 - the value itself is what is named
+    return "ok" if is_there else "down"
+
+
 @routes.endpoint("GET", "/metrics", "metrics:show", content_type="text/plain")
 def show_metrics() -> Any:
     """Count servers, runs and hosts, in Prometheus' form"""

@@ -38,6 +38,6 @@ def oldest_queued(session: Session) -> datetime | None:
     query = (
         select(func.min(Stage.queued_at))
         .join(Run, (Run.id == Stage.run_id) & (Run.attempt == Stage.attempt))
-        .where(Run.state.in_(OPEN), Stage.state == "queued")
+        .where(Run.state == OPEN, Stage.state == "queued")
     )
     return session.scalar(query)

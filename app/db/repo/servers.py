@@ -30,11 +30,19 @@ _WHOLE = (
 )
 
 
+#: Statuses that say what a host was seen to do. They hold as long as it is heard of; after that the
+#: server is shown with Nova's UNKNOWN.
+OBSERVED = ("ACTIVE", "SHUTOFF", "PAUSED")
+UNKNOWN = "UNKNOWN"
+
+
 @dataclass(frozen=True)
 class ServerFilter:
-    """Which servers are wanted. `project_id` None is every project's."""
+    """Which servers are wanted. `project_id` None is every project's. A host not heard of since
+    `alive_since` is silent."""
 
     project_id: str | None
+    alive_since: datetime
     deleted: bool = False
     changes_since: datetime | None = None
     #: A pattern for LIKE, with `\\` as its escape.
@@ -81,8 +89,18 @@ def _conditions(wanted: ServerFilter) -> list[ColumnElement[bool]]:
         holders = select(Port.server_id).where(Port.address.like(wanted.address, escape="\\"))
         conditions.append(Server.id.in_(holders))
     for name, values in wanted.facts.items():
-        conditions.append(getattr(Server, name).in_(values))
+        column = getattr(Server, name)
+        shown = column.in_(values) if name != "status" else _has_status(values, wanted.alive_since)
+        conditions.append(shown)
     return conditions
+
+
+def _has_status(values: Sequence[str], alive_since: datetime) -> ColumnElement[bool]:
+    """Find servers by the status that is shown of them."""
+    silent = select(Hypervisor.id).where(Hypervisor.last_seen_at < alive_since)
+    unknown = Server.status.in_(OBSERVED) & func.coalesce(Server.hypervisor_id, "").in_(silent)
+    known = Server.status.in_(values) & ~unknown
+    return known | unknown if UNKNOWN in values else known
 
 
 def lock_runs(session: Session, server_id: str) -> list[Run]:

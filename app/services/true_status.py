@@ -1,0 +1,67 @@
+"""A server's true status: what its domain was seen to do, once no run has it in hand."""
+
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy.orm import Session
+
+from app.db.models import Server
+from app.db.repo.drift import Resident
+from app.runs.checkpoint import blame
+from tasks.messages import DomainState, Failure
+
+log = structlog.get_logger(__name__)
+
+#: A run's end and a look at its host are told by different clocks and roads: a look is believed
+#: that was taken so much later. An event is of one moment, and may precede the report that it
+#: overtook.
+LOOK_AFTER = timedelta(seconds=10)
+EVENT_AFTER = timedelta(seconds=-2)
+
+GONE = Failure(
+    code="domain_gone",
+    fault="host",
+    public="The server's virtual machine is no longer on its host.",
+)
+
+#: state of the domain -> status, vm_state, power_state, in Nova's words and numbers
+_SHOWN: dict[DomainState, tuple[str, str, int]] = {
+    "running": ("ACTIVE", "active", 1),
+    "paused": ("PAUSED", "paused", 3),
+    "shutoff": ("SHUTOFF", "stopped", 4),
+    "crashed": ("SHUTOFF", "stopped", 6),
+}
+_FOLLOWS = ("ACTIVE", "SHUTOFF", "PAUSED")
+
+
+def is_settled(server: Resident, at: datetime, after: timedelta) -> bool:
+    """Say whether what was seen then is what became of the server, and not what a run was making
+    of it."""
+    if server.busy:
+        return False
+    return server.run_ended_at is None or server.run_ended_at + after < at
+
+
+def differs(server: Resident, state: DomainState | None) -> bool:
+    """Say whether the server has to be shown otherwise; None is a domain that is not there."""
+    if server.status in _FOLLOWS:
+        return state is None or _SHOWN[state][::2] != (server.status, server.power_state)
+    return server.status == "ERROR" and server.fault == GONE.code and state is not None
+
+
+def show(session: Session, server: Server, state: DomainState | None, moment: datetime) -> None:
+    """Show the server as its domain is."""
+    before = server.status
+    if state is None:
+        blame(server, GONE, moment)
+    else:
+        if server.fault is not None and server.fault.reason == GONE.code:
+            session.delete(server.fault)
+        server.status, server.vm_state, server.power_state = _SHOWN[state]
+    log.info(
+        "server.status_followed",
+        server=server.id,
+        domain=state or "gone",
+        before=before,
+        status=server.status,
+    )
