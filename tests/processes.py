@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import redis
 
@@ -123,10 +124,29 @@ class RedisServer:
         return False
 
 
+class Broker(Protocol):
+    """A broker that a test can start and end."""
+
+    address: str
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        ...
+
+    def start(self) -> None:
+        """Start it; returns when it answers."""
+        ...
+
+    def stop(self) -> None:
+        """End it."""
+        ...
+
+
 class Byre:
     """The control plane's processes and any number of compute workers."""
 
-    def __init__(self, directory: Path, database_url: str, broker: RedisServer) -> None:
+    def __init__(self, directory: Path, database_url: str, broker: Broker) -> None:
         self.directory, self.broker = directory, broker
         self.address = broker.address
         self.api_port = free_port(self.address)

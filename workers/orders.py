@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import structlog
@@ -40,16 +41,24 @@ def tidy_up(worker: Hosted, order: Tidy) -> None:
     if time.time() > order.deadline:
         log.info("tidy.late", things=len(order.quarantine) + len(order.discard))
         return
-    for thing in order.quarantine:
-        _see_to(worker.host.quarantine, thing, "thing.quarantined")
-    for thing in order.discard:
-        _see_to(worker.host.discard, thing, "thing.discarded")
+    for thing in _domains_first(order.quarantine):
+        _see_to(worker, worker.host.quarantine, thing, "thing.quarantined")
+    for thing in _domains_first(order.discard):
+        _see_to(worker, worker.host.discard, thing, "thing.discarded")
 
 
-def _see_to(verb: Callable[[Thing], None], thing: Thing, event: str) -> None:
-    """One thing that cannot be removed must not keep the others."""
+def _domains_first(things: list[Thing]) -> list[Thing]:
+    """A disk is not taken from a guest that runs."""
+    return sorted(things, key=lambda thing: thing.kind != "domain")
+
+
+def _see_to(worker: Hosted, verb: Callable[[Thing], None], thing: Thing, event: str) -> None:
+    """One thing that cannot be removed must not keep the others; a stage of its server that is at
+    work comes first."""
+    hold = worker.journal.hold(thing.server_id) if thing.server_id else nullcontext()
     try:
-        verb(thing)
+        with hold:
+            verb(thing)
         log.info(event, kind=thing.kind, name=thing.name)
     except ByreError as error:
         log.warning("thing.kept", kind=thing.kind, name=thing.name, reason=error.public)

@@ -62,10 +62,13 @@ def disk_room(ask: Ask) -> ColumnElement[Any]:
     return Hypervisor.disk_gib * ask.disk_overcommit - Hypervisor.disk_gib_used
 
 
+#: The rule that refuses hosts which are not heard of.
+SILENT = "alive"
+
 RULES: tuple[Rule, ...] = (
     Rule("enabled", lambda _: Hypervisor.enabled.is_(True), lambda _: "disabled"),
     Rule(
-        "alive",
+        SILENT,
         lambda ask: Hypervisor.last_seen_at >= ask.alive_since,
         lambda _: "not heard of lately",
     ),

@@ -63,8 +63,7 @@ class _Host:
         """MACs and ids of ports that have an owner here."""
         ends = {end for port in self.interfaces for end in (port.mac.lower(), port.id)}
         for run in self.open_runs:
-            if run.placed:
-                ends |= {str(port[key]).lower() for port in run.ports for key in ("mac", "port_id")}
+            ends |= {str(port[key]).lower() for port in run.ports for key in ("mac", "port_id")}
         return ends
 
     def unheld(self) -> set[str]:

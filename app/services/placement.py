@@ -1,13 +1,14 @@
 """Place a server on a host, and let go of the place again."""
 
 import math
+from datetime import timedelta
 
 from sqlalchemy.orm import Session
 
 from app.db.models import Image, RequestSpec, Run, Server
 from app.db.models.base import now
-from app.db.repo import runs
-from app.db.session import Sessions
+from app.db.repo import runs, watch
+from app.db.session import Sessions, reading
 from app.runs.attempts import hosts_tried
 from app.runs.build_spec import build_spec
 from app.runs.checkpoint import fence
@@ -16,17 +17,39 @@ from app.scheduling.addresses import ensure_ports
 from app.scheduling.rules import Ask, alive_since
 from app.services.image_fit import GIB
 from config.settings import ControlSettings
+from tasks.errors import NotYet, NoValidHost
 from tasks.messages import Job, Placement
 
 #: Seconds beyond the guest's limit after which the control plane gives a boot up by itself.
 BOOT_NET_S = 60.0
 
+#: Seconds after which a server is placed again that found no host because none was heard of yet.
+HEARING_PAUSE_S = 1.0
+
 
 def place(sessions: Sessions, settings: ControlSettings, job: Job) -> Placement:
     """Claim a host and addresses for the server, and say all that the host needs to build it.
 
-    Raises NoValidHost, NoFreeAddress, StaleMessage.
+    Raises NoValidHost, NoFreeAddress, StaleMessage, and NotYet while the control plane has not been
+    back for long enough to call a host silent.
     """
+    try:
+        return _place(sessions, settings, job)
+    except NoValidHost as refusal:
+        if refusal.facts.get("silent") and _has_just_begun_to_watch(sessions, settings):
+            raise NotYet(refusal.public, again_s=HEARING_PAUSE_S) from refusal
+        raise
+
+
+def _has_just_begun_to_watch(sessions: Sessions, settings: ControlSettings) -> bool:
+    """A control plane that was away must not take its own silence for that of its hosts."""
+    limit = now() - timedelta(seconds=settings.host_silence_limit_s)
+    with reading(sessions) as session:
+        row = watch.get(session)
+    return row is not None and (row.since > limit or row.last_at < limit)
+
+
+def _place(sessions: Sessions, settings: ControlSettings, job: Job) -> Placement:
     with sessions.begin() as session:
         run = fence(session, job)
         server = session.get_one(Server, job.server_id)

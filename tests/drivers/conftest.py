@@ -28,6 +28,12 @@ class Rig:
     #: Where images lie, finished and unfinished.
     image_dir: Path
     plant_foreign: Callable[[str], None]
+    #: Let the server's guest end without the driver.
+    end_guest: Callable[[str], None]
+    #: Take the server's stopped domain away without the driver.
+    forget_domain: Callable[[str], None]
+    #: A driver of the same host, as the next process would have.
+    reopen: Callable[[], Hypervisor]
     servers: list[Server] = field(default_factory=list)
 
     def server(self, **changes: object) -> Server:
@@ -74,7 +80,7 @@ def blank_image(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return path.read_bytes()
 
 
-@pytest.fixture(params=["fake", pytest.param("libvirt", marks=pytest.mark.lab)])
+@pytest.fixture(params=["fake", "fake_in_file", pytest.param("libvirt", marks=pytest.mark.lab)])
 def rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
     """Give each implementation of the port in turn."""
     with make_rig(request) as made:
@@ -94,8 +100,10 @@ def make_rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
     """Make the rig that the fixture's parameter names, and leave nothing of its servers behind."""
     content = request.getfixturevalue("blank_image")
     with ExitStack() as stack:
-        if request.param == "fake":
-            made = _fake_rig(request.getfixturevalue("tmp_path"), stack, content)
+        if request.param != "libvirt":
+            directory = request.getfixturevalue("tmp_path")
+            in_file = request.param == "fake_in_file"
+            made = _fake_rig(directory, stack, content, in_file=in_file)
         else:
             private = request.getfixturevalue("private_host")
             # Leases are given back on the host's own network, and images come from there.
@@ -105,19 +113,30 @@ def make_rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
         yield made
         for server in made.servers:
             server.remove(made.host)
+            for thing in server.things(made.host):
+                made.host.discard(thing)
             assert server.traces(made.host) == []
+            assert server.things(made.host) == []
 
 
-def _fake_rig(directory: Path, stack: ExitStack, content: bytes) -> Rig:
+def _fake_rig(directory: Path, stack: ExitStack, content: bytes, *, in_file: bool) -> Rig:
     cache = ImageCache(directory, directory / "locks", 30)
-    fake = FakeHypervisor(fetch=cache.ensure)
+    state = directory / "state" / "fake.db" if in_file else None
+    fake = FakeHypervisor(fetch=cache.ensure, state=state)
     images = stack.enter_context(serving(content))
 
     def plant_foreign(server_id: str) -> None:
         fake.plant_foreign_domain(server_id)
         stack.callback(fake.forget_domain, server_id)
 
-    return Rig(fake, images, directory, plant_foreign)
+    def reopen() -> Hypervisor:
+        if state is None:
+            return fake
+        again = FakeHypervisor(fetch=cache.ensure, state=state)
+        stack.callback(again.close)
+        return again
+
+    return Rig(fake, images, directory, plant_foreign, fake.end_guest, fake.forget_domain, reopen)
 
 
 def _libvirt_rig(settings: LibvirtSettings, stack: ExitStack, content: bytes) -> Rig:
@@ -128,20 +147,51 @@ def _libvirt_rig(settings: LibvirtSettings, stack: ExitStack, content: bytes) ->
 
     for cached in settings.storage_dir.glob("image-*"):
         cached.unlink()
-    return Rig(LibvirtHypervisor(settings), images, settings.storage_dir, plant_foreign)
+
+    def end_guest(server_id: str) -> None:
+        with by_hand(settings.uri) as handle:
+            handle.lookupByUUIDString(server_id).destroyFlags(0)
+
+    def forget_domain(server_id: str) -> None:
+        with by_hand(settings.uri) as handle:
+            handle.lookupByUUIDString(server_id).undefineFlags(0)
+
+    def reopen() -> Hypervisor:
+        again = LibvirtHypervisor(settings)
+        stack.callback(again.close)
+        return again
+
+    return Rig(
+        LibvirtHypervisor(settings),
+        images,
+        settings.storage_dir,
+        plant_foreign,
+        end_guest,
+        forget_domain,
+        reopen,
+    )
+
+
+@contextmanager
+def by_hand(uri: str) -> Iterator[libvirt.virConnect]:
+    """Give a connection of the test's own."""
+    handle = libvirt.open(uri)
+    try:
+        yield handle
+    finally:
+        handle.close()
 
 
 @contextmanager
 def foreign_domain(uri: str, server_id: str) -> Iterator[None]:
     """Define a domain of that UUID as an operator would by hand, and assert that it stays."""
-    handle = libvirt.open(uri)
-    domain = handle.defineXMLFlags(
-        f"<domain type='qemu'><name>by-hand</name><uuid>{server_id}</uuid><memory>1024</memory>"
-        "<os><type arch='x86_64' machine='q35'>hvm</type></os></domain>"
-    )
-    try:
-        yield
-        assert handle.lookupByName("by-hand").UUIDString() == server_id
-    finally:
-        domain.undefineFlags(0)
-        handle.close()
+    with by_hand(uri) as handle:
+        domain = handle.defineXMLFlags(
+            f"<domain type='qemu'><name>by-hand</name><uuid>{server_id}</uuid>"
+            "<memory>1024</memory><os><type arch='x86_64' machine='q35'>hvm</type></os></domain>"
+        )
+        try:
+            yield
+            assert handle.lookupByName("by-hand").UUIDString() == server_id
+        finally:
+            domain.undefineFlags(0)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.errors import HostBusy, HostError, MalformedMessage, StaleMessage
-from tasks.messages import Job
+from tasks.errors import HostError, MalformedMessage, ServerHeld, StaleMessage
+from tasks.messages import AttemptRef, Job
 from tests.drivers.values import make_job
 from workers.hypervisor.journal import Journal
 
@@ -14,6 +14,11 @@ from workers.hypervisor.journal import Journal
 def attempt(job: Job, number: int) -> Job:
     """Return another attempt of the job's run."""
     return job.model_copy(update={"attempt": number})
+
+
+def ref(job: Job) -> AttemptRef:
+    """Return the job's own attempt."""
+    return AttemptRef(run_id=job.run_id, attempt=job.attempt)
 
 
 def another_run(job: Job, pipeline: str = "create") -> Job:
@@ -38,7 +43,7 @@ def test_an_older_attempt_is_stale(journal: Journal) -> None:
     journal.admit(attempt(job, 2))
     with pytest.raises(StaleMessage):
         journal.admit(job)
-    assert journal.is_superseded(job)
+    assert journal.is_superseded(job.server_id, ref(job))
     journal.admit(attempt(job, 3))
     with pytest.raises(StaleMessage):
         journal.admit(attempt(job, 2))
@@ -48,9 +53,9 @@ def test_a_run_that_was_followed_by_another_is_stale(journal: Journal) -> None:
     first = make_job()
     second = another_run(first)
     journal.admit(first)
-    assert not journal.is_superseded(first)
+    assert not journal.is_superseded(first.server_id, ref(first))
     journal.admit(second)
-    assert journal.is_superseded(first)
+    assert journal.is_superseded(first.server_id, ref(first))
     for late in (first, attempt(first, 9)):
         with pytest.raises(StaleMessage):
             journal.admit(late)
@@ -66,8 +71,8 @@ def test_other_servers_do_not_matter(journal: Journal) -> None:
 def test_an_unwound_attempt_is_refused_and_the_next_one_is_not(journal: Journal) -> None:
     job = attempt(make_job(), 2)
     journal.admit(job)
-    journal.bar_run(job)
-    journal.bar_run(attempt(job, 1))
+    journal.bar_run(job.server_id, ref(job))
+    journal.bar_run(job.server_id, ref(attempt(job, 1)))
     for late in (attempt(job, 1), job):
         with pytest.raises(StaleMessage):
             journal.admit(late)
@@ -76,7 +81,7 @@ def test_an_unwound_attempt_is_refused_and_the_next_one_is_not(journal: Journal)
 
 def test_an_undo_that_comes_first_bars_its_do(journal: Journal) -> None:
     job = make_job()
-    journal.bar_run(job)
+    journal.bar_run(job.server_id, ref(job))
     with pytest.raises(StaleMessage):
         journal.admit(job)
 
@@ -96,7 +101,7 @@ def test_a_server_torn_down_admits_only_deletions(journal: Journal) -> None:
 def test_a_restart_forgets_nothing(journal: Journal, tmp_path: Path) -> None:
     newer, unwound, gone = attempt(make_job(), 2), make_job(), make_job()
     journal.admit(newer)
-    journal.bar_run(unwound)
+    journal.bar_run(unwound.server_id, ref(unwound))
     journal.bar_server(another_run(gone, "delete"))
     restarted = Journal(tmp_path / "journal")
     for late in (attempt(newer, 1), unwound, gone):
@@ -108,7 +113,7 @@ def test_a_restart_forgets_nothing(journal: Journal, tmp_path: Path) -> None:
 def test_only_what_is_old_is_pruned(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
     job = make_job()
-    journal.bar_run(job)
+    journal.bar_run(job.server_id, ref(job))
     written = next(tmp_path.glob("*.json")).stat().st_mtime
     assert journal.prune(older_than_s=60, now=written + 59) == 0
     assert journal.prune(older_than_s=60, now=written + 61) == 1
@@ -148,15 +153,15 @@ def test_one_thread_at_a_time_holds_a_server(journal: Journal) -> None:
     assert order == ["first", "second"]
 
 
-def test_a_held_server_is_busy_in_the_end(journal: Journal) -> None:
+def test_a_held_server_is_told_to_wait_its_turn(journal: Journal) -> None:
     job = make_job()
-    caught: list[HostBusy] = []
+    caught: list[ServerHeld] = []
 
     def second() -> None:
         try:
             with journal.hold(job.server_id, limit_s=0.05):
                 pass
-        except HostBusy as error:
+        except ServerHeld as error:
             caught.append(error)
 
     with journal.hold(job.server_id):

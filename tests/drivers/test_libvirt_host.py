@@ -5,8 +5,6 @@ import subprocess
 import threading
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -14,7 +12,7 @@ import libvirt
 import pytest
 
 from tasks.errors import ForeignOwner, HostError, HostFull, HostGone
-from tests.drivers.conftest import Rig
+from tests.drivers.conftest import Rig, by_hand
 from tests.drivers.images import serving
 from tests.drivers.libvirtd import PrivateHost
 from tests.drivers.values import NETWORK, make_first_boot, make_port
@@ -36,16 +34,6 @@ HOSTILE_NAMES = [
 ]
 
 
-@contextmanager
-def by_hand(host: PrivateHost) -> Iterator[libvirt.virConnect]:
-    """Give a connection of the test's own."""
-    handle = libvirt.open(host.uri)
-    try:
-        yield handle
-    finally:
-        handle.close()
-
-
 def dhcp_hosts(handle: libvirt.virConnect) -> list[dict[str, str]]:
     """Return the network's static DHCP entries, as they run."""
     description = handle.networkLookupByName(network_name(NETWORK.network_id)).XMLDesc(0)
@@ -58,7 +46,7 @@ def test_a_name_never_breaks_out_of_its_place(
 ) -> None:
     server = libvirt_rig.server(name=name)
     libvirt_rig.host.define(server.job, server.resources(libvirt_rig.host))
-    with by_hand(private_host) as handle:
+    with by_hand(private_host.uri) as handle:
         described = handle.lookupByName(domain_name(server.server_id)).XMLDesc(0)
     domain = ET.fromstring(described)  # noqa: S314
     (mark,) = list(domain.iterfind("metadata/*"))
@@ -75,7 +63,7 @@ def test_a_host_name_never_reaches_dnsmasq_unchecked(
 ) -> None:
     server = libvirt_rig.server(first_boot=make_first_boot(hostname=hostname))
     libvirt_rig.host.ensure_port(NETWORK, server.port, hostname)
-    with by_hand(private_host) as handle:
+    with by_hand(private_host.uri) as handle:
         (entry,) = [host for host in dhcp_hosts(handle) if host["ip"] == server.port.address]
     assert "name" not in entry
 
@@ -84,7 +72,7 @@ def test_two_servers_may_have_one_name(libvirt_rig: Rig, private_host: PrivateHo
     servers = [libvirt_rig.server(), libvirt_rig.server()]
     for server in servers:
         libvirt_rig.host.ensure_port(NETWORK, server.port, "twin")
-    with by_hand(private_host) as handle:
+    with by_hand(private_host.uri) as handle:
         entries = {host["ip"]: host.get("name") for host in dhcp_hosts(handle)}
     assert [entries[server.port.address] for server in servers] == ["twin", None]
 
@@ -96,7 +84,7 @@ def test_an_address_goes_from_one_port_to_the_next(
     libvirt_rig.host.ensure_port(NETWORK, old.port, "web")
     new.port = new.port.model_copy(update={"address": old.port.address})
     libvirt_rig.host.ensure_port(NETWORK, new.port, "web")
-    with by_hand(private_host) as handle:
+    with by_hand(private_host.uri) as handle:
         owners = [h["mac"] for h in dhcp_hosts(handle) if h["ip"] == old.port.address]
     assert owners == [new.port.mac]
 
@@ -105,7 +93,7 @@ def test_a_foreign_network_is_refused_and_left_alone(
     libvirt_rig: Rig, private_host: PrivateHost
 ) -> None:
     spec = NETWORK.model_copy(update={"network_id": str(uuid.uuid4())})
-    with by_hand(private_host) as handle:
+    with by_hand(private_host.uri) as handle:
         foreign = handle.networkDefineXML(
             f"<network><name>by-hand</name><uuid>{spec.network_id}</uuid></network>"
         )

@@ -15,6 +15,8 @@ from tasks.messages import (
     MachineSpec,
     NetworkSpec,
     PortSpec,
+    Thing,
+    ThingKind,
 )
 from workers.hypervisor.port import Hypervisor
 
@@ -35,8 +37,9 @@ def make_port(network: NetworkSpec = NETWORK) -> PortSpec:
     return PortSpec(
         port_id=str(uuid.uuid4()),
         network_id=network.network_id,
-        mac=f"fa:16:3e:00:00:{number:02x}",
-        address=network.gateway.rpartition(".")[0] + f".{number}",
+        mac=f"fa:16:3e:00:{number >> 8:02x}:{number & 0xFF:02x}",
+        # Addresses come round again, long after the test that had them.
+        address=network.gateway.rpartition(".")[0] + f".{number % 200 + 10}",
         prefix_length=24,
     )
 
@@ -117,3 +120,16 @@ class Server:
     def traces(self, host: Hypervisor) -> list[str]:
         """Return what the host has of the server."""
         return host.traces(self.server_id, [self.port])
+
+    def things(self, host: Hypervisor) -> list[Thing]:
+        """Return what a survey of the host shows of the server, in the order of kind and name."""
+        own = {self.server_id, self.port.port_id, self.port.mac}
+        found = [
+            thing for thing in host.survey() if own & {thing.server_id, thing.port_id, thing.mac}
+        ]
+        return sorted(found, key=lambda thing: (thing.kind, thing.name))
+
+    def thing(self, host: Hypervisor, kind: ThingKind) -> Thing:
+        """Return its one thing of that kind."""
+        (found,) = [thing for thing in self.things(host) if thing.kind == kind]
+        return found

@@ -103,6 +103,26 @@ def test_hosts_fault_without_another_host_ends_in_error_and_is_undone(
     assert plane.held(run.server_id) == (0, 0)
 
 
+def test_hosts_fault_moves_the_create_to_another_host(plane: Plane) -> None:
+    """Undone on the first, ACTIVE on the second, and the reason is kept."""
+    plane.byre.start_compute("good", BYRE_FAKE_MEMORY_MIB="4096")
+    wait_until(lambda: plane.alive("good"), "host good", 30)
+    with plane.host("bad", FakeHypervisor(memory_mib=64 * 1024)) as bad:
+        bad.faults.after["define"].append(HostError("No luck."))
+        run = plane.ended(plane.create())
+        plane.settled(run.server_id)
+
+        assert bad.calls["remove_domain"] == 1
+        assert bad.survey() == []
+    assert plane.attempts(run) == [("bad", "failed", "host_error"), ("good", "done", None)]
+    server = plane.server(run.server_id)
+    assert (server.status, server.fault) == ("ACTIVE", None)
+    assert plane.held(run.server_id) == (1, 1)
+    with reading(plane.sessions) as session:
+        hosts = session.scalars(select(Hypervisor).order_by(Hypervisor.name)).all()
+        assert [(host.name, host.vcpus_used) for host in hosts] == [("bad", 0), ("good", 1)]
+
+
 def test_passing_trouble_is_tried_again_on_the_same_host(plane: Plane) -> None:
     with plane.host("h1") as fake:
         fake.faults.before["define"] = [HostGone("libvirtd restarts")]
@@ -239,7 +259,7 @@ def test_chain_sent_twice_builds_one_server(plane: Plane) -> None:
         time.sleep(1)
 
         assert fake.inventory().running_domains == 1
-        assert len(fake.traces(run.server_id, ports_of(fake))) == 5
+        assert len(fake.traces(run.server_id, ports_of(fake))) == 6
     assert run.state == "done"
     assert plane.server(run.server_id).status == "ACTIVE"
     assert plane.held(run.server_id) == (1, 1)

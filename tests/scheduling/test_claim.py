@@ -10,14 +10,14 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, select
 
-from app.db.models import Allocation, Hypervisor, Image, RequestSpec, Run, Server
+from app.db.models import Allocation, Hypervisor, Image, RequestSpec, Run, Server, Watch
 from app.db.models.base import now
-from app.db.repo import addresses
+from app.db.repo import addresses, watch
 from app.db.session import Sessions
 from app.runs.checkpoint import end
 from app.runs.start import owe_unwind
 from app.services.placement import ask_for, place, release
-from tasks.errors import NoFreeAddress, NoValidHost
+from tasks.errors import NoFreeAddress, NotYet, NoValidHost
 from tasks.messages import Job
 from tests.rows import World, add_host, add_server, make_settings, make_world
 
@@ -171,6 +171,25 @@ def test_addresses_are_free_at_the_end_of_a_servers_last_run(sessions: Sessions)
         end(session, undo, "done", now())
 
         assert addresses.ports_of(session, server.id) == []
+
+
+def test_control_plane_that_has_just_come_back_waits_for_its_hosts_to_speak(
+    sessions: Sessions,
+) -> None:
+    """Hosts that were not heard of while nobody listened are not silent."""
+    world = make_world(sessions)
+    add_host(sessions, "one", last_seen_at=now() - timedelta(hours=1))
+    with sessions.begin() as session:
+        watch.note(session, now(), timedelta(hours=1))
+    job = start(sessions, world)
+
+    with pytest.raises(NotYet, match="not heard of lately"):
+        place(sessions, SETTINGS, job)
+
+    with sessions.begin() as session:
+        session.get_one(Watch, 1).since -= timedelta(hours=1)
+    with pytest.raises(NoValidHost, match="not heard of lately"):
+        place(sessions, SETTINGS, job)
 
 
 def test_full_subnet_refuses_and_claims_nothing(sessions: Sessions) -> None:

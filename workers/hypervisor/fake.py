@@ -5,79 +5,47 @@ lingers where it is told to, and its guests boot after a settable time, or never
 downloaded unless an image cache is given.
 """
 
-import functools
-import threading
 import time
-from collections import Counter, defaultdict
 from collections.abc import Callable
-from contextlib import nullcontext
-from dataclasses import dataclass, field
-from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
+from pathlib import Path
+from typing import Any, Literal
+
+import structlog
 
 from tasks.errors import ForeignOwner, HostError, HostFull, StaleMessage
 from tasks.messages import (
     DiskRef,
     DomainSpec,
+    DomainState,
     FirstBoot,
     ImageSource,
     Inventory,
     Job,
     NetworkSpec,
     PortSpec,
+    Thing,
 )
 from workers.hypervisor import names
-from workers.hypervisor.port import Domain, DomainState, Observation
+from workers.hypervisor.fake_faults import Faulty, verb
+from workers.hypervisor.fake_state import FakeState, Guest, There
+from workers.hypervisor.fake_things import (
+    add_file,
+    all_things,
+    remove_consoles,
+    remove_thing,
+    set_file_aside,
+)
+from workers.hypervisor.port import Domain, Observation, Watcher
+from workers.hypervisor.things import check, server_of
 
-_P = ParamSpec("_P")
-_R = TypeVar("_R")
+log = structlog.get_logger(__name__)
 
-
-@dataclass
-class _Guest:
-    """A domain of ours as the fake keeps it."""
-
-    owner: Job
-    spec: DomainSpec
-    state: DomainState = "shutoff"
-    started_at: float = 0.0
-    console: str = ""
-
-
-@dataclass
-class Faults:
-    """What is to go wrong, by verb: errors raised in this order, one a call, and seconds to wait
-    before each call. `after` errors are raised when the verb has done its work: the answer is
-    lost, not the effect."""
-
-    before: dict[str, list[Exception]] = field(default_factory=lambda: defaultdict(list))
-    after: dict[str, list[Exception]] = field(default_factory=lambda: defaultdict(list))
-    delay_s: dict[str, float] = field(default_factory=dict)
+_DIRECTORY = "/fake/"
 
 
-def _verb(
-    function: Callable[Concatenate["FakeHypervisor", _P], _R],
-) -> Callable[Concatenate["FakeHypervisor", _P], _R]:
-    """Count the call, wait and fail as told, and keep other threads out meanwhile; but a download
-    excludes nobody, as on a real host."""
-    name = function.__name__
-
-    @functools.wraps(function)
-    def called(self: "FakeHypervisor", /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
-        time.sleep(self.faults.delay_s.get(name, 0.0))
-        with self.lock:
-            self.calls[name] += 1
-            _raise_next(self.faults.before, name)
-        with nullcontext() if name == "ensure_image" else self.lock:
-            result = function(self, *args, **kwargs)
-        with self.lock:
-            _raise_next(self.faults.after, name)
-        return result
-
-    return called
-
-
-class FakeHypervisor:
-    """One hypervisor host in memory, safe for threads."""
+class FakeHypervisor(Faulty):
+    """One hypervisor host in memory, safe for threads; with `state`, in that file as well, where
+    the next process finds it as it was, its guests running on."""
 
     def __init__(
         self,
@@ -88,7 +56,9 @@ class FakeHypervisor:
         boot_after_s: float = 0.0,
         fetch: Callable[[ImageSource], Any] | None = None,
         now: Callable[[], float] = time.time,
+        state: Path | None = None,
     ) -> None:
+        super().__init__()
         self.vcpus = vcpus
         self.memory_mib = memory_mib
         self.disk_gib = disk_gib
@@ -96,42 +66,41 @@ class FakeHypervisor:
         self.boot_after_s = boot_after_s
         #: Servers whose guest never gets anywhere.
         self.never_boot: set[str] = set()
-        self.faults = Faults()
-        #: How often each verb was called.
-        self.calls: Counter[str] = Counter()
-        self.lock = threading.RLock()
         self._fetch = fetch
         self._now = now
-        self._images: set[str] = set()
-        self._guests: dict[str, _Guest] = {}
-        self._foreign: set[str] = set()
-        self._disks: dict[str, dict[str, DiskRef]] = defaultdict(dict)
-        self._ports: dict[str, PortSpec] = {}
+        self._state = FakeState(state)
+        self._ports = self._state.entries
+        self._watchers: list[Watcher] = []
+        #: Servers whose domains changed, and nobody was told yet.
+        self._changed: list[str] = []
 
     # --- for tests: what others do on the host -------------------------------------------------
 
     def plant_foreign_domain(self, server_id: str) -> None:
         """Put a domain of that UUID there that is not ours."""
         with self.lock:
-            self._foreign.add(server_id)
+            self._state.foreign[server_id] = There()
 
     def forget_domain(self, server_id: str) -> None:
         """Take the domain away, whoever's it is, as an operator may."""
         with self.lock:
-            self._foreign.discard(server_id)
-            self._guests.pop(server_id, None)
+            self._state.foreign.pop(server_id, None)
+            self._forget(server_id)
+        self.settle()
 
     def end_guest(self, server_id: str, state: DomainState = "shutoff") -> None:
         """Let the guest stop by itself (`shutoff`) or die (`crashed`)."""
         with self.lock:
-            self._guests[server_id].state = state
+            self._change(server_id, state=state)
+        self.settle()
 
     # --- the port ------------------------------------------------------------------------------
 
-    @_verb
+    @verb
     def inventory(self) -> Inventory:
         """Return what the host was made with, and what is left of its disk."""
-        used = sum(guest.spec.machine.root_gib for guest in self._guests.values())
+        guests = self._state.guests.values()
+        used = sum(guest.spec.machine.root_gib for guest in guests)
         return Inventory(
             vcpus=self.vcpus,
             memory_mib=self.memory_mib,
@@ -142,27 +111,27 @@ class FakeHypervisor:
             domain_type="qemu",
             architecture="x86_64",
             cpu_model="fake",
-            running_domains=sum(guest.state == "running" for guest in self._guests.values()),
+            running_domains=sum(guest.state == "running" for guest in guests),
         )
 
-    @_verb
+    @verb
     def ensure_image(self, image: ImageSource) -> None:
         """Note the image; fetch it first, if the fake was told how."""
         if self._fetch is not None:
             self._fetch(image)
         with self.lock:
-            self._images.add(image.sha256)
+            self._state.images[image.sha256] = There()
 
-    @_verb
+    @verb
     def ensure_root_disk(self, server_id: str, image: ImageSource, size_gib: int) -> DiskRef:
         """Note a root disk. Raises HostFull if it is larger than the whole host."""
         if size_gib > self.disk_gib:
             raise HostFull("The host has no room for the disk.", size_gib=size_gib)
-        if image.sha256 not in self._images:
+        if image.sha256 not in self._state.images:
             raise HostError("The image is not in the host's cache.", image=image.image_id)
-        return self._ensure_disk(server_id, names.root_disk_file(server_id), "root")
+        return self._ensure_disk(names.root_disk_file(server_id), "root")
 
-    @_verb
+    @verb
     def ensure_config_drive(
         self,
         server_id: str,
@@ -172,73 +141,82 @@ class FakeHypervisor:
         ports: list[PortSpec],
     ) -> DiskRef:
         """Note a config drive."""
-        return self._ensure_disk(server_id, names.config_drive_file(server_id), "config")
+        return self._ensure_disk(names.config_drive_file(server_id), "config")
 
-    @_verb
+    @verb
     def remove_disks(self, server_id: str) -> None:
         """Forget the server's disks."""
-        self._disks.pop(names.checked(server_id), None)
+        for name in _disk_files(server_id):
+            self._state.files.pop(name, None)
 
-    @_verb
+    @verb
     def ensure_port(self, network: NetworkSpec, port: PortSpec, hostname: str) -> None:
         """Note the port: its DHCP entry and its filter."""
         names.network_name(network.network_id)
         names.filter_name(port.port_id)
         self._ports[port.port_id] = port
+        self._state.filters[port.port_id] = port
 
-    @_verb
+    @verb
     def remove_ports(self, server_id: str, ports: list[PortSpec]) -> None:
         """Forget the ports."""
         names.checked(server_id)
         for port in ports:
             self._ports.pop(port.port_id, None)
+            self._state.filters.pop(port.port_id, None)
 
-    @_verb
+    @verb
     def find(self, server_id: str) -> Domain | None:
         """Return the server's domain, or None. Raises ForeignOwner."""
         return self._find(server_id)
 
-    @_verb
+    @verb
     def define(self, job: Job, spec: DomainSpec) -> Domain:
         """Note the domain. Raises ForeignOwner, HostError if a disk is not there, StaleMessage."""
         found = self._find(job.server_id)
         _refuse_older_attempt(found, job)
-        there = {disk.path for disk in self._disks[job.server_id].values()}
-        missing = [disk.path for disk in spec.disks if disk.path not in there]
+        missing = [disk.path for disk in spec.disks if not self._has_disk(disk.path)]
         if missing:
             raise HostError("A disk of the server is not there.", missing=missing)
-        guest = self._guests.setdefault(job.server_id, _Guest(owner=job, spec=spec))
-        guest.owner, guest.spec = job, spec
-        return _domain(guest)
+        if found is None:
+            self._state.guests[job.server_id] = Guest(owner=job, spec=spec)
+        elif (found.run_id, found.attempt) != (job.run_id, job.attempt):
+            self._change(job.server_id, owner=job, spec=spec, quarantined=False, told=False)
+        return _domain(self._state.guests[job.server_id])
 
-    @_verb
+    @verb
     def start(self, server_id: str) -> Domain:
         """Let the guest begin to boot. Raises ForeignOwner, HostError, HostFull."""
         if self._find(server_id) is None:
             raise HostError("The domain to start is not defined.", server=server_id)
-        guest = self._guests[server_id]
+        guest = self._state.guests[server_id]
+        if guest.quarantined:
+            raise HostError("The domain to start is in quarantine.", server=server_id)
         if guest.spec.machine.memory_mib > self.memory_mib:
             raise HostFull("The host has not enough memory to start the server.")
         if guest.state != "running":
-            guest.state, guest.started_at = "running", self._now()
-        return _domain(guest)
+            add_file(self._state, names.console_file(server_id))
+            self._change(server_id, state="running", started_at=self._now())
+        return _domain(self._state.guests[server_id])
 
-    @_verb
+    @verb
     def remove_domain(self, server_id: str) -> None:
-        """Forget the domain. Raises ForeignOwner."""
-        if self._find(server_id) is not None:
-            del self._guests[server_id]
+        """Forget the domain and its console log. Raises ForeignOwner."""
+        self._find(server_id)
+        self._forget(server_id)
+        remove_consoles(self._state, server_id)
 
-    @_verb
+    @verb
     def observe(self, server_id: str, ports: list[PortSpec]) -> Observation:
         """Show a guest that is up once its time has passed. Raises ForeignOwner."""
         domain = self._find(server_id)
         if domain is None:
             return Observation(state=None, address=None, agent=None, console="")
-        guest = self._guests[server_id]
+        guest = self._state.guests[server_id]
         up = self._is_up(server_id, guest)
         if up and "login:" not in guest.console:
-            guest.console = f"{domain.server_id} login: "
+            console = f"{domain.server_id} login: "
+            guest = self._change(server_id, console=console, told=False)
         known = [port.address for port in ports if port.port_id in self._ports]
         return Observation(
             state=guest.state,
@@ -247,47 +225,121 @@ class FakeHypervisor:
             console=guest.console,
         )
 
-    @_verb
+    @verb
     def traces(self, server_id: str, ports: list[PortSpec]) -> list[str]:
         """Name what is still noted of the server. Raises ForeignOwner."""
         domain = self._find(server_id)
         found = [] if domain is None else [f"domain {names.domain_name(server_id)}"]
-        found += [f"disk {disk.path}" for disk in self._disks.get(server_id, {}).values()]
+        for name in _disk_files(server_id):
+            found += [f"disk {_DIRECTORY}{name}"] if name in self._state.files else []
+        console = names.console_file(server_id)
+        found += [f"console {_DIRECTORY}{console}"] if console in self._state.files else []
         for port in ports:
             if port.port_id in self._ports:
-                found += [f"dhcp entry {port.mac}", f"filter {names.filter_name(port.port_id)}"]
+                found.append(f"dhcp entry {port.mac}")
+            if port.port_id in self._state.filters:
+                found.append(f"filter {names.filter_name(port.port_id)}")
         return found
 
+    @verb
+    def survey(self) -> list[Thing]:
+        """Return everything with our mark."""
+        return all_things(self._state)
+
+    @verb
+    def quarantine(self, thing: Thing) -> None:
+        """Stop and mark a domain, set a file aside. Raises ForeignOwner, MalformedMessage."""
+        check(thing)
+        if thing.kind == "domain":
+            guest = self._as_seen(thing)
+            if guest is not None:
+                stopped = "shutoff" if guest.state in {"running", "paused"} else guest.state
+                self._change(
+                    server_of(thing),
+                    state=stopped,
+                    quarantined=True,
+                    told=stopped != guest.state,
+                )
+        elif thing.kind not in {"dhcp_entry", "filter"}:
+            set_file_aside(self._state, thing)
+
+    @verb
+    def discard(self, thing: Thing) -> None:
+        """Forget the thing. Raises ForeignOwner, MalformedMessage."""
+        check(thing)
+        if thing.kind != "domain":
+            remove_thing(self._state, thing)
+        elif self._as_seen(thing) is not None or not thing.quarantined:
+            self._forget(server_of(thing))
+            remove_consoles(self._state, server_of(thing))
+
+    @verb
+    def watch(self, watcher: Watcher) -> None:
+        """Tell the watcher of changes, in the thread of the verb that made them."""
+        self._watchers.append(watcher)
+
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Let go of the file that the host is kept in, if it is."""
+        self._state.close()
+
+    def settle(self) -> None:
+        """Tell the watchers what has changed, with the lock left: they may take their time."""
+        with self.lock:
+            changed, self._changed = self._changed, []
+            guests = [(server_id, self._state.guests.get(server_id)) for server_id in changed]
+            watchers = list(self._watchers)
+        for server_id, guest in guests:
+            for watcher in watchers:
+                try:
+                    watcher(server_id, None if guest is None else guest.state)
+                except Exception:
+                    # As on a real host: a watcher's trouble is not the verb's.
+                    log.exception("watcher.failed")
 
     # --- inside ----------------------------------------------------------------------------------
 
-    def _ensure_disk(self, server_id: str, name: str, role: Literal["root", "config"]) -> DiskRef:
-        disk = DiskRef(
-            role=role, path=f"/fake/{name}", disk_format="qcow2" if role == "root" else "raw"
-        )
-        return self._disks[server_id].setdefault(role, disk)
+    def _ensure_disk(self, name: str, role: Literal["root", "config"]) -> DiskRef:
+        add_file(self._state, name)
+        disk_format: Literal["qcow2", "raw"] = "qcow2" if role == "root" else "raw"
+        return DiskRef(role=role, path=f"{_DIRECTORY}{name}", disk_format=disk_format)
+
+    def _has_disk(self, path: str) -> bool:
+        return path.removeprefix(_DIRECTORY) in self._state.files
 
     def _find(self, server_id: str) -> Domain | None:
-        if names.checked(server_id) in self._foreign:
+        if names.checked(server_id) in self._state.foreign:
             raise ForeignOwner("A domain that is not ours has the server's id.", server=server_id)
-        guest = self._guests.get(server_id)
+        guest = self._state.guests.get(server_id)
         return None if guest is None else _domain(guest)
 
-    def _is_up(self, server_id: str, guest: _Guest) -> bool:
+    def _as_seen(self, thing: Thing) -> Guest | None:
+        """Return the guest, unless it was seen in quarantine and has been defined anew since."""
+        self._find(server_of(thing))
+        guest = self._state.guests.get(server_of(thing))
+        return guest if guest and guest.quarantined >= thing.quarantined else None
+
+    def _change(self, server_id: str, *, told: bool = True, **changes: object) -> Guest:
+        guest = self._state.guests[server_id].model_copy(update=changes)
+        self._state.guests[server_id] = guest
+        if told:
+            self._changed.append(server_id)
+        return guest
+
+    def _forget(self, server_id: str) -> None:
+        if self._state.guests.pop(server_id, None) is not None:
+            self._changed.append(server_id)
+
+    def _is_up(self, server_id: str, guest: Guest) -> bool:
         booting_s = self._now() - guest.started_at
         booted = guest.state == "running" and booting_s >= self.boot_after_s
         return booted and server_id not in self.never_boot
 
 
-def _raise_next(faults: dict[str, list[Exception]], verb: str) -> None:
-    waiting = faults.get(verb)
-    if waiting:
-        raise waiting.pop(0)
+def _disk_files(server_id: str) -> tuple[str, str]:
+    return names.root_disk_file(server_id), names.config_drive_file(server_id)
 
 
-def _domain(guest: _Guest) -> Domain:
+def _domain(guest: Guest) -> Domain:
     return Domain(
         server_id=guest.owner.server_id,
         run_id=guest.owner.run_id,

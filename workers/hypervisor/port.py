@@ -116,7 +116,7 @@ class Hypervisor(Protocol):
 
     def start(self, server_id: str) -> Domain:
         """Have the domain running. Raises ForeignOwner, HostError (libvirt's own words are in its
-        facts), HostFull."""
+        facts; also for a domain in quarantine, until it is defined anew), HostFull."""
         ...
 
     def remove_domain(self, server_id: str) -> None:
@@ -145,11 +145,14 @@ class Hypervisor(Protocol):
         """Put a thing of a survey out of action, so that it can still be looked at: a domain is
         stopped and does not start again, a file is set aside. Kinds that hold nothing worth
         keeping (DHCP entries, filters) are left as they are. Absent is done, what does not carry
-        our mark is left alone. Raises ForeignOwner."""
+        our mark is left alone. Raises ForeignOwner, and MalformedMessage for a name that no thing
+        of the kind can have."""
         ...
 
     def discard(self, thing: Thing) -> None:
-        """Remove a thing of a survey for good. Absent is done. Raises ForeignOwner."""
+        """Remove a thing of a survey for good: a domain with all that hangs on it. One that was
+        seen in quarantine is removed only from there. Absent is done. Raises ForeignOwner, and
+        MalformedMessage for a name that no thing of the kind can have."""
         ...
 
     def watch(self, watcher: Watcher) -> None:

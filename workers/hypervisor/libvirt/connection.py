@@ -10,6 +10,8 @@ Not for processes that fork after the first use: a handle of the parent is refus
 import os
 import threading
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import libvirt
@@ -23,6 +25,10 @@ log = structlog.get_logger(__name__)
 _KEEPALIVE_INTERVAL_S = 5
 _KEEPALIVE_COUNT = 3
 _REOPEN_PAUSE_S = 0.1
+
+#: Connection, domain, event, detail. Called in the event loop's thread, where libvirt must not be
+#: called.
+Lifecycle = Callable[[libvirt.virConnect, libvirt.virDomain, int, int, None], None]
 
 
 class _EventLoop:
@@ -57,11 +63,16 @@ _EVENTS = _EventLoop()
 
 
 class Keeper:
-    """Gives a connection that lives, to any number of threads."""
+    """Gives a connection that lives, to any number of threads. Domains' lifecycle events of each
+    connection go to `on_event`."""
 
-    def __init__(self, uri: str, patience_s: float = 5.0) -> None:
+    def __init__(
+        self, uri: str, patience_s: float = 5.0, on_event: Lifecycle | None = None
+    ) -> None:
         self._uri = uri
         self._patience_s = patience_s
+        self._on_event = on_event
+        self._event_id: int | None = None
         self._handle: libvirt.virConnect | None = None
         self._lost = threading.Event()
         self._changed = threading.Condition()
@@ -98,12 +109,21 @@ class Keeper:
     def _drop(self) -> None:
         handle, self._handle = self._handle, None
         if handle is not None:
+            self._end_events(handle)
             try:
                 handle.unregisterCloseCallback()
                 handle.close()
             except libvirt.libvirtError as error:
                 # It is dead, which is why it is dropped.
                 log.debug("connection.close_failed", libvirt=error.get_error_message())
+
+    def _end_events(self, handle: libvirt.virConnect) -> None:
+        """A registration would hold the connection open. It ends on our side before libvirtd is
+        told of it, so that a dead one's complaint means nothing."""
+        event_id, self._event_id = self._event_id, None
+        if event_id is not None:
+            with suppress(libvirt.libvirtError):
+                handle.domainEventDeregisterAny(event_id)
 
     def _start_opener(self, end: float) -> None:
         """Open in a thread of its own: a libvirtd that accepts and says nothing must not hold the
@@ -115,26 +135,31 @@ class Keeper:
             self._opener.start()
 
     def _open_until(self, end: float) -> None:
-        handle = None
+        handle, event_id = None, None
         while handle is None and time.monotonic() < end and not self._closed:
             try:
-                handle = self._open()
+                handle, event_id = self._open()
             except libvirt.libvirtError as error:
                 log.debug("connection.refused", libvirt=error.get_error_message())
                 time.sleep(_REOPEN_PAUSE_S)
         with self._changed:
             self._opener = None
             if handle is not None:
-                self._adopt(handle)
+                self._adopt(handle, event_id)
             self._changed.notify_all()
 
-    def _open(self) -> libvirt.virConnect:
+    def _open(self) -> tuple[libvirt.virConnect, int | None]:
         handle = libvirt.open(self._uri)
         handle.setKeepAlive(_KEEPALIVE_INTERVAL_S, _KEEPALIVE_COUNT)
-        return handle
+        if self._on_event is None:
+            return handle, None
+        kind = libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE
+        return handle, handle.domainEventRegisterAny(None, kind, self._on_event, None)
 
-    def _adopt(self, handle: libvirt.virConnect) -> None:
+    def _adopt(self, handle: libvirt.virConnect, event_id: int | None) -> None:
+        self._event_id = event_id
         if self._closed:
+            self._end_events(handle)
             handle.close()
             return
         self._lost = threading.Event()

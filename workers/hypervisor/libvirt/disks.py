@@ -2,7 +2,8 @@
 
 Effect  `<server id>.root.qcow2` and `<server id>.config.iso` in the pool's directory.
 Repeat  a whole root disk is kept, a half one made anew; the config drive is always written anew.
-Undo    `remove`; images stay in the cache.
+Undo    `remove`; images stay in the cache. What is set aside lies in `quarantine/`, of which
+        libvirt knows nothing; its list of the pool names the file until it is refreshed.
 """
 
 import os
@@ -17,7 +18,7 @@ import structlog
 from lxml import etree
 
 from tasks.errors import HostError, HostFull
-from tasks.messages import DiskRef, ImageSource
+from tasks.messages import DiskRef, ImageSource, Thing
 from workers.hypervisor import names
 from workers.hypervisor.config_drive import write_config_drive
 from workers.hypervisor.image_cache import ImageCache
@@ -26,6 +27,7 @@ from workers.hypervisor.libvirt.domain_xml import as_text
 from workers.hypervisor.libvirt.errors import translated
 from workers.hypervisor.libvirt.lookup import absent_is_done, lookup
 from workers.hypervisor.qcow2 import read_header
+from workers.hypervisor.shelf import Shelf
 
 log = structlog.get_logger(__name__)
 
@@ -44,6 +46,7 @@ class Disks:
         self._directory = directory
         self._pool_name = pool_name
         self._images = images
+        self.shelf = Shelf(directory, frozenset({"disk", "config_drive"}))
         # libvirt refuses some calls while another works on the pool; here they queue instead.
         self._pool_lock = threading.Lock()
 
@@ -80,8 +83,15 @@ class Disks:
             path.unlink(missing_ok=True)
 
     def found(self, server_id: str) -> list[Path]:
-        """Return the server's files, unfinished ones too."""
+        """Return the server's files, unfinished ones too. What was set aside is its no longer."""
         return sorted(self._directory.glob(f"*{names.checked(server_id)}*"))
+
+    def discard(self, thing: Thing) -> None:
+        """Remove a file of a server, which may be set aside."""
+        with self._pool_lock, translated("remove the server's disk"):
+            if not thing.quarantined:
+                self._forget_volume(self.shelf.path(thing))
+            self.shelf.remove(thing)
 
     def _create_overlay(self, path: Path, base: Path, base_format: str, size_bytes: int) -> None:
         with translated("create the root disk"):

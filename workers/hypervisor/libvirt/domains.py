@@ -9,10 +9,9 @@ from pathlib import Path
 
 import libvirt
 import structlog
-from lxml import etree
 
 from tasks.errors import ByreError, ForeignOwner, HostError, HostFull, StaleMessage
-from tasks.messages import DomainSpec, Job
+from tasks.messages import DomainSpec, DomainState, Job
 from workers.hypervisor import names
 from workers.hypervisor.libvirt.connection import Keeper
 from workers.hypervisor.libvirt.disks import prepare_directory
@@ -25,9 +24,10 @@ from workers.hypervisor.libvirt.domain_xml import (
     domain_xml,
     metadata_xml,
 )
-from workers.hypervisor.libvirt.errors import has_code, to_byre, translated
+from workers.hypervisor.libvirt.errors import to_byre, translated
 from workers.hypervisor.libvirt.lookup import absent_is_done, lookup
-from workers.hypervisor.port import Domain, DomainState
+from workers.hypervisor.libvirt.marks import is_quarantined, mark_of, mark_quarantined
+from workers.hypervisor.port import Domain
 
 log = structlog.get_logger(__name__)
 
@@ -48,6 +48,7 @@ _UNDEFINE_EVERYTHING = (
     | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
     | libvirt.VIR_DOMAIN_UNDEFINE_TPM
 )
+_AS_DEFINED = libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE
 
 
 class Domains:
@@ -89,12 +90,14 @@ class Domains:
             return _described(job.server_id, handle)
 
     def start(self, server_id: str) -> Domain:
-        """See the port. A paused domain goes on."""
+        """See the port. A paused domain goes on, one in quarantine does not. Raises HostError."""
         with translated("start the server"):
             handle = self.handle(server_id)
             if handle is None:
                 raise HostError("The domain to start is not defined.", server=server_id)
             domain = _described(server_id, handle)
+            if is_quarantined(handle):
+                raise HostError("The domain to start is in quarantine.", server=server_id)
             if domain.state == "paused":
                 handle.resume()
             elif domain.state != "running":
@@ -115,6 +118,28 @@ class Domains:
                         handle.undefineFlags(_UNDEFINE_EVERYTHING)
         for path in self.console_logs(server_id):
             path.unlink(missing_ok=True)
+
+    def is_quarantined(self, server_id: str) -> bool:
+        """Say whether the domain is there and was put out of action."""
+        with translated("look for the server"):
+            handle = self.handle(server_id)
+            return handle is not None and is_quarantined(handle)
+
+    def quarantine(self, server_id: str) -> None:
+        """See the port. The mark comes last: with it, the domain is stopped and kept."""
+        with translated("put the server out of action"), absent_is_done():
+            handle = self.handle(server_id)
+            if handle is None:
+                return
+            _described(server_id, handle)
+            if not handle.isPersistent():
+                # It would be gone with its process, and nothing would be left to look at.
+                description = handle.XMLDesc(_AS_DEFINED)
+                handle = self._keeper.connection().defineXMLFlags(description, 0)
+            handle.setAutostart(0)
+            with absent_is_done(libvirt.VIR_ERR_OPERATION_INVALID):
+                handle.destroyFlags(0)
+            mark_quarantined(handle)
 
     def console_logs(self, server_id: str) -> list[Path]:
         """Return the console's log and its older parts."""
@@ -152,17 +177,11 @@ def state_of(handle: libvirt.virDomain) -> DomainState:
 
 
 def _described(server_id: str, handle: libvirt.virDomain) -> Domain:
-    """Return the domain as its own mark describes it. Raises ForeignOwner if it has none."""
-    try:
-        kind = libvirt.VIR_DOMAIN_METADATA_ELEMENT
-        mark = etree.fromstring(handle.metadata(kind, NAMESPACE, 0))
-    except libvirt.libvirtError as error:
-        if not has_code(error, libvirt.VIR_ERR_NO_DOMAIN_METADATA):
-            raise
-        raise ForeignOwner(
-            "A domain that is not ours has the server's id.", server=server_id
-        ) from error
-    fields = {etree.QName(child).localname: child.text or "" for child in mark}
+    """Return the domain as its own mark describes it. Raises ForeignOwner if it has none, or the
+    mark of the domain that it was copied from."""
+    fields = mark_of(handle)
+    if fields is None or fields.get("id") != server_id:
+        raise ForeignOwner("A domain that is not ours has the server's id.", server=server_id)
     return Domain(
         server_id=server_id,
         run_id=fields.get("run", ""),

@@ -12,6 +12,7 @@ from tasks.messages import (
     Job,
     NetworkSpec,
     PortSpec,
+    Thing,
 )
 from workers.hypervisor import names
 from workers.hypervisor.first_boot import first_boot_files
@@ -22,11 +23,15 @@ from workers.hypervisor.libvirt.disks import Disks, takes_direct_io
 from workers.hypervisor.libvirt.domain_xml import DiskCache
 from workers.hypervisor.libvirt.domains import Domains
 from workers.hypervisor.libvirt.errors import translated
+from workers.hypervisor.libvirt.events import DomainEvents
 from workers.hypervisor.libvirt.inventory import HostInventory
 from workers.hypervisor.libvirt.networks import Networks
 from workers.hypervisor.libvirt.observe import console_tail, observe
 from workers.hypervisor.libvirt.settings import LibvirtSettings
-from workers.hypervisor.port import Domain, Observation
+from workers.hypervisor.libvirt.survey import survey
+from workers.hypervisor.libvirt.tidying import Tidying
+from workers.hypervisor.port import Domain, Observation, Watcher
+from workers.hypervisor.shelf import Shelf
 
 #: As much as Nova gives.
 _RANDOM_SEED_BYTES = 512
@@ -37,7 +42,8 @@ class LibvirtHypervisor:
 
     def __init__(self, settings: LibvirtSettings) -> None:
         self._settings = settings
-        self._keeper = Keeper(settings.uri, settings.patience_s)
+        self._events = DomainEvents()
+        self._keeper = Keeper(settings.uri, settings.patience_s, self._events.note)
         self._acceleration = Acceleration(self._keeper, settings)
         self._inventory = HostInventory(self._keeper, settings.storage_dir)
         images = ImageCache(
@@ -49,6 +55,8 @@ class LibvirtHypervisor:
         self._disks = Disks(self._keeper, settings.storage_dir, settings.pool_name, images)
         self._networks = Networks(self._keeper)
         self._domains = Domains(self._keeper, settings.console_dir)
+        self._consoles = Shelf(settings.console_dir, frozenset({"console_log"}))
+        self._tidying = Tidying(self._domains, self._disks, self._networks, self._consoles)
 
     def inventory(self) -> Inventory:
         """See the port."""
@@ -126,8 +134,25 @@ class LibvirtHypervisor:
             found += self._networks.traces(port)
         return found
 
+    def survey(self) -> list[Thing]:
+        """See the port."""
+        return survey(self._keeper, [self._disks.shelf, self._consoles])
+
+    def quarantine(self, thing: Thing) -> None:
+        """See the port."""
+        self._tidying.quarantine(thing)
+
+    def discard(self, thing: Thing) -> None:
+        """See the port."""
+        self._tidying.discard(thing)
+
+    def watch(self, watcher: Watcher) -> None:
+        """See the port."""
+        self._events.watch(watcher)
+
     def close(self) -> None:
         """See the port."""
+        self._events.close()
         self._keeper.close()
 
     @cached_property

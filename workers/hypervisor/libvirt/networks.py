@@ -45,6 +45,8 @@ class Networks:
 
     def ensure_port(self, spec: NetworkSpec, port: PortSpec, hostname: str) -> None:
         """See the port. Raises ForeignOwner if the network's id or name is somebody else's."""
+        # Before anything is made: an entry whose filter cannot be named would have no owner.
+        names.filter_name(port.port_id)
         with translated("set up the server's network"), self._lock:
             network = self._ensure_network(spec)
             for scope in _scopes(network):
@@ -55,32 +57,42 @@ class Networks:
         """See the port."""
         for port in ports:
             with translated("remove the server's network"):
-                network = self._network(port)
+                network = self._network(port.network_id)
                 if network is not None:
-                    self._free_lease(network, port)
-                    with self._lock:
-                        for scope in _scopes(network):
-                            _remove_entries(network, port, scope)
-                self._remove_filter(port)
+                    self._remove_entry(network, port.mac)
+                self._remove_filter(port.port_id)
+
+    def discard_entry(self, network_id: str, mac: str) -> None:
+        """Remove the MAC's DHCP entry. Raises ForeignOwner if the network is not ours."""
+        with translated("remove a DHCP entry"), absent_is_done():
+            network = self._network(network_id)
+            if network is not None:
+                _refuse_foreign(network)
+                self._remove_entry(network, mac)
+
+    def discard_filter(self, port_id: str) -> None:
+        """Remove the port's filter."""
+        with translated("remove a packet filter"):
+            self._remove_filter(port_id)
 
     def traces(self, port: PortSpec) -> list[str]:
         """Name what the host still has of the port."""
         found = []
         with translated("look for the server's network"):
-            network = self._network(port)
+            network = self._network(port.network_id)
             if network is not None:
-                entries = [_own_entries(network, port, scope) for scope in _scopes(network)]
+                entries = [_own_entries(network, port.mac, scope) for scope in _scopes(network)]
                 if any(entries):
                     found.append(f"dhcp entry {port.mac} in {network.name()}")
-                leases = _leases(network, port)
+                leases = _leases(network, port.mac)
                 found += [f"lease {address} in {network.name()}" for address in leases]
             name = names.filter_name(port.port_id)
             if lookup(self._keeper.connection().nwfilterLookupByName, name) is not None:
                 found.append(f"filter {name}")
         return found
 
-    def _network(self, port: PortSpec) -> libvirt.virNetwork | None:
-        identifier = names.checked(port.network_id)
+    def _network(self, network_id: str) -> libvirt.virNetwork | None:
+        identifier = names.checked(network_id)
         return lookup(self._keeper.connection().networkLookupByUUIDString, identifier)
 
     def _ensure_network(self, spec: NetworkSpec) -> libvirt.virNetwork:
@@ -93,8 +105,8 @@ class Networks:
             network = handle.networkDefineXML(network_xml(spec))
             network.setAutostart(1)
             log.info("network.defined", network=name)
-        elif not is_ours(network.XMLDesc(libvirt.VIR_NETWORK_XML_INACTIVE)):
-            raise ForeignOwner("A network that is not ours has that id.", network=spec.network_id)
+        else:
+            _refuse_foreign(network)
         if not network.isActive():
             network.create()
         return network
@@ -104,26 +116,37 @@ class Networks:
         if lookup(handle.nwfilterLookupByName, names.filter_name(port.port_id)) is None:
             handle.nwfilterDefineXML(filter_xml(port))
 
-    def _remove_filter(self, port: PortSpec) -> None:
-        name = names.filter_name(port.port_id)
+    def _remove_entry(self, network: libvirt.virNetwork, mac: str) -> None:
+        self._free_lease(network, mac)
+        with self._lock:
+            for scope in _scopes(network):
+                _remove_entries(network, mac, scope)
+
+    def _remove_filter(self, port_id: str) -> None:
+        name = names.filter_name(port_id)
         found = lookup(self._keeper.connection().nwfilterLookupByName, name)
         if found is not None:
             with absent_is_done():
                 found.undefine()
 
-    def _free_lease(self, network: libvirt.virNetwork, port: PortSpec) -> None:
-        """Give the port's leases back and see them go. What cannot be given back ends by itself
+    def _free_lease(self, network: libvirt.virNetwork, mac: str) -> None:
+        """Give the MAC's leases back and see them go. What cannot be given back ends by itself
         after LEASE_S, and `traces` names it until then."""
-        if not network.isActive() or not _leases(network, port):
+        if not network.isActive() or not _leases(network, mac):
             return
         gateway = etree.fromstring(network.XMLDesc(0)).xpath("string(ip/@address)")
         end = time.monotonic() + _RELEASE_LIMIT_S
-        while (leases := _leases(network, port)) and time.monotonic() < end:
+        while (leases := _leases(network, mac)) and time.monotonic() < end:
             for address in leases:
-                _release(network.bridgeName(), port.mac, address, str(gateway))
+                _release(network.bridgeName(), mac, address, str(gateway))
             time.sleep(_RELEASE_PAUSE_S)
         if leases:
-            log.warning("lease.kept", network=network.name(), address=port.address)
+            log.warning("lease.kept", network=network.name(), addresses=leases)
+
+
+def _refuse_foreign(network: libvirt.virNetwork) -> None:
+    if not is_ours(network.XMLDesc(libvirt.VIR_NETWORK_XML_INACTIVE)):
+        raise ForeignOwner("A network that is not ours has that id.", network=network.UUIDString())
 
 
 def _release(bridge: str, mac: str, address: str, gateway: str) -> None:
@@ -145,8 +168,8 @@ def _entries(network: libvirt.virNetwork, scope: int) -> list[DhcpEntry]:
     return dhcp_entries(network.XMLDesc(libvirt.VIR_NETWORK_XML_INACTIVE if on_disk else 0))
 
 
-def _own_entries(network: libvirt.virNetwork, port: PortSpec, scope: int) -> list[DhcpEntry]:
-    return [entry for entry in _entries(network, scope) if entry.mac == port.mac.lower()]
+def _own_entries(network: libvirt.virNetwork, mac: str, scope: int) -> list[DhcpEntry]:
+    return [entry for entry in _entries(network, scope) if entry.mac == mac.lower()]
 
 
 def _ensure_entry(network: libvirt.virNetwork, port: PortSpec, hostname: str, scope: int) -> None:
@@ -161,8 +184,8 @@ def _ensure_entry(network: libvirt.virNetwork, port: PortSpec, hostname: str, sc
     _update(network, libvirt.VIR_NETWORK_UPDATE_COMMAND_ADD_LAST, wanted, scope)
 
 
-def _remove_entries(network: libvirt.virNetwork, port: PortSpec, scope: int) -> None:
-    for entry in _own_entries(network, port, scope):
+def _remove_entries(network: libvirt.virNetwork, mac: str, scope: int) -> None:
+    for entry in _own_entries(network, mac, scope):
         _update(network, libvirt.VIR_NETWORK_UPDATE_COMMAND_DELETE, entry, scope)
 
 
@@ -170,6 +193,6 @@ def _update(network: libvirt.virNetwork, command: int, entry: DhcpEntry, scope: 
     network.update(command, libvirt.VIR_NETWORK_SECTION_IP_DHCP_HOST, -1, entry.xml(), scope)
 
 
-def _leases(network: libvirt.virNetwork, port: PortSpec) -> list[str]:
-    """Return the addresses that are leased to the port's MAC now."""
-    return [lease["ipaddr"] for lease in network.DHCPLeases(port.mac, 0)]
+def _leases(network: libvirt.virNetwork, mac: str) -> list[str]:
+    """Return the addresses that are leased to the MAC now."""
+    return [lease["ipaddr"] for lease in network.DHCPLeases(mac, 0)]
