@@ -39,6 +39,9 @@ class CommonSettings(BaseModel):
     #: Seconds after which Redis hands an unacknowledged message out again. Longer than any stage
     #: may take (900 s), or a slow stage would be run twice side by side.
     broker_visibility_timeout_s: int = Field(default=1800, ge=1000)
+    #: A worker that takes nothing for so long, though messages wait and it has a slot free, ends
+    #: itself, so that its supervisor starts it anew. Longer than a control stage may take (40 s).
+    deaf_after_s: float = Field(default=60.0, gt=0)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     #: `console` is for a person at a terminal, `json` for a log collector.
     log_format: Literal["console", "json"] = "console"

@@ -93,7 +93,7 @@ def main() -> None:
     setup_logs(settings)
     host = make_hypervisor(settings)
     worker = make_worker(settings, host, Journal(settings.state_dir / "journal"))
-    for thread in (Heart(worker), Surveyor(worker), Watchdog(worker)):
+    for thread in (Heart(worker), Surveyor(worker), _watchdog(worker)):
         worker_ready.connect(_starting(thread), weak=False)
         worker_shutdown.connect(_stopping(thread), weak=False)
     worker.celery.worker_main(
@@ -107,6 +107,16 @@ def main() -> None:
             "--without-mingle",
             f"--loglevel={settings.log_level}",
         ]
+    )
+
+
+def _watchdog(worker: Hosted) -> Watchdog:
+    settings = worker.settings
+    return Watchdog(
+        worker.celery,
+        [compute_queue(settings.host)],
+        settings.deaf_after_s,
+        lambda: worker.ledger.busy() < settings.compute_threads,
     )
 
 

@@ -17,7 +17,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_expo
 
 from tasks.errors import NotYet, StaleMessage, TransientError
 from tasks.messages import AttemptRef, Failure, Job, StageReport, Value
-from tasks.pipelines import REMOVALS, UNWIND
+from tasks.pipelines import CREATE, REMOVALS, UNWIND, stages_of
 from tasks.runner import TRANSIENT_PAUSES_S
 from workers.hypervisor.journal import Journal
 
@@ -29,6 +29,9 @@ BROKER_PATIENCE_S = 300.0
 #: A message that comes again later is held by this process; so many seconds after its time it is
 #: taken to be lost with a connection.
 _LATE_S = 10.0
+
+#: The last one of a create; it only looks.
+LAST_STAGE = stages_of(CREATE)[-1].name
 
 #: A stage that ends within so many seconds is told in one report instead of two.
 TELL_AFTER_S = 0.2
@@ -52,7 +55,7 @@ class ComputeLedger:
     def guard(self, job: Job, stage: str) -> Iterator[None]:
         """One stage at a time for each server. A delete or an unwinding closes the door first;
         then its turn comes after the stage that is inside. Raises StaleMessage, ServerHeld."""
-        with self._only_copy((job.run_id, job.attempt, stage)), self._admitted(job):
+        with self._only_copy((job.run_id, job.attempt, stage)), self._admitted(job, stage):
             yield
 
     def at_work(self) -> list[AttemptRef]:
@@ -89,7 +92,7 @@ class ComputeLedger:
                 self._at_work.discard(key)
 
     @contextmanager
-    def _admitted(self, job: Job) -> Iterator[None]:
+    def _admitted(self, job: Job, stage: str) -> Iterator[None]:
         undone = job.undoes or AttemptRef(run_id=job.run_id, attempt=job.attempt)
         if job.pipeline == UNWIND:
             self._journal.bar_run(job.server_id, undone)
@@ -99,7 +102,7 @@ class ComputeLedger:
             if job.pipeline == UNWIND and self._journal.is_superseded(job.server_id, undone):
                 raise StaleMessage("A newer attempt has been here; what is there is its own.")
             if job.pipeline not in REMOVALS:
-                self._journal.admit(job)
+                self._journal.admit(job, only_looks=stage == LAST_STAGE)
             yield
 
     def began(self, job: Job, stage: str, worker: str) -> None:
@@ -130,6 +133,8 @@ class ComputeLedger:
     def finished(self, job: Job, stage: str, worker: str, started_at: float, output: Any) -> None:
         """Tell that the stage is done, and what it gave: the run goes on from there if all else
         is lost."""
+        if stage == LAST_STAGE:
+            self._journal.complete(job)
         kept = output.model_dump() if output is not None else None
         self._end(self._report(job, stage, worker, "finished", started_at, output=kept))
 

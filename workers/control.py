@@ -27,6 +27,7 @@ from tasks.control.store import Store
 from tasks.errors import ByreError
 from tasks.messages import Hello
 from tasks.pipelines import COMPUTE_STAGES, Side
+from workers.watchdog import Watchdog
 
 STAGES = {
     "validate": validate,
@@ -143,7 +144,13 @@ def main() -> None:
     name = control_worker(socket.gethostname())
     celery, process = make_worker(settings, life)
     hello = Hello(worker=name, process=life).model_dump()
-    worker_ready.connect(lambda **_: celery.send_task("hello", args=[hello]), weak=False)
+    watchdog = Watchdog(celery, [CONTROL, PULSE], settings.deaf_after_s)
+
+    def ready(**_: object) -> None:
+        celery.send_task("hello", args=[hello])
+        watchdog.start()
+
+    worker_ready.connect(ready, weak=False)
     worker_process_init.connect(process.open, weak=False)
     worker_process_shutdown.connect(process.close, weak=False)
     celery.worker_main(

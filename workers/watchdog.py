@@ -1,55 +1,66 @@
-"""Ends a worker that lives but takes nothing from its queue, so that its supervisor starts it anew.
+"""Ends a worker that lives but takes nothing from its queues, so that its supervisor starts it anew.
 
 Celery's workers have been seen to go deaf after a broker's restart and stay so (celery/celery#8030,
-#8091): the process is up, its heartbeats go out, and nobody consumes. The control plane notices by
-its canaries and sends no more servers; this is what brings the host back.
+#8091; in the tests here once in about sixty restarts of Redis): the process is up, and nobody
+consumes. For a hypervisor's worker the control plane notices by its canaries and sends no more
+servers; this is what brings either kind of worker back.
 """
 
 import os
 import signal
 import threading
 import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import structlog
-from celery.signals import task_prerun
+from celery import Celery
+from celery.signals import task_received
 from kombu.exceptions import OperationalError
-
-from config.queues import compute_queue
-from workers.hosted import Hosted
 
 log = structlog.get_logger(__name__)
 
-#: How often it looks, and after how many looks in a row at messages that nobody takes it acts.
-PAUSE_S = 15.0
-PATIENCE = 4
+#: Looks in a row at messages that nobody takes, after which it acts.
+PATIENCE = 6
 
 #: A worker that does not end by itself is ended after so many seconds. EX_SOFTWARE of sysexits.h.
-_LAST_WORD_S = 30.0
+_LAST_WORD_S = 15.0
 _EXIT_DEAF = 70
 
 
 class Watchdog(threading.Thread):
-    """Watches until it is stopped."""
+    """Watches until it is stopped. Runs in the process that consumes.
 
-    def __init__(self, worker: Hosted) -> None:
+    `deaf_after_s`: for how long messages may wait with nothing taken. It must be longer than all
+    slots of the worker can be taken at once, unless `has_slot` tells that one is free.
+    """
+
+    def __init__(
+        self,
+        celery: Celery,
+        queues: Sequence[str],
+        deaf_after_s: float,
+        has_slot: Callable[[], bool] = lambda: True,
+    ) -> None:
         super().__init__(name="watchdog", daemon=True)
-        self._worker = worker
+        self._celery, self._queues, self._has_slot = celery, queues, has_slot
+        self._pause_s = deaf_after_s / PATIENCE
         self._stopped = threading.Event()
         self._taken, self._taken_before, self._strikes = 0, -1, 0
-        task_prerun.connect(self._count, weak=False)
+        task_received.connect(self._count, weak=False)
 
     def run(self) -> None:
         """Look at the interval."""
-        while not self._stopped.wait(PAUSE_S):
+        while not self._stopped.wait(self._pause_s):
             if self.is_deaf():
-                log.error("worker.deaf", queue=compute_queue(self._worker.settings.host))
+                log.error("worker.deaf", queues=list(self._queues))
                 self._end()
                 return
 
     def stop(self) -> None:
         """Watch no more."""
         self._stopped.set()
+        task_received.disconnect(self._count)
 
     def is_deaf(self) -> bool:
         """Look once: has nothing been taken for several looks, though messages wait and a slot is
@@ -62,30 +73,30 @@ class Watchdog(threading.Thread):
     def _count(self, **_: object) -> None:
         self._taken += 1
 
-    def _has_slot(self) -> bool:
-        return self._worker.ledger.busy() < self._worker.settings.compute_threads
-
     def _waiting(self) -> int:
-        """Return how many messages are in this host's queue, by a connection of its own. A broker
-        that does not answer proves nothing."""
-        queue = compute_queue(self._worker.settings.host)
+        """Return how many messages are in the queues, by a connection of its own. A broker that does
+        not answer proves nothing."""
+        connection = self._celery.connection_for_write(connect_timeout=2.0)
+        lost = (*connection.connection_errors, *connection.channel_errors)
         try:
-            with self._worker.celery.connection_for_write() as connection:
+            with connection:
                 channel: Any = connection.default_channel
-                # As Celery declares it, so that it is the same everywhere. Not passively: kombu 5.7
-                # does not find a queue on Redis that way when keys have a prefix.
-                declared = channel.queue_declare(queue=queue, durable=True, auto_delete=False)
-                count: int = declared.message_count
-                return count
-        except (OperationalError, OSError, *self._channel_errors()):
+                # As Celery declares them, so that it is the same everywhere. Not passively: kombu
+                # 5.7 does not find a queue on Redis that way when keys have a prefix.
+                return sum(
+                    channel.queue_declare(
+                        queue=queue, durable=True, auto_delete=False
+                    ).message_count
+                    for queue in self._queues
+                )
+        except (OperationalError, OSError, *lost):
             return 0
-
-    def _channel_errors(self) -> tuple[type[Exception], ...]:
-        connection = self._worker.celery.connection_for_write()
-        return (*connection.connection_errors, *connection.channel_errors)
 
     def _end(self) -> None:
         """Ask the process to stop, as a supervisor would; a deaf one may not hear that either."""
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(_LAST_WORD_S)
+        if os.getpgrp() == os.getpid():
+            # With the processes of its pool, which would outlive it.
+            os.killpg(os.getpid(), signal.SIGKILL)
         os._exit(_EXIT_DEAF)

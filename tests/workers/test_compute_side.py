@@ -78,3 +78,18 @@ def test_heart_beats_on_after_any_trouble(celery: Keeping, tmp_path: Path, troub
 
     assert celery.sent[0] == "heartbeat"
     assert host.calls["inventory"] >= 2
+
+
+def test_late_message_of_a_completed_create_has_no_effect(celery: Keeping, tmp_path: Path) -> None:
+    """It would start a guest that its owner has stopped since; to look once more does no harm, and
+    a new attempt goes on where a lost report left the run."""
+    ledger, job = ComputeLedger(celery, Journal(tmp_path), "p"), make_job()
+    with ledger.guard(job, "poll_boot"):
+        ledger.finished(job, "poll_boot", "w", 0.0, None)
+
+    with pytest.raises(StaleMessage, match="completed here"), ledger.guard(job, "launch"):
+        pass
+    with ledger.guard(job, "poll_boot"):
+        pass
+    with ledger.guard(job.model_copy(update={"attempt": 2}), "launch"):
+        pass

@@ -46,6 +46,8 @@ class Entry(Value):
     over: list[str] = Field(default_factory=list)
     #: run id -> the highest attempt of it that was unwound here.
     barred: dict[str, int] = Field(default_factory=dict)
+    #: The attempt that was completed last.
+    completed: AttemptRef | None = None
     #: The pipeline that tore the server down. A run of it may still come: it can only remove again.
     torn_down_by: str | None = None
     #: Unix seconds of the last change.
@@ -80,16 +82,28 @@ class Journal:
         finally:
             self._leave(server_id)
 
-    def admit(self, job: Job) -> None:
+    def admit(self, job: Job, *, only_looks: bool = False) -> None:
         """Record the job as the newest of its server; the same one may come again. Raises
-        StaleMessage if it was superseded, unwound, or its server torn down."""
+        StaleMessage if it was superseded, unwound, completed, or its server torn down. What only
+        looks may come again after its attempt was completed."""
         with self._guard:
             entry = self._read(job.server_id)
             reason = _refusal(entry, job)
+            if entry.completed == AttemptRef(run_id=job.run_id, attempt=job.attempt):
+                reason = reason or (None if only_looks else "This attempt was completed here.")
             if reason:
                 raise StaleMessage(reason, run=job.run_id, attempt=job.attempt)
             if (entry.run_id, entry.attempt) != (job.run_id, job.attempt):
                 self._write(_advanced(entry, job))
+
+    def complete(self, job: Job) -> None:
+        """Note that the attempt has done all that it was to do here: a late copy of one of its
+        messages would start a guest that its owner has stopped since."""
+        with self._guard:
+            entry = self._read(job.server_id)
+            done = AttemptRef(run_id=job.run_id, attempt=job.attempt)
+            if entry.completed != done:
+                self._write(entry.model_copy(update={"completed": done}))
 
     def is_superseded(self, server_id: str, undone: AttemptRef) -> bool:
         """Say whether a newer attempt or run was admitted, so that this one's undo would take away
