@@ -1,4 +1,4 @@
-"""Ends a worker that lives but takes nothing from its queues, so that its supervisor starts it anew.
+"""Ends a worker that lives but takes nothing from its queues: its supervisor starts it anew.
 
 Celery's workers have been seen to go deaf after a broker's restart and stay so (celery/celery#8030,
 #8091; in the tests here once in about sixty restarts of Redis): the process is up, and nobody
@@ -74,22 +74,15 @@ class Watchdog(threading.Thread):
         self._taken += 1
 
     def _waiting(self) -> int:
-        """Return how many messages are in the queues, by a connection of its own. A broker that does
-        not answer proves nothing."""
-        connection = self._celery.connection_for_write(connect_timeout=2.0)
-        lost = (*connection.connection_errors, *connection.channel_errors)
+        """Return how many messages are in the queues, by a connection of its own. A broker that
+        does not answer proves nothing."""
+        connection: Any = self._celery.connection_for_write(connect_timeout=2.0)
         try:
             with connection:
-                channel: Any = connection.default_channel
-                # As Celery declares them, so that it is the same everywhere. Not passively: kombu
-                # 5.7 does not find a queue on Redis that way when keys have a prefix.
-                return sum(
-                    channel.queue_declare(
-                        queue=queue, durable=True, auto_delete=False
-                    ).message_count
-                    for queue in self._queues
-                )
-        except (OperationalError, OSError, *lost):
+                return sum(_count_in(connection.default_channel, name) for name in self._queues)
+        except (OperationalError, OSError):
+            return 0
+        except (*connection.connection_errors, *connection.channel_errors):
             return 0
 
     def _end(self) -> None:
@@ -100,3 +93,11 @@ class Watchdog(threading.Thread):
             # With the processes of its pool, which would outlive it.
             os.killpg(os.getpid(), signal.SIGKILL)
         os._exit(_EXIT_DEAF)
+
+
+def _count_in(channel: Any, queue: str) -> int:
+    """Declare the queue as Celery does, so that it is the same everywhere. Not passively: kombu 5.7
+    does not find a queue on Redis that way when keys have a prefix."""
+    declared = channel.queue_declare(queue=queue, durable=True, auto_delete=False)
+    count: int = declared.message_count
+    return count

@@ -60,7 +60,7 @@ def report(
         if event == "began":
             checkpoint.begin(session, SETTINGS, told(job, stage, event))
         elif event == "finished":
-            output = {"proofs": []} if stage == "poll_boot" else None
+            output: dict[str, Any] | None = {"proofs": []} if stage == "poll_boot" else None
             checkpoint.finish(session, SETTINGS, told(job, stage, event, output=output))
         else:
             return checkpoint.fail(session, SETTINGS, told(job, stage, event, failure=failure))
