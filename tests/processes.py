@@ -128,6 +128,7 @@ class Broker(Protocol):
     """A broker that a test can start and end."""
 
     address: str
+    program: Program
 
     @property
     def url(self) -> str:

@@ -138,8 +138,8 @@ def test_fifty_parallel_claims_for_room_for_ten(sessions: Sessions) -> None:
     assert used(sessions) == [(f"host-{number}", 2, 512, 2) for number in range(5)]
     with sessions() as session:
         assert session.scalar(select(func.count()).select_from(Allocation)) == 10
-        placed = session.scalars(select(Server.hypervisor_id)).all()
-        assert sum(value is not None for value in placed) == 10
+        hosts = session.scalars(select(Server.hypervisor_id)).all()
+        assert sum(value is not None for value in hosts) == 10
 
 
 def test_release_gives_back_once(sessions: Sessions) -> None:
