@@ -17,7 +17,7 @@ def down(stack: Stack) -> None:
     """Stop everything; leave no process, domain, network or bridge of ours. Raises Failure."""
     deleted = _delete_servers(stack)
     stopped = []
-    for part in reversed(stack.parts):
+    for part in (stack.keeper, *reversed(stack.parts)):
         hint(f"stopping {part.name} ...")
         if part.process.stop(part.stop_limit_s):
             stopped.append(part.name)

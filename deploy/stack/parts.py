@@ -60,6 +60,14 @@ class Stack:
             lambda: Api(settings.api_address).answers("/healthz"),
         )
         self.parts = (self.redis, self.api, *self._workers(), _flower(layout))
+        #: Starts again what has ended by itself: started last and ended first, so that it never
+        #: works against `up` or `down`.
+        self.keeper = Part(
+            _process(layout, "keeper", sys.executable, "-m", "deploy.stack.keep"),
+            "starts again what has ended",
+            None,
+            lambda: True,
+        )
 
     @property
     def uses_libvirt(self) -> bool:
@@ -75,6 +83,11 @@ class Stack:
         with other variables must not make two different stacks."""
         kept = {key: value for key, value in os.environ.items() if not key.startswith("BYRE_")}
         return {**kept, "BYRE_CONFIG": str(self.layout.config)}
+
+    def keeper_environ(self) -> dict[str, str]:
+        """Return the supervisor's: it must find the same layout again."""
+        layout = {key: value for key, value in os.environ.items() if key.startswith("BYRE_STACK_")}
+        return {**self.environ(), **layout}
 
     def workers_work(self) -> bool:
         """Tell whether a hypervisor was heard of since both workers have started, and lately. Its

@@ -77,6 +77,23 @@ class Background:
         self.pid_file.unlink(missing_ok=True)
         return was_running
 
+    def exit_code(self) -> int | None:
+        """Return how the process ended, if it was a child of ours and has just done so. The answer
+        is given once: the kernel then forgets it."""
+        mark = _read_mark(self.pid_file)
+        if mark is None or _boot_id() != mark.boot_id:
+            return None
+        with contextlib.suppress(ChildProcessError):
+            pid, status = os.waitpid(mark.pid, os.WNOHANG)
+            return os.waitstatus_to_exitcode(status) if pid else None
+        return None
+
+    def end_remains(self, limit_s: float) -> None:
+        """End what a process that is gone has left of its children."""
+        mark = _read_mark(self.pid_file)
+        if mark is not None and not _end_group(mark, signal.SIGTERM, limit_s):
+            _end_group(mark, signal.SIGKILL, KILL_LIMIT_S)
+
     def last_lines(self, count: int) -> Sequence[str]:
         """Return the end of its log."""
         try:

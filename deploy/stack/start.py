@@ -45,6 +45,12 @@ def start_parts(stack: Stack, parts: Sequence[Part]) -> int:
     return len(missing)
 
 
+def start_keeper(stack: Stack) -> None:
+    """Start the supervisor, unless it runs."""
+    if not stack.keeper.process.alive():
+        stack.keeper.process.start(stack.keeper_environ(), ROOT)
+
+
 def _wait_until_works(part: Part, parts: Sequence[Part]) -> None:
     """Wait for one of the parts that were started; the end of any of them ends the wait."""
     deadline = time.monotonic() + part.start_limit_s

@@ -12,7 +12,7 @@ ROW = "{:<9} {:<9} {:>8} {:>9}  {}"
 
 def status(stack: Stack) -> bool:
     """Print the table; return whether all is up."""
-    rows = [_row(part) for part in stack.parts]
+    rows = [_row(part) for part in (*stack.parts, stack.keeper)]
     if stack.uses_libvirt:
         state = "up" if stack.libvirt_works() else "down"
         rows.append(("libvirt", state, "-", "-", "qemu:///system"))

@@ -19,7 +19,7 @@ from deploy.stack.layout import ROOT
 from deploy.stack.parts import OPERATOR, USER, Stack, program
 from deploy.stack.redis import write_config
 from deploy.stack.say import say, step
-from deploy.stack.start import refuse_taken_ports, start_parts
+from deploy.stack.start import refuse_taken_ports, start_keeper, start_parts
 
 #: What a new user would try: see it, make another, look at its console.
 NEXT = (
@@ -36,6 +36,8 @@ def up(stack: Stack) -> int:
         say("Byre is up already; nothing was changed.")
         _tell(stack, find_first_server(stack))
         return 0
+    # What was changed by hand is taken over in order, not by two at once.
+    stack.keeper.process.stop(stack.keeper.stop_limit_s)
     refuse_taken_ports(stack)
     say("Starting Byre")
     if stack.uses_libvirt and not libvirt.answers():
@@ -46,6 +48,7 @@ def up(stack: Stack) -> int:
     _prepare_database(stack)
     ensure_guest_image(stack)
     start_parts(stack, stack.parts[1:])
+    start_keeper(stack)
     _delete_lost_servers(stack)
     import_guest_image(stack)
     server = find_first_server(stack)
@@ -61,7 +64,7 @@ def up(stack: Stack) -> int:
 def _is_up(stack: Stack) -> bool:
     """Tell whether nothing is left to do. A first server that was deleted is not missed."""
     return (
-        all(part.process.alive() and part.works() for part in stack.parts)
+        all(part.process.alive() and part.works() for part in (*stack.parts, stack.keeper))
         and stack.libvirt_works()
         and stack.layout.first_server_mark.exists()
         and (find_first_server(stack) or {"status": "ACTIVE"})["status"] == "ACTIVE"

@@ -1,6 +1,7 @@
 """The whole stack on the fake driver, in a directory and on ports of its own: up, again, down."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -11,8 +12,11 @@ import pytest
 
 from deploy.stack.layout import ROOT, read_layout
 from deploy.stack.settings import ensure_settings
+from tests.processes import wait_until
 
-PARTS = ("redis", "api", "control", "beat", "compute", "flower")
+PARTS = ("redis", "api", "control", "beat", "compute", "flower", "keeper")
+#: Words of the command lines of those that are killed.
+KILLED = ("byre-beat", "byre-compute", "byre-control", "byre-api", "redis-server")
 STAGES = (
     "validate",
     "schedule",
@@ -65,6 +69,19 @@ class Commands:
         return found
 
 
+def pids_of(stack: Commands, word: str) -> list[int]:
+    """Return the stack's processes in whose command line the word is."""
+    pids = [int(line.split()[0]) for line in stack.processes()]
+    return [pid for pid in pids if word in command_line(pid)]
+
+
+def command_line(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except OSError:
+        return ""
+
+
 def free_ports(count: int) -> list[int]:
     listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [listener.getsockname()[1] for listener in listeners]
@@ -115,15 +132,30 @@ def test_up_boots_a_first_server_and_down_leaves_nothing(stack: Commands) -> Non
     assert [path.name for path in stack.home.rglob("*")] == ["stack.lock"]
 
 
-def test_up_starts_again_what_has_died(stack: Commands) -> None:
+def test_what_was_killed_runs_again_without_hands(stack: Commands) -> None:
     assert stack.run("up").returncode == 0
-    beat = next(line for line in stack.processes() if line.endswith("byre-beat"))
-    os.kill(int(beat.split()[0]), 9)
+    killed = {pid for word in KILLED for pid in pids_of(stack, word)}
+    for pid in killed:
+        os.kill(pid, signal.SIGKILL)
     assert stack.run("status").returncode == 1
 
-    up = stack.run("up")
-    assert up.returncode == 0, up.stdout
-    assert stack.run("status").returncode == 0
+    wait_until(lambda: stack.run("status").returncode == 0, "everything to be up", 60)
+
+    assert not killed & {pid for word in KILLED for pid in pids_of(stack, word)}
+
+
+def test_up_starts_a_supervisor_that_was_killed(stack: Commands) -> None:
+    assert stack.run("up").returncode == 0
+    (keeper,) = pids_of(stack, "deploy.stack.keep")
+    before = stack.processes()
+    os.kill(keeper, signal.SIGKILL)
+    wait_until(lambda: not pids_of(stack, "deploy.stack.keep"), "its end", 5)
+
+    assert stack.run("up").returncode == 0
+
+    assert pids_of(stack, "deploy.stack.keep") != [keeper]
+    others = {line for line in before if not line.startswith(f"{keeper} ")}
+    assert others <= set(stack.processes())
 
 
 def test_a_part_that_cannot_start_is_shown_with_its_log(stack: Commands) -> None:
