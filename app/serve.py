@@ -1,17 +1,26 @@
 """The API's process: gunicorn with threads, so that an upload does not block a listing."""
 
+import threading
+from datetime import timedelta
 from typing import Any
 
 from flask import Flask
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 
+from app.api.auth import EXTENSION
+from app.db.models.base import now
 from app.db.session import make_engine, make_sessions
 from app.factory import create_app
 from app.runs.publish import CeleryPublisher
+from app.services import uploads
+from app.services.context import Context
 from config.celery import make_celery
 from config.logs import setup_logs
 from config.settings import ControlSettings, SettingsError, end_with, load_control
 from tasks.pipelines import COMPUTE_STAGES
+
+#: Seconds after its start at which a process looks for uploads that ended with another one.
+RECOVER_AFTER_S = 4.0
 
 
 class Server(BaseApplication):  # type: ignore[misc]
@@ -28,7 +37,9 @@ class Server(BaseApplication):  # type: ignore[misc]
 
     def load(self) -> Flask:
         """Make the application; called in each worker, after the fork."""
-        return make_application(self._settings)
+        app = make_application(self._settings)
+        _recover_uploads(app, self._settings)
+        return app
 
 
 def make_application(settings: ControlSettings) -> Flask:
@@ -38,6 +49,19 @@ def make_application(settings: ControlSettings) -> Flask:
     sessions = make_sessions(make_engine(url, pool_size=settings.api_threads))
     celery = make_celery(settings, "api", COMPUTE_STAGES)
     return create_app(settings, sessions, CeleryPublisher(celery, sessions, settings))
+
+
+def _recover_uploads(app: Flask, settings: ControlSettings) -> None:
+    """Uploads end with the process that takes them: the one that starts in its place lets them be
+    tried again. Not at once, since another one's may have begun this moment."""
+    context: Context = app.extensions[EXTENSION]
+
+    def later() -> None:
+        uploads.recover(context.sessions, settings, now() - timedelta(seconds=RECOVER_AFTER_S / 2))
+
+    timer = threading.Timer(RECOVER_AFTER_S, later)
+    timer.daemon = True
+    timer.start()
 
 
 def _options(settings: ControlSettings) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 Effects  files below the store's directory; nothing else is touched.
 """
 
+import fcntl
 import hashlib
 import os
 from collections.abc import Iterator
@@ -15,6 +16,9 @@ from app.db.models.base import new_id
 from tasks.errors import RequestError, TooLarge
 
 CHUNK = 1024 * 1024
+
+#: How the name of a file ends that is not whole yet.
+_PART = ".part"
 
 
 class Readable(Protocol):
@@ -58,23 +62,38 @@ class ImageStore:
         if expected is not None and expected > limit:
             raise TooLarge(_too_large(limit))
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path = self._directory / f".{image_id}.{new_id()}.part"
+        path = self._directory / f".{image_id}.{new_id()}{_PART}"
         try:
             with path.open("xb") as target:
+                # Held until the end, and dropped by the kernel if this process dies.
+                fcntl.flock(target, fcntl.LOCK_EX)
                 received = _copy(source, target, path, limit)
                 target.flush()
                 os.fsync(target.fileno())
-            if expected is not None and received.size_bytes != expected:
-                raise RequestError(
-                    f"The upload ended after {received.size_bytes} of {expected} bytes."
-                )
-            yield received
+                if expected is not None and received.size_bytes != expected:
+                    raise RequestError(
+                        f"The upload ended after {received.size_bytes} of {expected} bytes."
+                    )
+                yield received
         finally:
             path.unlink(missing_ok=True)
 
+    def remove_abandoned(self) -> set[str]:
+        """Remove what uploads have left whose process has died; return the ids of the images that
+        somebody is receiving now."""
+        receiving = set()
+        for path in self._directory.glob(f".*{_PART}"):
+            if _is_held(path):
+                receiving.add(path.name.split(".")[1])
+            else:
+                path.unlink(missing_ok=True)
+        return receiving
+
     def put(self, image_id: str, received: Received) -> None:
-        """Put what was received in its place."""
-        received.path.replace(self.path(image_id))
+        """Put what was received in its place. It keeps its first name too until `receive` ends, by
+        which others see that its process lives."""
+        self.path(image_id).unlink(missing_ok=True)
+        self.path(image_id).hardlink_to(received.path)
         directory = os.open(self._directory, os.O_RDONLY)
         try:
             os.fsync(directory)
@@ -85,6 +104,19 @@ class ImageStore:
         """Remove the image's bytes; who is reading them reads on. Absent is done."""
         with suppress(FileNotFoundError):
             self.path(image_id).unlink()
+
+
+def _is_held(path: Path) -> bool:
+    """Say whether the upload that writes the file lives."""
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        # It has just ended, one way or the other.
+        return True
+    return False
 
 
 def _copy(source: Readable, target: BinaryIO, path: Path, limit: int) -> Received:

@@ -1,21 +1,26 @@
 """An image's bytes: received, looked into, put in place, handed out."""
 
+from datetime import datetime
 from pathlib import Path
 
+import structlog
 from sqlalchemy.orm import Session
 
 from app.db.models import Image
 from app.db.models.base import now
 from app.db.repo import images
-from app.db.session import reading
+from app.db.session import Sessions, reading
 from app.runs.tickets import check_ticket
 from app.services.context import Caller, Context
 from app.services.image_inspection import inspect
 from app.services.image_store import ImageStore, Readable, Received
 from app.services.images import ImageView, found, image_view, own
+from config.settings import ControlSettings
 from tasks.errors import Conflict, NotFound, RequestError
 
 GIB = 1024**3
+
+log = structlog.get_logger(__name__)
 
 
 def upload(
@@ -40,6 +45,20 @@ def upload(
         if after != "active":
             with context.sessions.begin() as session:
                 images.move(session, image_id, "saving", after, updated_at=now())
+
+
+def recover(sessions: Sessions, settings: ControlSettings, before: datetime) -> list[str]:
+    """Let images be uploaded again whose upload began before a moment and ended with its process.
+    Returns their ids."""
+    receiving = ImageStore(settings.image_store_dir).remove_abandoned()
+    with reading(sessions) as session:
+        saving = images.saving_since(session, before)
+    abandoned = [image_id for image_id in saving if image_id not in receiving]
+    for image_id in abandoned:
+        with sessions.begin() as session:
+            images.move(session, image_id, "saving", "queued", updated_at=now())
+        log.warning("upload.abandoned", image=image_id)
+    return abandoned
 
 
 def open_image(context: Context, caller: Caller, image_id: str) -> tuple[ImageView, Path | None]:

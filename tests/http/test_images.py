@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from app.runs.tickets import image_url
 from app.services import uploads
 from app.services.context import Caller
-from app.runs.tickets import image_url
 from tasks.errors import NotFound
 from tests.http.cases import SECOND, UUID, Api, image_fault
 from tests.http.table_byre import fault

@@ -145,15 +145,34 @@ def test_an_upload_that_breaks_off_can_be_tried_again(
 ) -> None:
     image_id = running.make_image()
     with socket.create_connection(("127.0.0.1", running.port)) as connection:
-        head = f"PUT /image/v2/images/{image_id}/file HTTP/1.1\r\nHost: x\r\n{header}\r\n"
-        head += "".join(f"{name}: {value}\r\n" for name, value in OCTETS.items())
-        connection.sendall(f"{head}\r\n".encode() + body)
+        begin_upload(connection, image_id, header, body)
         wait_until(lambda: running.image(image_id)["status"] == "saving", "the upload", 10)
 
     wait_until(lambda: running.image(image_id)["status"] == "queued", "the end", 10)
     assert running.parts() == []
     url = f"{running.url}/image/v2/images/{image_id}/file"
     assert requests.put(url, data=qcow2()[:1000] * 2, headers=OCTETS, timeout=5).status_code != 409
+
+
+def begin_upload(connection: socket.socket, image_id: str, header: str, body: bytes) -> None:
+    """Send an upload's head, and as much of what it promises as `body` is."""
+    head = f"PUT /image/v2/images/{image_id}/file HTTP/1.1\r\nHost: x\r\n{header}\r\n"
+    head += "".join(f"{name}: {value}\r\n" for name, value in OCTETS.items())
+    connection.sendall(f"{head}\r\n".encode() + body)
+
+
+def test_an_upload_whose_process_was_killed_can_be_tried_again(running: Running) -> None:
+    image_id = running.make_image()
+    with socket.create_connection(("127.0.0.1", running.port)) as connection:
+        begin_upload(connection, image_id, "Content-Length: 300000", b"x" * 100_000)
+        wait_until(running.parts, "the upload", 10)
+        running.program.kill()
+
+    running.program.start()
+    wait_until(running.answers, "the API", 20)
+
+    wait_until(lambda: running.image(image_id)["status"] == "queued", "its recovery", 15)
+    assert running.parts() == []
 
 
 def test_without_a_broker_servers_are_taken_all_the_same(running: Running) -> None:

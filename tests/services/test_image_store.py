@@ -89,3 +89,23 @@ def test_a_reader_reads_on_after_the_removal(tmp_path: Path) -> None:
         store.remove("one")
         assert reader.read() == DATA
     assert names(tmp_path) == []
+
+
+def test_what_a_dead_process_was_receiving_is_removed(tmp_path: Path) -> None:
+    (tmp_path / ".one.draft.part").write_bytes(DATA)
+    (tmp_path / "two").write_bytes(DATA)
+
+    assert ImageStore(tmp_path).remove_abandoned() == set()
+    assert names(tmp_path) == ["two"]
+
+
+def test_what_is_being_received_is_left_alone_until_its_record_says_so(tmp_path: Path) -> None:
+    store = ImageStore(tmp_path)
+
+    with store.receive("one", io.BytesIO(DATA), limit=2000) as received:
+        assert store.remove_abandoned() == {"one"}
+        store.put("one", received)
+        assert store.remove_abandoned() == {"one"}
+
+    assert names(tmp_path) == ["one"]
+    assert store.path("one").read_bytes() == DATA

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, Select, delete, or_, select, update
+from sqlalchemy import CursorResult, Select, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from app.db.models import Image
@@ -70,6 +71,14 @@ def move(session: Session, image_id: str, before: str, after: str, **facts: Any)
         .values(status=after, **facts)
     )
     return cast("CursorResult[Any]", result).rowcount == 1
+
+
+def saving_since(session: Session, before: datetime) -> list[str]:
+    """Return ids of images whose upload began before a moment and has not ended."""
+    query = select(Image.id).where(
+        Image.status == "saving", func.coalesce(Image.updated_at, Image.created_at) < before
+    )
+    return list(session.scalars(query))
 
 
 def remove(session: Session, image_id: str) -> None:
