@@ -16,7 +16,7 @@ LEASE_S = 300
 
 #: The MAC of an entry that no interface may use. With no entry at all libvirt turns DHCP off, and
 #: on and off takes dnsmasq half a second and every guest's requests of that time.
-_NOBODY = "02:00:00:00:00:00"
+NOBODY = "02:00:00:00:00:00"
 _DNSMASQ = "http://libvirt.org/schemas/network/dnsmasq/1.0"
 #: A host name that dnsmasq's file can hold: nothing that ends a field or a line.
 _HOST_NAME = re.compile(r"[A-Za-z](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
@@ -61,7 +61,7 @@ def network_xml(spec: NetworkSpec) -> str:
     prefix = ipaddress.ip_network(spec.cidr).prefixlen
     address = etree.SubElement(network, "ip", address=spec.gateway, prefix=str(prefix))
     dhcp = etree.SubElement(address, "dhcp")
-    etree.SubElement(dhcp, "host", mac=_NOBODY, ip=spec.gateway)
+    etree.SubElement(dhcp, "host", mac=NOBODY, ip=spec.gateway)
     if spec.dns:
         servers = ",".join(str(ipaddress.ip_address(server)) for server in spec.dns)
         options = etree.SubElement(network, f"{{{_DNSMASQ}}}options")
@@ -84,7 +84,7 @@ def dhcp_entries(network_description: str) -> list[DhcpEntry]:
         DhcpEntry(host.get("mac", "").lower(), host.get("ip", ""), host.get("name"))
         for host in network.iterfind("ip/dhcp/host")
     ]
-    return [entry for entry in entries if entry.mac != _NOBODY]
+    return [entry for entry in entries if entry.mac != NOBODY]
 
 
 def wanted_entry(port: PortSpec, hostname: str, others: list[DhcpEntry]) -> DhcpEntry:

@@ -1,0 +1,273 @@
+"""Every stage run twice, interrupted after each thing that it does and run again, and undone twice:
+generated from the table of stages, so that a new stage cannot be forgotten.
+
+Compute stages work on the fake host, control stages on a real database.
+"""
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy.orm import Session
+
+from app.db.models import Run, Server
+from app.db.session import Sessions
+from app.runs.envelope import job_of
+from app.runs.start import Asker, owe_purge, owe_unwind, request_delete
+from tasks.control.store import Store
+from tasks.messages import AttemptRef, BuildSpec, Job, PortsRef
+from tasks.pipelines import CREATE, DELETE, PIPELINES, PURGE, UNWIND, Side, Stage, stages_of
+from tests.crash import checks
+from tests.rows import World, add_host, add_server, make_settings, make_world
+from tests.tasks.values import make_build, make_job
+from workers.hypervisor.fake import FakeHypervisor
+
+ALL = [(pipeline, stage) for pipeline, stages in PIPELINES.items() for stage in stages]
+ON_HOST = [(pipeline, stage) for pipeline, stage in ALL if stage.side is Side.COMPUTE]
+IN_DATABASE = [(pipeline, stage) for pipeline, stage in ALL if stage.side is Side.CONTROL]
+
+#: More verbs than any stage uses.
+MOST_VERBS = 50
+
+
+class Interrupted(Exception):
+    """The worker ended here."""
+
+
+class Interrupting:
+    """A host whose worker ends right after its n-th verb has had its effect."""
+
+    def __init__(self, host: FakeHypervisor, last: int) -> None:
+        self._host, self._last = host, last
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        verb = getattr(self._host, name)
+
+        def called(*args: Any, **kwargs: Any) -> Any:
+            result = verb(*args, **kwargs)
+            self._last -= 1
+            if self._last == 0:
+                raise Interrupted(name)
+            return result
+
+        return called
+
+
+def name_of(row: tuple[str, Stage]) -> str:
+    return f"{row[0]}-{row[1].name}"
+
+
+def module_of(stage: Stage) -> Any:
+    return importlib.import_module(f"tasks.{stage.side}.{stage.name}")
+
+
+# --- on a host ------------------------------------------------------------------------------------
+
+
+def removal(pipeline: str) -> Callable[[Job], Job]:
+    """Return what makes the job of a removal out of the create's job."""
+
+    def make(created: Job) -> Job:
+        undone = AttemptRef(run_id=created.run_id, attempt=created.attempt)
+        return make_job(
+            pipeline=pipeline,
+            server_id=created.server_id,
+            undoes=undone if pipeline == UNWIND else None,
+        )
+
+    return make
+
+
+#: For each stage on a host: the job that it runs for, given the create's.
+JOBS: dict[tuple[str, str], Callable[[Job], Job]] = {
+    **{
+        (CREATE, name): lambda job: job
+        for name in ("build_resources", "define_domain", "launch", "poll_boot")
+    },
+    (DELETE, "teardown"): removal(DELETE),
+    (UNWIND, "unwind"): removal(UNWIND),
+    (PURGE, "teardown"): removal(PURGE),
+}
+
+
+class Scene:
+    """A host on which everything has been done that comes before one stage."""
+
+    def __init__(self, pipeline: str, stage: Stage, created: Job, build: BuildSpec) -> None:
+        self.host = FakeHypervisor()
+        self.stage, self.job = stage, JOBS[pipeline, stage.name](created)
+        self.ports = PortsRef(ports=build.ports)
+        self._data: dict[str, Any] = {"build": build}
+        for before in stages_of(CREATE):
+            if before.name == stage.name:
+                break
+            if before.side is Side.COMPUTE:
+                self._data[before.output] = self._run(before, created, self.host)
+        self._data["ports"] = self.ports
+
+    def do(self, host: Any = None) -> None:
+        """Run the stage."""
+        self._run(self.stage, self.job, host or self.host)
+
+    def undo(self) -> None:
+        """Undo the stage, and those before it, as `unwind` does."""
+        names = [stage.name for stage in stages_of(CREATE)]
+        for stage in reversed(stages_of(CREATE)[: names.index(self.stage.name) + 1]):
+            if stage.side is Side.COMPUTE:
+                module_of(stage).undo(self.job, self.host, self.ports)
+
+    def things(self) -> list[str]:
+        """Return what is on the host."""
+        return sorted(map(repr, self.host.survey()))
+
+    def _run(self, stage: Stage, job: Job, host: Any) -> Any:
+        module = module_of(stage)
+        inputs = importlib.import_module("tasks.runner").inputs_of(module)
+        given = {name: self._data[name] for name in inputs if name in self._data}
+        return module.do(job, host, **given)
+
+
+@pytest.mark.parametrize("row", ON_HOST, ids=name_of)
+def test_stage_done_twice_gives_what_it_gives_once(row: tuple[str, Stage]) -> None:
+    once = Scene(*row, make_job(), make_build())
+    once.do()
+    first = once.things()
+
+    once.do()
+
+    assert once.things() == first
+
+
+@pytest.mark.parametrize("row", ON_HOST, ids=name_of)
+def test_stage_interrupted_after_each_verb_and_done_again_gives_the_same(
+    row: tuple[str, Stage],
+) -> None:
+    created, build = make_job(), make_build()
+    whole = Scene(*row, created, build)
+    whole.do()
+
+    for last in range(1, MOST_VERBS):
+        scene = Scene(*row, created, build)
+        try:
+            scene.do(Interrupting(scene.host, last))
+        except Interrupted:
+            scene.do()
+            assert scene.things() == whole.things()
+        else:
+            assert last > 1, "the stage used no verb at all"
+            return
+    pytest.fail("the stage did not end")
+
+
+@pytest.mark.parametrize(
+    "row", [row for row in ON_HOST if row[0] == CREATE], ids=lambda row: row[1].name
+)
+def test_undo_done_twice_after_each_interruption_leaves_nothing(row: tuple[str, Stage]) -> None:
+    for last in range(1, MOST_VERBS):
+        scene = Scene(*row, make_job(), make_build())
+        try:
+            scene.do(Interrupting(scene.host, last))
+            ended = True
+        except Interrupted:
+            ended = False
+        scene.undo()
+        scene.undo()
+        assert scene.things() == []
+        if ended:
+            return
+    pytest.fail("the stage did not end")
+
+
+# --- in the database ------------------------------------------------------------------------------
+
+SETTINGS = make_settings()
+ASKER = Asker("req-1", "user")
+
+
+class NoPublisher:
+    """Control stages send nothing by themselves."""
+
+
+def placed(sessions: Sessions, world: World) -> str:
+    """Write a server, and place it on a host; return its id."""
+    add_host(sessions, "h1")
+    with sessions.begin() as session:
+        run = add_server(session, world, SETTINGS)
+    module_of(stages_of(CREATE)[1]).do(job_for(sessions, run), store_of(sessions))
+    return run.server_id
+
+
+def to_create(sessions: Sessions, world: World) -> Run:
+    add_host(sessions, "h1")
+    with sessions.begin() as session:
+        return add_server(session, world, SETTINGS)
+
+
+def to_delete(sessions: Sessions, world: World) -> Run:
+    server_id = placed(sessions, world)
+    with sessions.begin() as session:
+        server = session.get_one(Server, server_id)
+        return request_delete(session, server, asker=ASKER, settings=SETTINGS)[0]
+
+
+def to_unwind(sessions: Sessions, world: World) -> Run:
+    server_id = placed(sessions, world)
+    with sessions.begin() as session:
+        return owe_unwind(session, created(session, server_id), SETTINGS)
+
+
+def to_purge(sessions: Sessions, world: World) -> Run:
+    server_id = placed(sessions, world)
+    with sessions.begin() as session:
+        server = session.get_one(Server, server_id)
+        assert server.hypervisor_id is not None
+        return owe_purge(session, server, server.hypervisor_id, ASKER, SETTINGS)
+
+
+#: For each stage in the database: what writes the run that it belongs to.
+RUNS: dict[tuple[str, str], Callable[[Sessions, World], Run]] = {
+    (CREATE, "validate"): to_create,
+    (CREATE, "schedule"): to_create,
+    (DELETE, "forget"): to_delete,
+    (UNWIND, "conclude"): to_unwind,
+    (PURGE, "conclude"): to_purge,
+}
+
+
+def created(session: Session, server_id: str) -> Run:
+    return session.query(Run).filter_by(server_id=server_id, pipeline=CREATE).one()
+
+
+def job_for(sessions: Sessions, run: Run) -> Job:
+    with sessions() as session:
+        return job_of(session, run, session.get_one(Server, run.server_id))
+
+
+def store_of(sessions: Sessions) -> Store:
+    return Store(sessions, SETTINGS, NoPublisher())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("row", IN_DATABASE, ids=name_of)
+def test_stage_in_the_database_done_twice_gives_what_it_gives_once(
+    row: tuple[str, Stage], sessions: Sessions
+) -> None:
+    pipeline, stage = row
+    run = RUNS[pipeline, stage.name](sessions, make_world(sessions))
+    job, store = job_for(sessions, run), store_of(sessions)
+    before = checks.rows(sessions)
+    first = module_of(stage).do(job, store)
+    once = checks.rows(sessions)
+
+    second = module_of(stage).do(job, store)
+
+    assert second == first
+    assert checks.rows(sessions) == once
+    assert (once == before) == (stage.name == "validate"), "it had no effect, or one too many"
+
+
+def test_every_stage_has_an_entry_here() -> None:
+    wanted = {(pipeline, stage.name) for pipeline, stage in ALL}
+
+    assert JOBS.keys() | RUNS.keys() == wanted
+    assert not JOBS.keys() & RUNS.keys()
