@@ -30,7 +30,7 @@ from workers.hosted import Hosted
 from workers.hypervisor.journal import Journal
 from workers.hypervisor.port import Hypervisor
 from workers.surveyor import Surveyor
-from workers.watchdog import Watchdog
+from workers.watchdog import Watchdog, end_surely
 
 STAGES = {
     "build_resources": build_resources,
@@ -96,6 +96,7 @@ def main() -> None:
     for thread in (Heart(worker), Surveyor(worker), _watchdog(worker)):
         worker_ready.connect(_starting(thread), weak=False)
         worker_shutdown.connect(_stopping(thread), weak=False)
+    end_surely()
     worker.celery.worker_main(
         [
             "worker",

@@ -27,7 +27,7 @@ from tasks.control.store import Store
 from tasks.errors import ByreError
 from tasks.messages import Hello
 from tasks.pipelines import COMPUTE_STAGES, Side
-from workers.watchdog import Watchdog
+from workers.watchdog import Watchdog, end_surely
 
 STAGES = {
     "validate": validate,
@@ -150,6 +150,7 @@ def main() -> None:
         celery.send_task("hello", args=[hello])
         watchdog.start()
 
+    end_surely()
     worker_ready.connect(ready, weak=False)
     worker_process_init.connect(process.open, weak=False)
     worker_process_shutdown.connect(process.close, weak=False)

@@ -1,4 +1,5 @@
-"""Ends a worker that lives but takes nothing from its queues: its supervisor starts it anew.
+"""Ends a worker that lives but takes nothing from its queues, and one that was told to end and does
+not: its supervisor starts it anew.
 
 Celery's workers have been seen to go deaf after a broker's restart and stay so (celery/celery#8030,
 #8091; in the tests here once in about sixty restarts of Redis): the process is up, and nobody
@@ -11,11 +12,12 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import structlog
 from celery import Celery
-from celery.signals import task_received
+from celery.signals import task_received, worker_shutting_down
 from kombu.exceptions import OperationalError
 
 log = structlog.get_logger(__name__)
@@ -23,9 +25,10 @@ log = structlog.get_logger(__name__)
 #: Looks in a row at messages that nobody takes, after which it acts.
 PATIENCE = 6
 
-#: A worker that does not end by itself is ended after so many seconds. EX_SOFTWARE of sysexits.h.
-_LAST_WORD_S = 15.0
-_EXIT_DEAF = 70
+#: A worker that was told to end is ended after so many seconds: what it is at has ten to end
+#: (config.celery), and goes on when a worker is there again. EX_SOFTWARE of sysexits.h.
+END_LIMIT_S = 15.0
+_EXIT_STUCK = 70
 
 
 class Watchdog(threading.Thread):
@@ -88,11 +91,29 @@ class Watchdog(threading.Thread):
     def _end(self) -> None:
         """Ask the process to stop, as a supervisor would; a deaf one may not hear that either."""
         os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(_LAST_WORD_S)
-        if os.getpgrp() == os.getpid():
-            # With the processes of its pool, which would outlive it.
-            os.killpg(os.getpid(), signal.SIGKILL)
-        os._exit(_EXIT_DEAF)
+        time.sleep(END_LIMIT_S)
+        _end_now()
+
+
+def end_surely() -> None:
+    """Have this worker end within END_LIMIT_S of being told to. Celery's pools wait for their work
+    without a limit, and once in about forty stops one of processes waited for no work at all."""
+
+    def limit(**_: object) -> None:
+        timer = threading.Timer(END_LIMIT_S, _end_now)
+        timer.daemon = True
+        timer.start()
+
+    worker_shutting_down.connect(limit, weak=False)
+
+
+def _end_now() -> None:
+    with suppress(OSError):
+        log.error("worker.killed", reason="it did not end when it was told to")
+    if os.getpgrp() == os.getpid():
+        # With the processes of its pool, which would outlive it.
+        os.killpg(os.getpid(), signal.SIGKILL)
+    os._exit(_EXIT_STUCK)
 
 
 def _count_in(channel: Any, queue: str) -> int:

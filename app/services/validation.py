@@ -9,14 +9,16 @@ from app.db.models import Flavor, Image, Project, RequestSpec, Server
 from app.db.repo import addresses, quota
 from app.db.session import Sessions, reading
 from app.services.image_fit import check_fits
-from tasks.errors import ImageUnusable, NotFound, QuotaExceeded
+from tasks.errors import ImageUnusable, NotFound, QuotaExceeded, StaleMessage
 
 
 def check(sessions: Sessions, server_id: str) -> None:
-    """Raises NotFound, ImageUnusable, QuotaExceeded."""
+    """Raises NotFound, ImageUnusable, QuotaExceeded; StaleMessage if the server was deleted."""
     with reading(sessions) as session:
         server = session.get_one(Server, server_id)
-        spec = session.get_one(RequestSpec, server_id)
+        spec = session.get(RequestSpec, server_id)
+        if spec is None:
+            raise StaleMessage(f"Server {server_id} was deleted meanwhile.")
         if session.get(Flavor, server.flavor_id) is None:
             raise NotFound(f"Flavor {server.flavor_id} is gone.")
         _check_image(session, server)

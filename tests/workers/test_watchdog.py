@@ -1,5 +1,9 @@
 """A worker that takes nothing although messages wait is noticed, and no other."""
 
+import os
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +16,7 @@ from config.celery import make_celery
 from config.queues import compute_queue
 from config.settings import ComputeSettings
 from tasks.pipelines import COMPUTE_STAGES
-from tests.processes import RedisServer
+from tests.processes import RedisServer, wait_until
 from workers.watchdog import PATIENCE, Watchdog
 
 QUEUE = compute_queue("h")
@@ -99,3 +103,42 @@ def test_deaf_worker_is_told_to_end(
 
     assert ended.wait(10)
     watchdog.join(5)
+
+
+STUCK = """
+import subprocess, sys, time
+from celery.signals import worker_shutting_down
+from workers import watchdog
+
+watchdog.END_LIMIT_S = 0.2
+watchdog.end_surely()
+child = subprocess.Popen(["sleep", "60"])
+print(child.pid, flush=True)
+worker_shutting_down.send(sender=None)
+time.sleep(60)
+"""
+
+
+def test_worker_that_does_not_end_is_ended_with_its_children() -> None:
+    stuck = subprocess.Popen(
+        [sys.executable, "-c", STUCK], stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert stuck.stdout is not None
+    try:
+        # Nobody reads its output any more: that must not keep it alive.
+        with stuck.stdout:
+            child = int(stuck.stdout.readline())
+        assert stuck.wait(20) == -signal.SIGKILL
+        wait_until(lambda: not is_running(child), "the child's end", 5)
+    finally:
+        if stuck.poll() is None:
+            os.killpg(stuck.pid, signal.SIGKILL)
+            stuck.wait(10)
+
+
+def is_running(pid: int) -> bool:
+    """Say whether a process runs; one that nobody has waited for yet does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

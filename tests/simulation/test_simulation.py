@@ -1,0 +1,29 @@
+"""Some seeds of the simulation. `python -m tests.simulation --seeds 200` runs many more."""
+
+import pytest
+
+from tests.simulation.simulation import simulate
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_whatever_happens_it_settles(seed: int) -> None:
+    outcome = simulate(seed)
+
+    again = f"python -m tests.simulation --seed {seed} -v"
+    assert not outcome.problems, f"{again}\n" + "\n".join(outcome.problems)
+    assert outcome.injected.keys() - {"create", "delete"}, "nothing was done to it"
+    assert sum(outcome.servers.values()) > 0
+
+
+def test_a_seed_is_always_the_same() -> None:
+    first = simulate(3)
+    simulate(4)
+
+    second = simulate(3)
+
+    assert (second.digest, second.steps) == (first.digest, first.steps)
+    assert second.servers == first.servers
+
+
+def test_another_seed_is_another_story() -> None:
+    assert simulate(1).digest != simulate(2).digest
