@@ -1,9 +1,9 @@
 """Every error that Byre raises: a code word, a class that decides what happens, and two texts.
 
 The class is the decision (design, rule 5): a fault of the REQUEST ends in ERROR with a reason its
-owner can act on; a fault of the HOST is undone there; a TRANSIENT one is tried again on the same
-host; a BUG is undone and reported as ours. `public` is what the owner reads; `facts` are for the
-operator's log and never leave it.
+owner can act on; a fault of the HOST is undone there, and another host is tried; a TRANSIENT one is
+tried again on the same host; a BUG is undone and reported as ours. `public` is what the owner
+reads; `facts` are for the operator's log and never leave it.
 """
 
 from enum import StrEnum

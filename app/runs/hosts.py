@@ -27,6 +27,9 @@ from tasks.pipelines import CREATE, DELETE
 
 log = structlog.get_logger(__name__)
 
+#: A control side that has not heard its own canary for so long, in seconds, judges nobody.
+_HEARD_WITHIN_S = 30.0
+
 #: Canaries sent, and runs taken off lost hosts, in one sweep.
 BATCH = 500
 
@@ -94,7 +97,7 @@ def _mark_deaf(
     limit = moment - timedelta(seconds=settings.canary_limit_s)
     row = watch.get(session)
     heard = row.canary_answered_at if row else None
-    if since < limit and heard is not None and heard > moment - timedelta(seconds=30):
+    if since < limit and heard is not None and heard > moment - timedelta(seconds=_HEARD_WITHIN_S):
         for host in watch.deaf_hosts(session, limit):
             host.deaf_since = moment
             log.error("hypervisor.deaf", host=host.name, answered=str(host.canary_answered_at))
