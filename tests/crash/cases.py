@@ -3,7 +3,9 @@
 import time
 import traceback
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
 
 from app.db.models import Run
 from tasks.pipelines import CREATE, DELETE, PIPELINES, PURGE, UNWIND, Side, Stage
@@ -115,6 +117,7 @@ class Journey:
         self.server_id = self._create.server_id
         lane.servers_of_case.append(self.server_id)
         self.held: Fault | None = None
+        self._sent: Future[Any] | None = None
         if case.point == "report-began":
             # A beginning is told only of a stage that lasts.
             self.held = Fault(case.pipeline, case.stage, "inside", "hold", self.server_id)
@@ -169,6 +172,8 @@ class Journey:
 
     def arrived(self) -> list[str]:
         """Wait for the end that the owner was promised; return what is wrong with it."""
+        if self._sent is not None:
+            self._sent.result(30)
         limit_s = self._case.bound_s + 5
         ended = self._plane.ended(self.run_of(self._case.pipeline), limit_s)
         found = [] if ended.state == "done" else [f"{ended.pipeline} {ended.state}: {ended.reason}"]
@@ -191,14 +196,21 @@ class Journey:
         if ended.state != "done":
             raise RuntimeError(f"the server did not come up: {ended.reason}")
 
+    def _apart(self, send: Callable[[str], Any], what: str) -> None:
+        """A stage may be held inside its transaction before its sender has noted that it was sent:
+        on SQLite, which has one writer, the sender waits for it."""
+        executor = ThreadPoolExecutor(1)
+        self._sent = executor.submit(send, what)
+        executor.shutdown(wait=False)
+
     def _to_create(self) -> None:
         self._arm()
-        self._plane.publisher.publish(self._create.id)
+        self._apart(self._plane.publisher.publish, self._create.id)
 
     def _to_delete(self) -> None:
         self._active()
         self._arm()
-        self._plane.delete(self.server_id)
+        self._apart(self._plane.delete, self.server_id)
 
     def _to_unwind(self) -> None:
         if self._case.pipeline == PURGE:

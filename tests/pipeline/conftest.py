@@ -11,6 +11,8 @@ import pytest
 import redis
 from celery.contrib.testing.worker import start_worker
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
+from tenacity import retry, retry_if_exception_type, stop_after_attempt
 
 from app.db.models import Allocation, Attempt, Base, Hypervisor, Port, Run, Server, Stage
 from app.db.session import Sessions, make_engine, make_sessions, reading
@@ -95,6 +97,12 @@ class Plane:
             query = query.join(Run, Run.id == Stage.run_id).order_by(Stage.position)
             return list(session.scalars(query))
 
+    def told(self, run: Run) -> list[Stage]:
+        """Wait until each stage's own report was taken in: the last one's may overtake others.
+        Return the stages."""
+        wait_until(lambda: all(stage.worker for stage in self.stages(run)), "all reports", 10)
+        return self.stages(run)
+
     def stage(self, run: Run, name: str, attempt: int | None = None) -> Stage:
         """Return one stage of an attempt, or of the present one."""
         with reading(self.sessions) as session:
@@ -163,6 +171,15 @@ class Plane:
                     thread.join(10)
 
 
+# A sweep or a heartbeat may be at work: on PostgreSQL the two can then lock each other out.
+@retry(retry=retry_if_exception_type(OperationalError), stop=stop_after_attempt(5), reraise=True)
+def empty_tables(sessions: Sessions) -> None:
+    """Remove all rows."""
+    with sessions.begin() as session:
+        for table in reversed(Base.metadata.sorted_tables):
+            session.execute(table.delete())
+
+
 @pytest.fixture(scope="module")
 def running(any_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
     """A running control plane, on SQLite and on PostgreSQL, for all tests of a module."""
@@ -189,9 +206,7 @@ def plane(running: Plane) -> Iterator[Plane]:
     client = redis.Redis.from_url(running.byre.broker.url)
     wait_until(lambda: not client.llen("byre:control"), "the control queue to be empty", 10)
     client.close()
-    with running.sessions.begin() as session:
-        for table in reversed(Base.metadata.sorted_tables):
-            session.execute(table.delete())
+    empty_tables(running.sessions)
     yield replace(running, world=make_world(running.sessions))
     running.byre.stop_computes()
 

@@ -29,12 +29,7 @@ def ports_of(fake: FakeHypervisor) -> list[PortSpec]:
 def test_server_becomes_active_by_six_stages_each_on_its_own_side(plane: Plane) -> None:
     with plane.host("h1") as fake:
         run = plane.ended(plane.create())
-        # The last stage's report may overtake the one before it.
-        wait_until(
-            lambda: {stage.state for stage in plane.stages(run)} == {"done"}, "all reports", 10
-        )
-
-        stages, server = plane.stages(run), plane.server(run.server_id)
+        stages, server = plane.told(run), plane.server(run.server_id)
         domain = fake.find(run.server_id)
 
     assert run.state == "done"
@@ -291,14 +286,14 @@ def test_server_of_a_stopped_host_waits_in_its_queue_while_others_boot(plane: Pl
 
     other = plane.ended(plane.create())
 
-    assert {stage.worker for stage in plane.stages(other)[2:]} == {"compute@small"}
+    assert {stage.worker for stage in plane.told(other)[2:]} == {"compute@small"}
     assert plane.stage(waiting, "build_resources").state == "queued"
     # Sent once more from its rows, as the sweep would: the stages before are found done.
     plane.publisher.publish(waiting.id)
     large.start()
     ended = plane.ended(waiting, limit_s=30)
     assert ended.state == "done"
-    assert {stage.worker for stage in plane.stages(ended)[2:]} == {"compute@large"}
+    assert {stage.worker for stage in plane.told(ended)[2:]} == {"compute@large"}
 
 
 def test_fifty_parallel_creates_for_room_for_ten(plane: Plane) -> None:

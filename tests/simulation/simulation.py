@@ -40,7 +40,16 @@ _LATE_MESSAGES = 12
 
 #: Events in the product's logs that no fault of the world excuses.
 _MISTAKES = frozenset(
-    {"stage.crashed", "sweep.failed", "heartbeat.failed", "survey.failed", "message.refused"}
+    {
+        "stage.crashed",
+        "sweep.failed",
+        "heartbeat.failed",
+        "survey.failed",
+        "message.refused",
+        # The nets below the nets: what they catch, others have missed.
+        "run.expired",
+        "drift.released",
+    }
 )
 
 
