@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs clean install test faults lint format bench compose-test
+.PHONY: help up down status logs clean install test test-slow faults lint format bench compose-test
 
 PYTHON := .venv/bin/python
 STACK := $(PYTHON) -m deploy.stack
@@ -36,6 +36,9 @@ install: ## Install what is missing, for the tests too
 
 test: install ## Run every test, real boots included; ARGS='-k word' for some
 	@$(PYTHON) -m pytest $(ARGS)
+
+test-slow: install ## Run the tests that take minutes: real cloud images and UEFI among them
+	@$(PYTHON) -m pytest -m slow $(ARGS)
 
 faults: install ## Kill, empty, repeat and delay everything at every stage; print what became of it
 	@$(PYTHON) -m tests.crash

@@ -6,14 +6,14 @@ not fit a type is refused with the field's name (`MalformedMessage`), never half
 
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tasks.errors import MalformedMessage, NewerMessage
 
 #: Raised when messages change. A process understands this one and the one before, so that a fleet
 #: can be upgraded host by host; a newer one it puts back for somebody who does (`NewerMessage`).
-VERSION = 2
-OLDEST_VERSION = 1
+VERSION = 3
+OLDEST_VERSION = 2
 
 
 class Value(BaseModel):
@@ -37,8 +37,8 @@ class Value(BaseModel):
 class Message(Value):
     """A value that crosses the broker by itself, and so says in which version it speaks.
 
-    Version 1 lacked `Job.undoes`, the processes, and what a heartbeat says of the work in hand: all
-    have defaults, which is all that understanding it takes.
+    Version 2 knew networks with one IPv4 subnet and ports with one address; `NetworkSpec` and
+    `PortSpec` still read these. All else that it lacked has defaults.
     """
 
     version: int = VERSION
@@ -96,32 +96,175 @@ class ImageSource(Value):
     """An image, where to fetch it, and how to know that it arrived whole."""
 
     image_id: str
-    disk_format: Literal["qcow2", "raw"]
+    disk_format: Literal["qcow2", "raw", "iso"]
     #: A URL with a signed ticket, good until the run's deadline.
     url: str
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     size_bytes: int = Field(ge=1)
 
 
+class Route(Value):
+    """A route that guests of a subnet are given, beside the default one."""
+
+    destination: str
+    nexthop: str
+
+
+class SubnetSpec(Value):
+    """A block of addresses of a network."""
+
+    subnet_id: str
+    version: Literal[4, 6]
+    cidr: str
+    #: The guests' way out, which on all kinds but `provider` is the host itself; none: no way out.
+    gateway: str | None
+    #: The host's own address there, from which it answers DHCP; the gateway, if there is one.
+    #: The same on every host. None where the host has no address (`provider`).
+    host_address: str | None
+    dns: list[str] = Field(default_factory=list)
+    routes: list[Route] = Field(default_factory=list)
+    #: Whether the host answers DHCP for it.
+    dhcp: bool = True
+
+
+class Overlay(Value):
+    """The tunnel by which a network spans hosts (VXLAN, RFC 7348, head-end replication)."""
+
+    vni: int = Field(ge=1, le=16_777_215)
+    #: Underlay addresses of the other hosts that carry the network.
+    peers: list[str] = Field(default_factory=list)
+
+
 class NetworkSpec(Value):
-    """A network as its hosts carry it out: NAT behind a bridge, with DHCP for IPv4."""
+    """A network as its hosts carry it out.
+
+    `nat`: a bridge of the host's own, from which subnets with a gateway reach the world by NAT.
+    `isolated`: the same without a way out. Both span hosts if they have an overlay.
+    `provider`: a bridge that the host's operator made, by the name of its physical network.
+    """
 
     network_id: str
     name: str
-    cidr: str
-    gateway: str
-    dns: list[str]
+    kind: Literal["nat", "isolated", "provider"] = "nat"
     mtu: int = Field(ge=576, le=9216)
+    subnets: list[SubnetSpec]
+    overlay: Overlay | None = None
+    #: `provider` only: the host's setting `physical_networks` says which bridge that is.
+    physical_network: str | None = None
+    #: `provider` only: IEEE 802.1Q tag.
+    vlan: int | None = Field(default=None, ge=1, le=4094)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_version_2(cls, raw: Any) -> Any:
+        """Version 2 knew one IPv4 subnet, in the network's own fields."""
+        if not isinstance(raw, dict) or "subnets" in raw or "cidr" not in raw:
+            return raw
+        raw = dict(raw)
+        gateway = raw.pop("gateway", None)
+        subnet = {
+            "subnet_id": raw.get("network_id"),
+            "version": 4,
+            "cidr": raw.pop("cidr"),
+            "gateway": gateway,
+            "host_address": gateway,
+            "dns": raw.pop("dns", []),
+        }
+        return {**raw, "subnets": [subnet]}
+
+
+class PortAddress(Value):
+    """One fixed address of a port."""
+
+    subnet_id: str
+    address: str
+    prefix_length: int = Field(ge=0, le=128)
+
+
+class AddressPair(Value):
+    """Neutron's allowed address pair: what else a port may send from. An address or a prefix."""
+
+    address: str
+    #: None: the port's own.
+    mac: str | None = None
 
 
 class PortSpec(Value):
-    """One interface: the control plane chose the MAC and the address before anything was made."""
+    """One interface: the control plane chose the MAC and the addresses before anything was made."""
 
     port_id: str
     network_id: str
     mac: str
-    address: str
-    prefix_length: int
+    addresses: list[PortAddress]
+    #: Neutron's port security: with it the interface is kept to its own MAC and addresses, and to
+    #: what its security groups allow; without it, to nothing.
+    security: bool = True
+    #: Ids of its security groups. With none, nothing but DHCP, ARP and ND gets through.
+    groups: list[str] = Field(default_factory=list)
+    pairs: list[AddressPair] = Field(default_factory=list)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_version_2(cls, raw: Any) -> Any:
+        """Version 2 knew one address, in the port's own fields, and no groups: all was open."""
+        if not isinstance(raw, dict) or "addresses" in raw or "address" not in raw:
+            return raw
+        raw = dict(raw)
+        address = {
+            "subnet_id": raw.get("network_id"),
+            "address": raw.pop("address"),
+            "prefix_length": raw.pop("prefix_length", 32),
+        }
+        return {**raw, "addresses": [address]}
+
+
+class RuleSpec(Value):
+    """A security group's rule: what it allows. Numbers and addresses only, never a name."""
+
+    direction: Literal["ingress", "egress"]
+    version: Literal[4, 6]
+    #: IP protocol number; None: any.
+    protocol: int | None = Field(default=None, ge=0, le=255)
+    #: Ports from and to; with ICMP its type and code.
+    port_min: int | None = Field(default=None, ge=0, le=65535)
+    port_max: int | None = Field(default=None, ge=0, le=65535)
+    #: Prefix of the other side. With neither this nor a group: anybody.
+    remote_prefix: str | None = None
+    #: Id of the group whose members are the other side.
+    remote_group: str | None = None
+
+
+class GroupSpec(Value):
+    """A security group: its rules, all of which allow."""
+
+    group_id: str
+    #: Whether answers to what was allowed are allowed too.
+    stateful: bool = True
+    rules: list[RuleSpec]
+
+
+class FirewallSpec(Value):
+    """The security groups that a host needs for some ports, as of a moment."""
+
+    #: Rises with every change; what is older than what a host has carried out is not carried out.
+    revision: int = Field(default=0, ge=0)
+    groups: list[GroupSpec] = Field(default_factory=list)
+    #: Group id -> addresses of its members, for the groups that rules name as the other side.
+    members: dict[str, list[str]] = Field(default_factory=dict)
+
+
+class Fabric(Message):
+    """What a host's networks have to be like now, beyond what the builds brought: the overlay
+    networks and their other hosts, the groups of its ports. A port that is not named is left as
+    it is; whatever is named is carried out whole."""
+
+    host: str
+    #: The control plane's count of changes for this host. An older one than was carried out is
+    #: dropped; the newest carried out comes back in each heartbeat.
+    revision: int = Field(ge=0)
+    networks: list[NetworkSpec]
+    ports: list[PortSpec]
+    firewall: FirewallSpec
 
 
 class FirstBoot(Value):
@@ -136,16 +279,59 @@ class FirstBoot(Value):
     #: base64, as the API took it; empty when there is none
     user_data: str
     admin_pass: str
+    #: JSON of the operator's own for every guest (OpenStack's vendor data); empty: none.
+    vendor_data: str = ""
+    #: By which the guest can say once that its first boot is done; empty: it is not asked to.
+    phone_home_token: str = ""
+
+
+#: `first_boot`: the guest's own first-boot program (cloud-init, say) said that it is done.
+Proof = Literal["running", "address", "agent", "console", "first_boot"]
 
 
 class BootProof(Value):
     """Which evidence makes the server ACTIVE, and for how long to look for it."""
 
-    proof: Literal["running", "address", "agent", "console"]
+    proof: Proof
     #: Plain text looked for in the console's output, when proof is `console`. Never a regular
     #: expression: the image's owner chooses it and the guest chooses what it is matched against.
     console_text: str
     limit_s: float = Field(gt=0)
+
+
+class Hardware(Value):
+    """What the image asks of the virtual hardware, by its `hw_` and `os_` properties."""
+
+    disk_bus: Literal["virtio", "scsi", "sata", "ide", "usb"] = "virtio"
+    vif_model: Literal["virtio", "e1000", "e1000e", "rtl8139"] = "virtio"
+    firmware: Literal["bios", "uefi"] = "bios"
+    machine_type: Literal["q35", "pc"] = "q35"
+    video_model: Literal["none", "virtio", "vga", "cirrus", "qxl"] = "none"
+    #: Whether there is a channel for the guest agent.
+    guest_agent: bool = True
+    os_type: Literal["linux", "windows"] = "linux"
+
+
+class Limits(Value):
+    """What the flavor allows, by its `quota:` extra specs. 0 is no limit."""
+
+    disk_read_bytes_s: int = Field(default=0, ge=0)
+    disk_write_bytes_s: int = Field(default=0, ge=0)
+    disk_total_bytes_s: int = Field(default=0, ge=0)
+    disk_read_iops: int = Field(default=0, ge=0)
+    disk_write_iops: int = Field(default=0, ge=0)
+    disk_total_iops: int = Field(default=0, ge=0)
+    #: KiB a second, and KiB in one burst.
+    vif_inbound_average: int = Field(default=0, ge=0)
+    vif_inbound_peak: int = Field(default=0, ge=0)
+    vif_inbound_burst: int = Field(default=0, ge=0)
+    vif_outbound_average: int = Field(default=0, ge=0)
+    vif_outbound_peak: int = Field(default=0, ge=0)
+    vif_outbound_burst: int = Field(default=0, ge=0)
+    #: Weight against other guests; microseconds of each period that a vCPU may run.
+    cpu_shares: int = Field(default=0, ge=0)
+    cpu_period_us: int = Field(default=0, ge=0)
+    cpu_quota_us: int = Field(default=0, ge=0)
 
 
 class MachineSpec(Value):
@@ -155,6 +341,13 @@ class MachineSpec(Value):
     vcpus: int = Field(ge=1)
     memory_mib: int = Field(ge=1)
     root_gib: int = Field(ge=0)
+    #: A second, empty disk, and one for swapping; 0: none.
+    ephemeral_gib: int = Field(default=0, ge=0)
+    swap_mib: int = Field(default=0, ge=0)
+    #: `dedicated`: each vCPU has a processor of the host to itself.
+    cpu_policy: Literal["shared", "dedicated"] = "shared"
+    hardware: Hardware = Field(default_factory=Hardware)
+    limits: Limits = Field(default_factory=Limits)
 
 
 class BuildSpec(Value):
@@ -166,6 +359,7 @@ class BuildSpec(Value):
     ports: list[PortSpec]
     first_boot: FirstBoot
     boot: BootProof
+    firewall: FirewallSpec = Field(default_factory=FirewallSpec)
 
 
 class Placement(Value):
@@ -179,7 +373,7 @@ class Placement(Value):
 class DiskRef(Value):
     """A disk that is there: what it is for, where, in which format."""
 
-    role: Literal["root", "config"]
+    role: Literal["root", "config", "ephemeral", "swap", "cdrom"]
     path: str
     disk_format: Literal["qcow2", "raw"]
 
@@ -206,7 +400,7 @@ class DomainRef(Value):
 class ProofSeen(Value):
     """One piece of evidence: seen at a time, not seen, or not to be known."""
 
-    proof: Literal["running", "address", "agent", "console"]
+    proof: Proof
     state: Literal["seen", "not_seen", "unknown"]
     #: Seconds from the domain's start to the first look that found it; none unless seen.
     after_s: float | None = None
@@ -283,6 +477,8 @@ class Heartbeat(Message):
     inventory: Inventory
     #: What this process is doing, or holds until its time comes: nobody else need do it.
     at_work: list[AttemptRef] = Field(default_factory=list)
+    #: The newest `Fabric` that this process has carried out; 0: none yet.
+    fabric: int = Field(default=0, ge=0)
     #: Stages that it can run at once, and how many of these are taken.
     slots: int = Field(default=0, ge=0)
     busy: int = Field(default=0, ge=0)

@@ -3,7 +3,7 @@
 from ipaddress import IPv4Network
 
 from app.db.models import Network, Port
-from tasks.messages import NetworkSpec, PortSpec, PortsRef
+from tasks.messages import NetworkSpec, PortAddress, PortSpec, PortsRef, SubnetSpec
 
 
 def port_spec(port: Port) -> PortSpec:
@@ -12,8 +12,13 @@ def port_spec(port: Port) -> PortSpec:
         port_id=port.id,
         network_id=port.network_id,
         mac=port.mac,
-        address=port.address,
-        prefix_length=IPv4Network(port.subnet.cidr).prefixlen,
+        addresses=[
+            PortAddress(
+                subnet_id=port.subnet_id,
+                address=port.address,
+                prefix_length=IPv4Network(port.subnet.cidr).prefixlen,
+            )
+        ],
     )
 
 
@@ -28,8 +33,15 @@ def network_spec(network: Network) -> NetworkSpec:
     return NetworkSpec(
         network_id=network.id,
         name=network.name,
-        cidr=subnet.cidr,
-        gateway=subnet.gateway,
-        dns=list(subnet.dns),
         mtu=network.mtu,
+        subnets=[
+            SubnetSpec(
+                subnet_id=subnet.id,
+                version=4,
+                cidr=subnet.cidr,
+                gateway=subnet.gateway,
+                host_address=subnet.gateway,
+                dns=list(subnet.dns),
+            )
+        ],
     )

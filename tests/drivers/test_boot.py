@@ -80,7 +80,7 @@ def test_a_guest_boots_and_leaves_nothing(libvirt_rig: Rig, boot: Callable[[str]
         server,
         lambda look: bool(look.address and look.agent and "login:" in look.console),
     )
-    assert (look.state, look.address) == ("running", server.port.address)
+    assert (look.state, look.address) == ("running", server.address)
     assert "web-1 login:" in look.console
     assert "lease" in "\n".join(server.traces(libvirt_rig.host))
     server.remove(libvirt_rig.host)

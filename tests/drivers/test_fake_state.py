@@ -74,7 +74,7 @@ def test_a_guest_boots_on_while_no_process_looks(path: Path) -> None:
     assert again.observe(server.server_id, [server.port]).console == ""
     clock[0] += 1
     look = again.observe(server.server_id, [server.port])
-    assert (look.state, look.address) == ("running", server.port.address)
+    assert (look.state, look.address) == ("running", server.address)
     assert look.console.endswith("login: ")
 
 

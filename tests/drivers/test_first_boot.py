@@ -10,6 +10,7 @@ import pycdlib
 import pytest
 
 from tasks.errors import MalformedMessage
+from tasks.messages import PortAddress
 from tests.drivers.values import NETWORK, make_first_boot, make_port
 from workers.hypervisor.config_drive import LABEL, write_config_drive
 from workers.hypervisor.first_boot import VERSIONS, first_boot_files
@@ -19,7 +20,10 @@ SEED = b"\x01" * 512
 
 def files(**changes: object) -> dict[str, bytes]:
     """Return the files of a server with one port."""
-    port = make_port().model_copy(update={"address": "10.177.0.7", "mac": "fa:16:3e:00:00:07"})
+    fixed = PortAddress(
+        subnet_id=NETWORK.subnets[0].subnet_id, address="10.177.0.7", prefix_length=24
+    )
+    port = make_port().model_copy(update={"addresses": [fixed], "mac": "fa:16:3e:00:00:07"})
     return first_boot_files(
         "server", "project", make_first_boot(**changes), [NETWORK], [port], random_seed=SEED
     )

@@ -64,7 +64,7 @@ def test_a_host_name_never_reaches_dnsmasq_unchecked(
     server = libvirt_rig.server(first_boot=make_first_boot(hostname=hostname))
     libvirt_rig.host.ensure_port(NETWORK, server.port, hostname)
     with by_hand(private_host.uri) as handle:
-        (entry,) = [host for host in dhcp_hosts(handle) if host["ip"] == server.port.address]
+        (entry,) = [host for host in dhcp_hosts(handle) if host["ip"] == server.address]
     assert "name" not in entry
 
 
@@ -74,7 +74,7 @@ def test_two_servers_may_have_one_name(libvirt_rig: Rig, private_host: PrivateHo
         libvirt_rig.host.ensure_port(NETWORK, server.port, "twin")
     with by_hand(private_host.uri) as handle:
         entries = {host["ip"]: host.get("name") for host in dhcp_hosts(handle)}
-    assert [entries[server.port.address] for server in servers] == ["twin", None]
+    assert [entries[server.address] for server in servers] == ["twin", None]
 
 
 def test_an_address_goes_from_one_port_to_the_next(
@@ -82,10 +82,10 @@ def test_an_address_goes_from_one_port_to_the_next(
 ) -> None:
     old, new = libvirt_rig.server(), libvirt_rig.server()
     libvirt_rig.host.ensure_port(NETWORK, old.port, "web")
-    new.port = new.port.model_copy(update={"address": old.port.address})
+    new.port = new.port.model_copy(update={"addresses": old.port.addresses})
     libvirt_rig.host.ensure_port(NETWORK, new.port, "web")
     with by_hand(private_host.uri) as handle:
-        owners = [h["mac"] for h in dhcp_hosts(handle) if h["ip"] == old.port.address]
+        owners = [h["mac"] for h in dhcp_hosts(handle) if h["ip"] == old.address]
     assert owners == [new.port.mac]
 
 

@@ -88,14 +88,16 @@ def test_a_network_knows_only_whom_it_is_told() -> None:
 
 
 def test_a_dns_server_that_is_no_address_is_refused() -> None:
+    subnet = NETWORK.subnets[0].model_copy(update={"dns": ["9.9.9.9,evil=1"]})
+
     with pytest.raises(ValueError, match="does not appear to be"):
-        network_xml(NETWORK.model_copy(update={"dns": ["9.9.9.9,evil=1"]}))
+        network_xml(NETWORK.model_copy(update={"subnets": [subnet]}))
 
 
 def test_an_entry_keeps_its_name_when_it_is_repeated() -> None:
     port = make_port()
     entry = wanted_entry(port, "web", [])
-    assert entry == DhcpEntry(port.mac, port.address, "web")
+    assert entry == DhcpEntry(port.mac, port.addresses[0].address, "web")
     assert wanted_entry(port, "web", [entry]) == entry
     assert wanted_entry(make_port(), "web", [entry]).name is None
 

@@ -4,6 +4,7 @@ import itertools
 import time
 import uuid
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network
 
 from tasks.messages import (
     BootProof,
@@ -14,7 +15,9 @@ from tasks.messages import (
     Job,
     MachineSpec,
     NetworkSpec,
+    PortAddress,
     PortSpec,
+    SubnetSpec,
     Thing,
     ThingKind,
 )
@@ -23,10 +26,17 @@ from workers.hypervisor.port import Hypervisor
 NETWORK = NetworkSpec(
     network_id=str(uuid.uuid4()),
     name="private",
-    cidr="10.177.0.0/24",
-    gateway="10.177.0.1",
-    dns=["9.9.9.9"],
     mtu=1400,
+    subnets=[
+        SubnetSpec(
+            subnet_id=str(uuid.uuid4()),
+            version=4,
+            cidr="10.177.0.0/24",
+            gateway="10.177.0.1",
+            host_address="10.177.0.1",
+            dns=["9.9.9.9"],
+        )
+    ],
 )
 _NUMBERS = itertools.count(10)
 
@@ -39,8 +49,13 @@ def make_port(network: NetworkSpec = NETWORK) -> PortSpec:
         network_id=network.network_id,
         mac=f"fa:16:3e:00:{number >> 8:02x}:{number & 0xFF:02x}",
         # Addresses come round again, long after the test that had them.
-        address=network.gateway.rpartition(".")[0] + f".{number % 200 + 10}",
-        prefix_length=24,
+        addresses=[
+            PortAddress(
+                subnet_id=network.subnets[0].subnet_id,
+                address=str(IPv4Network(network.subnets[0].cidr)[number % 200 + 10]),
+                prefix_length=24,
+            )
+        ],
     )
 
 
@@ -82,6 +97,11 @@ class Server:
     first_boot: FirstBoot = field(default_factory=make_first_boot)
     name: str = "web 1"
     memory_mib: int = 128
+
+    @property
+    def address(self) -> str:
+        """Return the address of its one port."""
+        return self.port.addresses[0].address
 
     @property
     def server_id(self) -> str:

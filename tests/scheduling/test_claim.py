@@ -210,7 +210,7 @@ def test_address_rests_until_the_others_were_used(sessions: Sessions) -> None:
     given = []
     for _ in range(6):
         job = start(sessions, world)
-        given.append(place(sessions, SETTINGS, job).build.ports[0].address)
+        given.append(place(sessions, SETTINGS, job).build.ports[0].addresses[0].address)
         with sessions.begin() as session:
             addresses.remove_ports(session, job.server_id)
 

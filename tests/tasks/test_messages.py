@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tasks.errors import MalformedMessage, NewerMessage
-from tasks.messages import Envelope, Heartbeat, StageReport
+from tasks.messages import Envelope, Heartbeat, NetworkSpec, PortSpec, StageReport
 from tests.tasks.values import make_inventory, make_job
 
 
@@ -22,7 +22,7 @@ def test_envelope_survives_the_wire() -> None:
 @pytest.mark.parametrize(
     ("message", "words"),
     [
-        (envelope(version=0), "no version 0"),
+        (envelope(version=1), "no version 1"),
         (envelope(more=1), "field more"),
         (envelope(job={}), "field job.pipeline"),
         (envelope(job={**make_job().model_dump(), "attempt": "1"}), "field job.attempt"),
@@ -39,19 +39,47 @@ def test_malformed_message_is_refused_with_the_field(message: object, words: str
 
 
 def test_newer_version_is_told_apart_from_garbage() -> None:
-    with pytest.raises(NewerMessage, match="speaks version 3; known is 2"):
-        Envelope.parse(envelope(version=3, more=1))
+    with pytest.raises(NewerMessage, match="speaks version 4; known is 3"):
+        Envelope.parse(envelope(version=4, more=1))
 
 
-def test_heartbeat_of_the_version_before_has_nothing_in_hand() -> None:
+def test_heartbeat_of_the_version_before_has_carried_out_no_fabric() -> None:
     now = Heartbeat(host="h", host_ip="::1", worker="w", sent_at=1.0, inventory=make_inventory())
-    before = {**now.model_dump(), "version": 1}
-    for added in ("process", "at_work", "slots", "busy"):
-        del before[added]
+    before = {**now.model_dump(), "version": 2}
+    del before["fabric"]
 
-    understood = Heartbeat.parse(before)
+    assert Heartbeat.parse(before) == now.model_copy(update={"version": 2})
 
-    assert (understood.process, understood.at_work, understood.slots) == ("", [], 0)
+
+def test_network_and_port_of_the_version_before_are_understood() -> None:
+    network = NetworkSpec.parse(
+        {
+            "network_id": "n",
+            "name": "private",
+            "cidr": "10.9.0.0/24",
+            "gateway": "10.9.0.1",
+            "dns": ["9.9.9.9"],
+            "mtu": 1500,
+        }
+    )
+    port = PortSpec.parse(
+        {
+            "port_id": "p",
+            "network_id": "n",
+            "mac": "fa:16:3e:00:00:01",
+            "address": "10.9.0.7",
+            "prefix_length": 24,
+        }
+    )
+
+    (subnet,), (fixed,) = network.subnets, port.addresses
+    assert (subnet.cidr, subnet.gateway, subnet.host_address) == (
+        "10.9.0.0/24",
+        "10.9.0.1",
+        "10.9.0.1",
+    )
+    assert (subnet.dns, fixed.address, fixed.prefix_length) == (["9.9.9.9"], "10.9.0.7", 24)
+    assert subnet.subnet_id == fixed.subnet_id
 
 
 def test_report_of_an_unknown_event_is_refused() -> None:

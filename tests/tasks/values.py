@@ -12,10 +12,13 @@ from tasks.messages import (
     Job,
     MachineSpec,
     NetworkSpec,
+    PortAddress,
     PortSpec,
+    SubnetSpec,
 )
 
 NETWORK_ID = "6f2b6a1e-0000-4000-8000-000000000001"
+SUBNET_ID = str(uuid.uuid4())
 
 
 def make_job(**changes: object) -> Job:
@@ -64,10 +67,16 @@ def make_build(*, proof: str = "address", limit_s: float = 30.0, text: str = "")
             NetworkSpec(
                 network_id=NETWORK_ID,
                 name="private",
-                cidr="10.9.0.0/24",
-                gateway="10.9.0.1",
-                dns=[],
                 mtu=1500,
+                subnets=[
+                    SubnetSpec(
+                        subnet_id=SUBNET_ID,
+                        version=4,
+                        cidr="10.9.0.0/24",
+                        gateway="10.9.0.1",
+                        host_address="10.9.0.1",
+                    )
+                ],
             )
         ],
         ports=[
@@ -75,8 +84,7 @@ def make_build(*, proof: str = "address", limit_s: float = 30.0, text: str = "")
                 port_id=str(uuid.uuid4()),
                 network_id=NETWORK_ID,
                 mac="fa:16:3e:00:00:01",
-                address="10.9.0.7",
-                prefix_length=24,
+                addresses=[PortAddress(subnet_id=SUBNET_ID, address="10.9.0.7", prefix_length=24)],
             )
         ],
         first_boot=FirstBoot(

@@ -217,7 +217,7 @@ class FakeHypervisor(Faulty):
         if up and "login:" not in guest.console:
             console = f"{domain.server_id} login: "
             guest = self._change(server_id, console=console, told=False)
-        known = [port.address for port in ports if port.port_id in self._ports]
+        known = [p.addresses[0].address for p in ports if p.port_id in self._ports]
         return Observation(
             state=guest.state,
             address=known[0] if up and known else None,

@@ -11,7 +11,7 @@ import json
 from typing import Any
 
 from tasks.errors import MalformedMessage
-from tasks.messages import FirstBoot, NetworkSpec, PortSpec
+from tasks.messages import FirstBoot, NetworkSpec, PortAddress, PortSpec, SubnetSpec
 
 #: `latest` is what cloud-init looks for first; the dated one is for readers that want a version.
 VERSIONS = ("latest", "2018-08-27")
@@ -70,14 +70,17 @@ def _meta_data(
 
 def _network_data(networks: list[NetworkSpec], ports: list[PortSpec]) -> dict[str, Any]:
     by_id = {network.network_id: network for network in networks}
-    links, addresses, servers = [], [], []
-    for number, port in enumerate(ports):
+    links: list[dict[str, Any]] = []
+    addresses: list[dict[str, Any]] = []
+    servers: list[str] = []
+    for port in ports:
         network = by_id.get(port.network_id)
         if network is None:
             raise MalformedMessage(f"port {port.port_id} is on a network that was not sent")
         links.append(_link(network, port))
-        addresses.append(_address(number, network, port))
-        servers += [server for server in network.dns if server not in servers]
+        for subnet, address in subnets_of(network, port):
+            addresses.append(_address(len(addresses), subnet, port, address))
+            servers += [server for server in subnet.dns if server not in servers]
     return {
         "links": links,
         "networks": addresses,
@@ -95,17 +98,28 @@ def _link(network: NetworkSpec, port: PortSpec) -> dict[str, Any]:
     }
 
 
-def _address(number: int, network: NetworkSpec, port: PortSpec) -> dict[str, Any]:
-    default_route = {"network": "0.0.0.0", "netmask": "0.0.0.0", "gateway": network.gateway}  # noqa: S104
+def subnets_of(network: NetworkSpec, port: PortSpec) -> list[tuple[SubnetSpec, PortAddress]]:
+    """Return each of the port's addresses with its subnet. Raises MalformedMessage."""
+    by_id = {subnet.subnet_id: subnet for subnet in network.subnets}
+    missing = [a.subnet_id for a in port.addresses if a.subnet_id not in by_id]
+    if missing:
+        raise MalformedMessage(f"port {port.port_id} is on a subnet that was not sent")
+    return [(by_id[address.subnet_id], address) for address in port.addresses]
+
+
+def _address(
+    number: int, subnet: SubnetSpec, port: PortSpec, address: PortAddress
+) -> dict[str, Any]:
+    default_route = {"network": "0.0.0.0", "netmask": "0.0.0.0", "gateway": subnet.gateway}  # noqa: S104
     return {
         "id": f"network{number}",
-        "network_id": network.network_id,
+        "network_id": port.network_id,
         "type": "ipv4",
         "link": _link_id(port),
-        "ip_address": port.address,
-        "netmask": str(ipaddress.ip_network(f"0.0.0.0/{port.prefix_length}").netmask),
-        "routes": [default_route] if network.gateway else [],
-        "services": [_dns(server) for server in network.dns],
+        "ip_address": address.address,
+        "netmask": str(ipaddress.ip_network(f"0.0.0.0/{address.prefix_length}").netmask),
+        "routes": [default_route] if subnet.gateway else [],
+        "services": [_dns(server) for server in subnet.dns],
     }
 
 

@@ -123,7 +123,7 @@ def _add_interface(devices: etree._Element, port: PortSpec) -> None:
     _add(element, "model", type="virtio")
     reference = _add(element, "filterref", filter=names.filter_name(port.port_id))
     # Told, not learned: a filter that learns believes the first address that the guest claims.
-    _add(reference, "parameter", name="IP", value=port.address)
+    _add(reference, "parameter", name="IP", value=port.addresses[0].address)
     _add(reference, "parameter", name="MAC", value=port.mac)
 
 

@@ -58,12 +58,14 @@ def network_xml(spec: NetworkSpec) -> str:
         network, "bridge", name=names.bridge_name(spec.network_id), stp="off", delay="0"
     )
     etree.SubElement(network, "mtu", size=str(spec.mtu))
-    prefix = ipaddress.ip_network(spec.cidr).prefixlen
-    address = etree.SubElement(network, "ip", address=spec.gateway, prefix=str(prefix))
+    subnet = spec.subnets[0]
+    gateway = str(subnet.host_address)
+    prefix = ipaddress.ip_network(subnet.cidr).prefixlen
+    address = etree.SubElement(network, "ip", address=gateway, prefix=str(prefix))
     dhcp = etree.SubElement(address, "dhcp")
-    etree.SubElement(dhcp, "host", mac=NOBODY, ip=spec.gateway)
-    if spec.dns:
-        servers = ",".join(str(ipaddress.ip_address(server)) for server in spec.dns)
+    etree.SubElement(dhcp, "host", mac=NOBODY, ip=gateway)
+    if subnet.dns:
+        servers = ",".join(str(ipaddress.ip_address(server)) for server in subnet.dns)
         options = etree.SubElement(network, f"{{{_DNSMASQ}}}options")
         etree.SubElement(
             options, f"{{{_DNSMASQ}}}option", value=f"dhcp-option=option:dns-server,{servers}"
@@ -92,7 +94,7 @@ def wanted_entry(port: PortSpec, hostname: str, others: list[DhcpEntry]) -> Dhcp
     another entry of the network has it: names may repeat among servers, but not in libvirt."""
     taken = {entry.name for entry in others if entry.mac != port.mac.lower()}
     usable = _HOST_NAME.fullmatch(hostname) is not None and hostname not in taken
-    return DhcpEntry(port.mac.lower(), port.address, hostname if usable else None)
+    return DhcpEntry(port.mac.lower(), port.addresses[0].address, hostname if usable else None)
 
 
 def filter_xml(port: PortSpec) -> str:

@@ -57,8 +57,9 @@ def _address(handle: libvirt.virDomain, ports: list[PortSpec]) -> str | None:
     leased = _leased(handle)
     for seen in (leased, arp_addresses(_ARP_TABLE.read_text())):
         for port in ports:
-            if (port.mac.lower(), port.address) in seen:
-                return port.address
+            for fixed in port.addresses:
+                if (port.mac.lower(), fixed.address) in seen:
+                    return fixed.address
     return None
 
 
