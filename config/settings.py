@@ -88,6 +88,20 @@ class ControlSettings(CommonSettings):
     quota_servers: int = Field(default=10, ge=-1)
     quota_vcpus: int = Field(default=20, ge=-1)
     quota_memory_mib: int = Field(default=51200, ge=-1)
+    quota_networks: int = Field(default=100, ge=-1)
+    quota_subnets: int = Field(default=100, ge=-1)
+    quota_ports: int = Field(default=500, ge=-1)
+    #: How long an address that a port gave back is not given to another one: leases and ARP
+    #: entries of its last holder are gone by then.
+    address_rest_s: float = Field(default=60.0, ge=0)
+    #: MTU of networks that span hosts, unless they ask for less: their tunnel takes 50 bytes.
+    network_mtu: int = Field(default=1450, ge=1280, le=9216)
+    #: Numbers of the tunnels by which networks span hosts (VXLAN).
+    vni_first: int = Field(default=4096, ge=1, le=16_777_215)
+    vni_last: int = Field(default=16_777_215, ge=1, le=16_777_215)
+    #: Prefixes that no network may overlap, beside those that mean something to every host: the
+    #: hosts' own network (underlay), say. Separated by commas.
+    reserved_prefixes: str = ""
     #: Processes of the control worker: they can be killed when a stage hangs, threads cannot.
     control_processes: int = Field(default=2, ge=1)
     #: How often beat looks for runs that are overdue, were never sent, or that nobody carries on.

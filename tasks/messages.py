@@ -463,6 +463,8 @@ class Inventory(Value):
     architecture: str
     cpu_model: str
     running_domains: int = Field(ge=0)
+    #: Names of the physical networks that it has a bridge for: provider networks need theirs.
+    physical_networks: list[str] = Field(default_factory=list)
 
 
 class Heartbeat(Message):

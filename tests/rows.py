@@ -94,9 +94,8 @@ def make_subnet(network_id: str, last: str = "10.9.0.250") -> Subnet:
         name="private",
         cidr="10.9.0.0/24",
         gateway="10.9.0.1",
-        first_address="10.9.0.10",
-        last_address=last,
-        next_address=0,
+        host_address="10.9.0.1",
+        pools=[{"start": "10.9.0.10", "end": last}],
     )
 
 

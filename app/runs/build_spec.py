@@ -3,10 +3,10 @@
 from sqlalchemy.orm import Session
 
 from app.db.models import Image, Port, RequestSpec, Server
-from app.db.repo import addresses
 from app.runs import tickets
 from app.runs.boot_properties import LIMIT, PROOF, TEXT
-from app.runs.values import network_spec, port_spec
+from app.runs.networks_spec import network_specs
+from app.runs.values import port_spec
 from config.settings import ControlSettings
 from tasks.errors import ImageUnusable
 from tasks.messages import BootProof, BuildSpec, FirstBoot, ImageSource, MachineSpec
@@ -24,7 +24,6 @@ def build_spec(
     image = session.get(Image, server.image_id)
     if image is None:
         raise ImageUnusable(f"Image {server.image_id} is gone.")
-    networks = addresses.networks(session, list(spec.network_ids))
     return BuildSpec(
         image=_source(image, settings, deadline),
         machine=MachineSpec(
@@ -33,7 +32,7 @@ def build_spec(
             memory_mib=server.memory_mib,
             root_gib=server.root_gib,
         ),
-        networks=[network_spec(network) for network in networks],
+        networks=network_specs(session, [port.network_id for port in ports], server.hypervisor_id),
         ports=[port_spec(port) for port in ports],
         first_boot=_first_boot(server, spec),
         boot=boot_proof(image, settings),

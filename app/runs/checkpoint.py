@@ -246,5 +246,5 @@ def _complete(session: Session, run: Run, moment: datetime) -> None:
 def _note_addresses(session: Session, run: Run, report: BootReport) -> None:
     seen = {p.detail for p in report.proofs if p.proof == "address" and p.state == "seen"}
     for port in session.get_one(Server, run.server_id).ports:
-        if port.address in seen and port.seen_at is None:
+        if port.seen_at is None and any(held.address in seen for held in port.addresses):
             port.seen_at = now()

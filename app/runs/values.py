@@ -1,9 +1,9 @@
-"""Rows turned into the values that cross the broker."""
+"""Rows of ports turned into the values that cross the broker."""
 
-from ipaddress import IPv4Network
+from ipaddress import ip_network
 
-from app.db.models import Network, Port
-from tasks.messages import NetworkSpec, PortAddress, PortSpec, PortsRef, SubnetSpec
+from app.db.models import FixedAddress, Port
+from tasks.messages import AddressPair, PortAddress, PortSpec, PortsRef
 
 
 def port_spec(port: Port) -> PortSpec:
@@ -12,12 +12,11 @@ def port_spec(port: Port) -> PortSpec:
         port_id=port.id,
         network_id=port.network_id,
         mac=port.mac,
-        addresses=[
-            PortAddress(
-                subnet_id=port.subnet_id,
-                address=port.address,
-                prefix_length=IPv4Network(port.subnet.cidr).prefixlen,
-            )
+        addresses=[_address(held) for held in port.addresses],
+        security=port.port_security,
+        pairs=[
+            AddressPair(address=pair["ip_address"], mac=pair.get("mac_address"))
+            for pair in port.address_pairs
         ],
     )
 
@@ -27,21 +26,9 @@ def ports_ref(ports: list[Port]) -> PortsRef:
     return PortsRef(ports=[port_spec(port) for port in ports])
 
 
-def network_spec(network: Network) -> NetworkSpec:
-    """Return a network, with its first subnet, as a hypervisor carries it out."""
-    subnet = network.subnets[0]
-    return NetworkSpec(
-        network_id=network.id,
-        name=network.name,
-        mtu=network.mtu,
-        subnets=[
-            SubnetSpec(
-                subnet_id=subnet.id,
-                version=4,
-                cidr=subnet.cidr,
-                gateway=subnet.gateway,
-                host_address=subnet.gateway,
-                dns=list(subnet.dns),
-            )
-        ],
+def _address(held: FixedAddress) -> PortAddress:
+    return PortAddress(
+        subnet_id=held.subnet_id,
+        address=held.address,
+        prefix_length=ip_network(held.subnet.cidr).prefixlen,
     )

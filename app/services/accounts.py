@@ -72,6 +72,9 @@ def ensure_project(session: Session, settings: ControlSettings, name: str) -> Pr
             quota_servers=settings.quota_servers,
             quota_vcpus=settings.quota_vcpus,
             quota_memory_mib=settings.quota_memory_mib,
+            quota_networks=settings.quota_networks,
+            quota_subnets=settings.quota_subnets,
+            quota_ports=settings.quota_ports,
         )
         session.add(project)
         session.flush()

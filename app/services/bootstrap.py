@@ -83,9 +83,8 @@ def add_network(session: Session, project: Project, new: NewNetwork) -> Network:
             cidr=str(block),
             gateway=str(gateway),
             dns=[_address(text) for text in new.dns],
-            first_address=str(gateway + 1),
-            last_address=str(block.broadcast_address - 1),
-            next_address=int(gateway) + 1,
+            host_address=str(gateway),
+            pools=[{"start": str(gateway + 1), "end": str(block.broadcast_address - 1)}],
         )
     )
     return row

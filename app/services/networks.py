@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from app.db.models import Network, Port, Subnet
 from app.db.repo import networks
@@ -32,11 +33,11 @@ class SubnetView:
     name: str
     project_id: str
     network_id: str
+    version: int
     cidr: str
-    gateway: str
+    gateway: str | None
     dns: tuple[str, ...]
-    first_address: str
-    last_address: str
+    pools: tuple[dict[str, Any], ...]
     created_at: datetime
     updated_at: datetime | None
 
@@ -48,10 +49,10 @@ class PortView:
     id: str
     project_id: str
     network_id: str
-    subnet_id: str
-    server_id: str
+    server_id: str | None
     mac: str
-    address: str
+    #: (subnet's id, address) each
+    addresses: tuple[tuple[str, str], ...]
     seen: bool
     created_at: datetime
     updated_at: datetime | None
@@ -96,11 +97,11 @@ def _subnet(row: Subnet) -> SubnetView:
         name=row.name,
         project_id=row.network.project_id,
         network_id=row.network_id,
+        version=row.version,
         cidr=row.cidr,
         gateway=row.gateway,
         dns=tuple(row.dns),
-        first_address=row.first_address,
-        last_address=row.last_address,
+        pools=tuple(row.pools),
         created_at=row.created_at,
         updated_at=row.updated_at,
     )
@@ -111,10 +112,9 @@ def _port(row: Port) -> PortView:
         id=row.id,
         project_id=row.project_id,
         network_id=row.network_id,
-        subnet_id=row.subnet_id,
         server_id=row.server_id,
         mac=row.mac,
-        address=row.address,
+        addresses=tuple((held.subnet_id, held.address) for held in row.addresses),
         seen=row.seen_at is not None,
         created_at=row.created_at,
         updated_at=row.updated_at,

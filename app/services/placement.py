@@ -59,7 +59,7 @@ def _place(sessions: Sessions, settings: ControlSettings, job: Job) -> Placement
         server.hypervisor_id = run.hypervisor_id = claimed.hypervisor_id
         runs.get_attempt(session, run).host = claimed.host
         spec = session.get_one(RequestSpec, server.id)
-        ports = ensure_ports(session, server, list(spec.network_ids))
+        ports = ensure_ports(session, server, list(spec.network_ids), settings)
         build = build_spec(session, server, spec, ports, settings, job.deadline)
         _limit_boot(session, run, build.boot.limit_s)
     return Placement(host=claimed.host, build=build)

@@ -15,6 +15,8 @@ class AddressView:
 
     network: str
     address: str
+    #: 4 or 6
+    version: int
     mac: str
 
 
@@ -88,7 +90,9 @@ def server_view(row: Server, alive_since: datetime) -> ServerView:
         launched_at=row.launched_at,
         deleted_at=row.deleted_at,
         addresses=tuple(
-            AddressView(port.network.name, port.address, port.mac) for port in row.ports
+            AddressView(port.network.name, held.address, held.subnet.version, port.mac)
+            for port in row.ports
+            for held in port.addresses
         ),
         fault=_fault(row.fault),
         host=host,

@@ -74,7 +74,7 @@ def rows_left(sessions: Sessions) -> list[str]:
     with reading(sessions) as session:
         found = [f"open {run.pipeline}" for run in session.scalars(select(Run)) if _open(run)]
         found += [f"allocation of {a.server_id}" for a in session.scalars(select(Allocation))]
-        found += [f"port {p.address} of {p.server_id}" for p in session.scalars(select(Port))]
+        found += [f"port {p.mac} of {p.server_id}" for p in session.scalars(select(Port))]
         for host in session.scalars(select(Hypervisor)):
             used = (host.vcpus_used, host.memory_mib_used, host.disk_gib_used)
             found += [f"{host.name}: used {used}"] if any(used) else []

@@ -11,7 +11,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Column, Engine, MetaData, Table, inspect, text
 
 from app.db.migrations import downgrade, upgrade
-from app.db.models import Allocation, Base, Hypervisor
+from app.db.models import Allocation, Base, Hypervisor, Port, Subnet
 from app.db.session import make_engine, make_sessions
 
 
@@ -149,3 +149,53 @@ def test_rows_survive_the_way_down_and_up_again(before: Engine) -> None:
 
     upgrade(before)
     assert rows(before, "SELECT hypervisor_id FROM runs WHERE id = 'r-built'") == [("h",)]
+
+
+@pytest.fixture
+def of_0002(empty: Engine) -> Engine:
+    """A database of revision 0002 with a network, and a server's port on it."""
+    upgrade(empty, "0002")
+    metadata = MetaData()
+    metadata.reflect(empty)
+    with empty.begin() as connection:
+
+        def add(table: str, **values: object) -> None:
+            known = metadata.tables[table]
+            filled = {c.name: _filler(c) for c in known.columns if not c.nullable}
+            if "created_at" in filled:
+                filled["created_at"] = datetime.fromisoformat(MOMENT)
+            connection.execute(known.insert().values({**filled, **values}))
+
+        add("projects", id="p", name="p")
+        add("users", id="u", name="u")
+        add("servers", id="s", project_id="p", user_id="u")
+        add("networks", id="n", project_id="p", mtu=1500)
+        block = {"cidr": "10.9.0.0/24", "gateway": "10.9.0.1", "next_address": 168361994}
+        pool = {"first_address": "10.9.0.2", "last_address": "10.9.0.254"}
+        add("subnets", id="b", network_id="n", **block, **pool)
+        holder = {"project_id": "p", "network_id": "n", "server_id": "s"}
+        add("ports", id="o", subnet_id="b", mac="m", address="10.9.0.7", position=0, **holder)
+    return empty
+
+
+def test_networks_and_addresses_are_carried_over(of_0002: Engine) -> None:
+    upgrade(of_0002)
+
+    with make_sessions(of_0002)() as session:
+        port = session.get_one(Port, "o")
+        assert [(held.subnet_id, held.address) for held in port.addresses] == [("b", "10.9.0.7")]
+        assert (port.server_id, port.is_owners, port.port_security) == ("s", False, True)
+        subnet = session.get_one(Subnet, "b")
+        assert subnet.pools == [{"start": "10.9.0.2", "end": "10.9.0.254"}]
+        assert (subnet.gateway, subnet.host_address) == ("10.9.0.1", "10.9.0.1")
+        assert (subnet.network.kind, subnet.network.vni, subnet.network.mtu) == ("nat", None, 1500)
+
+
+def test_networks_and_addresses_survive_the_way_down_and_up_again(of_0002: Engine) -> None:
+    upgrade(of_0002)
+    downgrade(of_0002, "0002")
+    query = "SELECT p.address, s.first_address, s.last_address, s.gateway FROM ports p, subnets s"
+    assert rows(of_0002, query) == [("10.9.0.7", "10.9.0.2", "10.9.0.254", "10.9.0.1")]
+
+    upgrade(of_0002)
+    assert rows(of_0002, "SELECT address, port_id FROM port_addresses") == [("10.9.0.7", "o")]

@@ -12,6 +12,7 @@ from app.db.models import (
     Attempt,
     Drift,
     Fault,
+    FixedAddress,
     Flavor,
     Hypervisor,
     Image,
@@ -202,9 +203,8 @@ def _networks(session: Session) -> None:
             cidr="10.77.0.0/24",
             gateway="10.77.0.1",
             dns=["10.77.0.1"],
-            first_address="10.77.0.2",
-            last_address="10.77.0.254",
-            next_address=0,
+            host_address="10.77.0.1",
+            pools=[{"start": "10.77.0.2", "end": "10.77.0.254"}],
             created_at=THEN,
         )
     )
@@ -243,11 +243,10 @@ def _servers(session: Session) -> None:
             id=PORT,
             project_id=ALPHA,
             network_id=NETWORK,
-            subnet_id=SUBNET,
             server_id=ACTIVE,
             position=0,
             mac="fa:16:3e:00:00:01",
-            address="10.77.0.5",
+            addresses=[FixedAddress(subnet_id=SUBNET, address="10.77.0.5")],
             seen_at=THEN,
             created_at=THEN,
         )

@@ -207,10 +207,10 @@ def test_full_subnet_refuses_and_claims_nothing(sessions: Sessions) -> None:
 def test_address_rests_until_the_others_were_used(sessions: Sessions) -> None:
     world = make_world(sessions, cidr_last="10.9.0.13")
     add_host(sessions, "one")
-    given = []
+    settings, given = SETTINGS.model_copy(update={"address_rest_s": 0}), []
     for _ in range(6):
         job = start(sessions, world)
-        given.append(place(sessions, SETTINGS, job).build.ports[0].addresses[0].address)
+        given.append(place(sessions, settings, job).build.ports[0].addresses[0].address)
         with sessions.begin() as session:
             addresses.remove_ports(session, job.server_id)
 

@@ -161,7 +161,7 @@ def test_a_network_is_made(command: Command, sessions: Sessions) -> None:
         (subnet,) = network.subnets
         assert (network.name, network.shared, network.mtu) == ("lab", True, 1500)
         assert (subnet.gateway, subnet.dns) == ("10.9.8.1", ["192.0.2.53"])
-        assert (subnet.first_address, subnet.last_address) == ("10.9.8.2", "10.9.8.14")
+        assert subnet.pools == [{"start": "10.9.8.2", "end": "10.9.8.14"}]
 
 
 @pytest.mark.parametrize("cidr", ["10.9.8.0/30", "10.0.0.0/8", "10.9.8.1/24", "nonsense"])

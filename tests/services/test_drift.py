@@ -10,7 +10,17 @@ from typing import Any
 import pytest
 from sqlalchemy import event, select
 
-from app.db.models import Allocation, Drift, Fault, Hypervisor, Port, Run, Server, Subnet
+from app.db.models import (
+    Allocation,
+    Drift,
+    Fault,
+    FixedAddress,
+    Hypervisor,
+    Port,
+    Run,
+    Server,
+    Subnet,
+)
 from app.db.models.base import now
 from app.db.session import Sessions
 from app.services import drift
@@ -59,11 +69,14 @@ class Scene:
                     id=port_id,
                     project_id=self.world.project_id,
                     network_id=self.world.network_id,
-                    subnet_id=self.subnet,
                     server_id=server_id,
                     position=0,
                     mac=mac,
-                    address=f"10.9.{number // 256}.{number % 256}",
+                    addresses=[
+                        FixedAddress(
+                            subnet_id=self.subnet, address=f"10.9.{number // 256}.{number % 256}"
+                        )
+                    ],
                 )
             )
         return port_id, mac

@@ -145,7 +145,7 @@ def addresses(views: tuple[AddressView, ...]) -> dict[str, list[Json]]:
     for view in views:
         by_network.setdefault(view.network, []).append(
             {
-                "version": 4,
+                "version": view.version,
                 "addr": view.address,
                 "OS-EXT-IPS:type": "fixed",
                 "OS-EXT-IPS-MAC:mac_addr": view.mac,

@@ -60,7 +60,7 @@ class SubnetSchema(Common):
     network_id = fields.String()
     ip_version = fields.Integer()
     cidr = fields.String()
-    gateway_ip = fields.String()
+    gateway_ip = fields.String(allow_none=True)
     enable_dhcp = fields.Boolean()
     dns_nameservers = fields.List(fields.String())
     allocation_pools = fields.List(fields.Nested(PoolSchema))
@@ -171,12 +171,12 @@ def _subnet(view: SubnetView) -> Json:
         **common(view),
         "name": view.name,
         "network_id": view.network_id,
-        "ip_version": 4,
+        "ip_version": view.version,
         "cidr": view.cidr,
         "gateway_ip": view.gateway,
         "enable_dhcp": True,
         "dns_nameservers": list(view.dns),
-        "allocation_pools": [{"start": view.first_address, "end": view.last_address}],
+        "allocation_pools": list(view.pools),
         "host_routes": [],
         "ipv6_ra_mode": None,
         "ipv6_address_mode": None,

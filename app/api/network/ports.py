@@ -88,10 +88,12 @@ def _port(view: PortView) -> Json:
         "status": "ACTIVE" if view.seen else "DOWN",
         "admin_state_up": True,
         "mac_address": view.mac,
-        "fixed_ips": [{"subnet_id": view.subnet_id, "ip_address": view.address}],
+        "fixed_ips": [
+            {"subnet_id": subnet_id, "ip_address": address} for subnet_id, address in view.addresses
+        ],
         "security_groups": [],
         "allowed_address_pairs": [],
-        "device_id": view.server_id,
+        "device_id": view.server_id or "",
         "device_owner": f"compute:{context().settings.availability_zone}",
         "port_security_enabled": True,
         "binding:vnic_type": "normal",

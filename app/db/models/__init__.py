@@ -6,7 +6,7 @@ from app.db.models.hypervisor import Allocation, Hypervisor
 from app.db.models.identity import Project, RoleAssignment, Token, User
 from app.db.models.image import Image
 from app.db.models.keypair import Keypair
-from app.db.models.network import Network, Port, Subnet
+from app.db.models.network import FixedAddress, Network, Port, Subnet
 from app.db.models.run import Attempt, Run, Stage
 from app.db.models.server import Fault, RequestSpec, Server
 from app.db.models.watch import Drift, Watch
@@ -17,6 +17,7 @@ __all__ = [
     "Base",
     "Drift",
     "Fault",
+    "FixedAddress",
     "Flavor",
     "Hypervisor",
     "Image",

@@ -41,6 +41,8 @@ class Hypervisor(HasId, HasTimes, Base):
     vcpus_used: Mapped[int] = mapped_column(default=0)
     memory_mib_used: Mapped[int] = mapped_column(default=0)
     disk_gib_used: Mapped[int] = mapped_column(default=0)
+    #: Names of the physical networks that it has a bridge for.
+    physical_networks: Mapped[list[str]] = mapped_column(default=list)
     #: Which life of the worker was heard of last, and when it spoke, by its own clock (Unix s).
     process: Mapped[str] = mapped_column(String(36), default="")
     heartbeat_sent_at: Mapped[float] = mapped_column(Float, default=0.0)

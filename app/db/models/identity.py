@@ -19,6 +19,9 @@ class Project(HasId, HasTimes, Base):
     quota_servers: Mapped[int]
     quota_vcpus: Mapped[int]
     quota_memory_mib: Mapped[int]
+    quota_networks: Mapped[int] = mapped_column(default=100)
+    quota_subnets: Mapped[int] = mapped_column(default=100)
+    quota_ports: Mapped[int] = mapped_column(default=500)
 
 
 class User(HasId, HasTimes, Base):

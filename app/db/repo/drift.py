@@ -54,7 +54,7 @@ class Interface:
 
     id: str
     mac: str
-    server_id: str
+    server_id: str | None
 
 
 def host_id(session: Session, name: str) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.orm import Session, joinedload, selectinload
 
-from app.db.models import Hypervisor, Port, Run, Server
+from app.db.models import FixedAddress, Hypervisor, Port, Run, Server
 from app.db.repo.paging import Key, Page, page
 
 #: What lists can be ordered by.
@@ -86,7 +86,8 @@ def _conditions(wanted: ServerFilter) -> list[ColumnElement[bool]]:
         host = select(Hypervisor.id).where(Hypervisor.name == wanted.host)
         conditions.append(Server.hypervisor_id.in_(host))
     if wanted.address is not None:
-        holders = select(Port.server_id).where(Port.address.like(wanted.address, escape="\\"))
+        alike = FixedAddress.address.like(wanted.address, escape="\\")
+        holders = select(Port.server_id).join(Port.addresses).where(alike)
         conditions.append(Server.id.in_(holders))
     for name, values in wanted.facts.items():
         column = getattr(Server, name)
