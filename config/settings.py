@@ -10,14 +10,42 @@ import socket
 import sys
 import tomllib
 from pathlib import Path
-from typing import Any, Literal, NoReturn, TypeVar
+from typing import Annotated, Any, Literal, NoReturn, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+
+from config.cpu_sets import parse_cpu_set
 
 S = TypeVar("S", bound="CommonSettings")
 
 #: EX_CONFIG of sysexits.h: a supervisor can tell a wrong setting from a crash.
 EXIT_CONFIG = 78
+
+#: `2-7,^4,10` in a setting.
+CpuSet = Annotated[
+    frozenset[int],
+    BeforeValidator(lambda given: parse_cpu_set(given) if isinstance(given, str) else given),
+]
+#: `pcid,-vmx` in a setting: features that the guest's processor is to have, or not to have.
+CpuFeatures = Annotated[
+    tuple[Annotated[str, Field(pattern=r"^[+-]?[A-Za-z0-9][A-Za-z0-9_.-]*$")], ...],
+    BeforeValidator(
+        lambda given: (
+            tuple(filter(None, map(str.strip, given.split(","))))
+            if isinstance(given, str)
+            else given
+        )
+    ),
+]
 
 #: Environment names of ours that are no settings of a process.
 _OTHER_NAMES = ("BYRE_CONFIG", "BYRE_BOOTSTRAP_", "BYRE_GUEST_", "BYRE_TEST_", "BYRE_STACK_")
@@ -150,6 +178,18 @@ class ComputeSettings(CommonSettings):
     acceleration: Literal["auto", "kvm", "qemu"] = "auto"
     #: Linux kernel for the probe guest; without one the newest under /boot is taken.
     kvm_probe_kernel: Path | None = None
+    #: The processor of KVM guests: `host-model` (the host's, as a named model with features, which
+    #: only a host of the same kind or newer can take over), `host-passthrough` (the host's own, for
+    #: speed and nested guests, never to leave hosts of that exact kind), `maximum`, or a model's
+    #: name (`virsh cpu-models x86_64`): the oldest of a mixed fleet. Emulated guests have all that
+    #: the emulator can do.
+    cpu_model: str = Field(default="host-model", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    cpu_features: CpuFeatures = ()
+    #: Processors kept for servers whose flavor says `hw:cpu_policy=dedicated`, one for each of
+    #: their vCPUs. None: such servers go elsewhere.
+    cpu_dedicated_set: CpuSet = frozenset()
+    #: Where all other servers run, and the emulators' own threads. Unset: on all the rest.
+    cpu_shared_set: CpuSet = frozenset()
     #: For fetching one image, or waiting while another build fetches it. Below the limit of the
     #: stage (900 s), so that the failure is told by the one who saw it.
     image_timeout_s: float = Field(default=800.0, gt=0)
@@ -158,6 +198,15 @@ class ComputeSettings(CommonSettings):
     fake_memory_mib: int = Field(default=262_144, ge=1)
     fake_disk_gib: int = Field(default=4096, ge=1)
     fake_boot_s: float = Field(default=0.0, ge=0)
+    fake_dedicated_vcpus: int = Field(default=0, ge=0)
+
+    @field_validator("cpu_shared_set")
+    @classmethod
+    def _is_apart(cls, shared: frozenset[int], info: ValidationInfo) -> frozenset[int]:
+        both = shared & info.data.get("cpu_dedicated_set", frozenset())
+        if both:
+            raise ValueError(f"processors {sorted(both)} are in cpu_dedicated_set too")
+        return shared
 
 
 def load_common(environ: dict[str, str] | None = None) -> CommonSettings:

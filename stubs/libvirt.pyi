@@ -58,6 +58,15 @@ class virConnect:
         cb: Callable[[virConnect, virDomain, int, int, _T], None],
         opaque: _T,
     ) -> int: ...
+    def getCPUMap(self, flags: int = 0) -> tuple[int, list[bool], int]: ...
+    def getDomainCapabilities(
+        self,
+        emulatorbin: str | None = None,
+        arch: str | None = None,
+        machine: str | None = None,
+        virttype: str | None = None,
+        flags: int = 0,
+    ) -> str: ...
     def domainEventDeregisterAny(self, callbackID: int) -> None: ...
     def networkLookupByUUIDString(self, uuidstr: str) -> virNetwork: ...
     def networkLookupByName(self, name: str) -> virNetwork: ...
@@ -143,6 +152,7 @@ VIR_DOMAIN_SHUTOFF: int
 VIR_DOMAIN_SHUTOFF_CRASHED: int
 VIR_DOMAIN_START_AUTODESTROY: int
 VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA: int
+VIR_DOMAIN_UNDEFINE_KEEP_NVRAM: int
 VIR_DOMAIN_UNDEFINE_MANAGED_SAVE: int
 VIR_DOMAIN_UNDEFINE_NVRAM: int
 VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA: int

@@ -370,10 +370,13 @@ class Placement(Value):
     build: BuildSpec
 
 
+DiskRole = Literal["root", "config", "ephemeral", "swap", "cdrom"]
+
+
 class DiskRef(Value):
     """A disk that is there: what it is for, where, in which format."""
 
-    role: Literal["root", "config", "ephemeral", "swap", "cdrom"]
+    role: DiskRole
     path: str
     disk_format: Literal["qcow2", "raw"]
 
@@ -451,6 +454,7 @@ class StageReport(Message):
 class Inventory(Value):
     """What a hypervisor has to offer, as it found itself."""
 
+    #: Processors that guests share.
     vcpus: int = Field(ge=1)
     memory_mib: int = Field(ge=1)
     disk_gib: int = Field(ge=0)
@@ -465,6 +469,12 @@ class Inventory(Value):
     running_domains: int = Field(ge=0)
     #: Names of the physical networks that it has a bridge for: provider networks need theirs.
     physical_networks: list[str] = Field(default_factory=list)
+    #: Whether a guest can be started by UEFI firmware there.
+    uefi: bool = False
+    #: Processors that are kept for guests with processors of their own. They are not among
+    #: `vcpus`; `free_dedicated_vcpus` of them are no domain's.
+    dedicated_vcpus: int = Field(default=0, ge=0)
+    free_dedicated_vcpus: int = Field(default=0, ge=0)
 
 
 class Heartbeat(Message):
@@ -506,7 +516,18 @@ class Canary(Message):
 # --- what is on a hypervisor -----------------------------------------------------------------
 
 DomainState = Literal["running", "paused", "shutoff", "crashed"]
-ThingKind = Literal["domain", "disk", "config_drive", "console_log", "dhcp_entry", "filter"]
+ThingKind = Literal[
+    "domain",
+    "disk",
+    #: A server's ephemeral disk, its swap disk, or the disc that it is installed from.
+    "extra_disk",
+    "config_drive",
+    #: The variables of a guest's UEFI firmware.
+    "nvram",
+    "console_log",
+    "dhcp_entry",
+    "filter",
+]
 
 
 class Thing(Value):

@@ -65,6 +65,7 @@ def make_hypervisor(settings: ComputeSettings) -> Hypervisor:
             memory_mib=settings.fake_memory_mib,
             disk_gib=settings.fake_disk_gib,
             boot_after_s=settings.fake_boot_s,
+            dedicated_vcpus=settings.fake_dedicated_vcpus,
             state=settings.state_dir / "fake.db",
         )
     # libvirt's library is loaded only on a hypervisor that has it.
@@ -79,6 +80,10 @@ def make_hypervisor(settings: ComputeSettings) -> Hypervisor:
             console_dir=settings.console_dir,
             acceleration=settings.acceleration,
             kvm_probe_kernel=settings.kvm_probe_kernel,
+            cpu_model=settings.cpu_model,
+            cpu_features=settings.cpu_features,
+            cpu_dedicated_set=settings.cpu_dedicated_set,
+            cpu_shared_set=settings.cpu_shared_set,
             image_timeout_s=settings.image_timeout_s,
         )
     )

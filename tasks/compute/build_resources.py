@@ -1,7 +1,7 @@
 """create-server, stage build_resources. Side: compute.
 
-Effect  the image is in the host's cache; the server's root disk, config drive, DHCP entries and
-        filters are there, all named after ids of the server and its ports.
+Effect  the image is in the host's cache; the server's disks, config drive, DHCP entries and filters
+        are there, all named after ids of the server and its ports.
 Repeat  each is found and kept.
 Undo    disks, drive, entries and filters are gone; the cached image and the network stay, since
         other servers use them.
@@ -22,12 +22,13 @@ def do(job: Job, host: Hypervisor, *, build: BuildSpec) -> DomainSpec:
         host.ensure_port(networks[port.network_id], port, build.first_boot.hostname)
     host.ensure_image(build.image)
     root = host.ensure_root_disk(job.server_id, build.image, build.machine.root_gib)
+    extra = host.ensure_extra_disks(job.server_id, build.image, build.machine)
     drive = host.ensure_config_drive(
         job.server_id, job.project_id, build.first_boot, build.networks, build.ports
     )
     log.info("resources.built", image=build.image.image_id, ports=len(build.ports))
     return DomainSpec(
-        machine=build.machine, disks=[root, drive], ports=build.ports, boot=build.boot
+        machine=build.machine, disks=[root, *extra, drive], ports=build.ports, boot=build.boot
     )
 
 

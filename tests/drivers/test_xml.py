@@ -9,7 +9,8 @@ from tasks.messages import DiskRef
 from tests.drivers.images import ImageServer
 from tests.drivers.values import NETWORK, Server, make_port
 from workers.hypervisor.libvirt.acceleration import probe_xml
-from workers.hypervisor.libvirt.domain_xml import DomainType, domain_xml
+from workers.hypervisor.libvirt.domain_xml import domain_xml
+from workers.hypervisor.libvirt.machine_xml import DomainType, Ground
 from workers.hypervisor.libvirt.network_xml import (
     DhcpEntry,
     dhcp_entries,
@@ -17,6 +18,7 @@ from workers.hypervisor.libvirt.network_xml import (
     network_xml,
     wanted_entry,
 )
+from workers.hypervisor.libvirt.tuning_xml import Pins
 
 DISKS = [
     DiskRef(role="root", path="/pool/root.qcow2", disk_format="qcow2"),
@@ -28,13 +30,13 @@ def domain(domain_type: DomainType = "qemu") -> ET.Element:
     """Return the parsed description of a server."""
     with ImageServer(b"any") as images:
         server = Server(images.source())
-    text = domain_xml(
-        server.job,
-        server.spec(DISKS),
+    ground = Ground(
         domain_type=domain_type,
         cache="none",
         console_dir=Path("/console"),
+        storage_dir=Path("/pool"),
     )
+    text = domain_xml(server.job, server.spec(DISKS), ground, Pins())
     return ET.fromstring(text)  # noqa: S314
 
 

@@ -5,6 +5,7 @@ import time
 import uuid
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network
+from typing import Any
 
 from tasks.messages import (
     BootProof,
@@ -97,6 +98,8 @@ class Server:
     first_boot: FirstBoot = field(default_factory=make_first_boot)
     name: str = "web 1"
     memory_mib: int = 128
+    #: What else the flavor and the image ask for.
+    machine: dict[str, Any] = field(default_factory=dict)
 
     @property
     def address(self) -> str:
@@ -112,20 +115,26 @@ class Server:
         """Have the image, the root disk and the config drive."""
         host.ensure_image(self.image)
         root = host.ensure_root_disk(self.server_id, self.image, 1)
+        extra = host.ensure_extra_disks(self.server_id, self.image, self.machine_spec())
         drive = host.ensure_config_drive(
             self.server_id, self.job.project_id, self.first_boot, [NETWORK], [self.port]
         )
-        return [root, drive]
+        return [root, *extra, drive]
 
     def resources(self, host: Hypervisor) -> DomainSpec:
         """Have all that the domain needs."""
         host.ensure_port(NETWORK, self.port, self.first_boot.hostname)
         return self.spec(self.disks(host))
 
+    def machine_spec(self) -> MachineSpec:
+        """Return the server's hardware."""
+        usual = {"name": self.name, "vcpus": 1, "memory_mib": self.memory_mib, "root_gib": 1}
+        return MachineSpec.parse({**usual, **self.machine})
+
     def spec(self, disks: list[DiskRef]) -> DomainSpec:
         """Return the domain over these disks."""
         return DomainSpec(
-            machine=MachineSpec(name=self.name, vcpus=1, memory_mib=self.memory_mib, root_gib=1),
+            machine=self.machine_spec(),
             disks=disks,
             ports=[self.port],
             boot=BootProof(proof="console", console_text="login:", limit_s=60),

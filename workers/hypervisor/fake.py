@@ -15,12 +15,14 @@ import structlog
 from tasks.errors import ForeignOwner, HostError, HostFull, StaleMessage
 from tasks.messages import (
     DiskRef,
+    DiskRole,
     DomainSpec,
     DomainState,
     FirstBoot,
     ImageSource,
     Inventory,
     Job,
+    MachineSpec,
     NetworkSpec,
     PortSpec,
     Thing,
@@ -31,8 +33,8 @@ from workers.hypervisor.fake_state import FakeState, Guest, There
 from workers.hypervisor.fake_things import (
     add_file,
     all_things,
-    remove_consoles,
     remove_thing,
+    remove_what_hangs_on_it,
     set_file_aside,
 )
 from workers.hypervisor.port import Domain, Observation, Watcher
@@ -47,12 +49,13 @@ class FakeHypervisor(Faulty):
     """One hypervisor host in memory, safe for threads; with `state`, in that file as well, where
     the next process finds it as it was, its guests running on."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all by name, each with a default
         self,
         *,
         vcpus: int = 8,
         memory_mib: int = 32 * 1024,
         disk_gib: int = 500,
+        dedicated_vcpus: int = 0,
         boot_after_s: float = 0.0,
         fetch: Callable[[ImageSource], Any] | None = None,
         now: Callable[[], float] = time.time,
@@ -62,6 +65,8 @@ class FakeHypervisor(Faulty):
         self.vcpus = vcpus
         self.memory_mib = memory_mib
         self.disk_gib = disk_gib
+        #: Processors for guests with processors of their own, beside `vcpus`.
+        self.dedicated_vcpus = dedicated_vcpus
         #: Seconds from a domain's start to its address, agent and `login:`.
         self.boot_after_s = boot_after_s
         #: Servers whose guest never gets anywhere.
@@ -100,7 +105,8 @@ class FakeHypervisor(Faulty):
     def inventory(self) -> Inventory:
         """Return what the host was made with, and what is left of its disk."""
         guests = self._state.guests.values()
-        used = sum(guest.spec.machine.root_gib for guest in guests)
+        machines = [guest.spec.machine for guest in guests]
+        used = sum(machine.root_gib + machine.ephemeral_gib for machine in machines)
         return Inventory(
             vcpus=self.vcpus,
             memory_mib=self.memory_mib,
@@ -112,6 +118,9 @@ class FakeHypervisor(Faulty):
             architecture="x86_64",
             cpu_model="fake",
             running_domains=sum(guest.state == "running" for guest in guests),
+            uefi=True,
+            dedicated_vcpus=self.dedicated_vcpus,
+            free_dedicated_vcpus=self._free_processors(),
         )
 
     @verb
@@ -130,6 +139,22 @@ class FakeHypervisor(Faulty):
         if image.sha256 not in self._state.images:
             raise HostError("The image is not in the host's cache.", image=image.image_id)
         return self._ensure_disk(names.root_disk_file(server_id), "root")
+
+    @verb
+    def ensure_extra_disks(
+        self, server_id: str, image: ImageSource, machine: MachineSpec
+    ) -> list[DiskRef]:
+        """Note the extra disks. Raises HostFull if one is larger than the whole host."""
+        if machine.ephemeral_gib > self.disk_gib:
+            raise HostFull("The host has no room for the disk.", size_gib=machine.ephemeral_gib)
+        found = []
+        if machine.ephemeral_gib:
+            found.append(self._ensure_disk(names.ephemeral_disk_file(server_id), "ephemeral"))
+        if machine.swap_mib:
+            found.append(self._ensure_disk(names.swap_disk_file(server_id), "swap"))
+        if image.disk_format == "iso":
+            found.append(self._ensure_disk(names.install_disc_file(server_id), "cdrom"))
+        return found
 
     @verb
     def ensure_config_drive(
@@ -178,6 +203,7 @@ class FakeHypervisor(Faulty):
         missing = [disk.path for disk in spec.disks if not self._has_disk(disk.path)]
         if missing:
             raise HostError("A disk of the server is not there.", missing=missing)
+        self._refuse_without_processors(job.server_id, spec.machine)
         if found is None:
             self._state.guests[job.server_id] = Guest(owner=job, spec=spec)
         elif (found.run_id, found.attempt) != (job.run_id, job.attempt):
@@ -196,6 +222,8 @@ class FakeHypervisor(Faulty):
             raise HostFull("The host has not enough memory to start the server.")
         if guest.state != "running":
             add_file(self._state, names.console_file(server_id))
+            if guest.spec.machine.hardware.firmware == "uefi":
+                add_file(self._state, names.nvram_file(server_id))
             self._change(server_id, state="running", started_at=self._now())
         return _domain(self._state.guests[server_id])
 
@@ -204,7 +232,7 @@ class FakeHypervisor(Faulty):
         """Forget the domain and its console log. Raises ForeignOwner."""
         self._find(server_id)
         self._forget(server_id)
-        remove_consoles(self._state, server_id)
+        remove_what_hangs_on_it(self._state, server_id)
 
     @verb
     def observe(self, server_id: str, ports: list[PortSpec]) -> Observation:
@@ -271,7 +299,7 @@ class FakeHypervisor(Faulty):
             remove_thing(self._state, thing)
         elif self._as_seen(thing) is not None or not thing.quarantined:
             self._forget(server_of(thing))
-            remove_consoles(self._state, server_of(thing))
+            remove_what_hangs_on_it(self._state, server_of(thing))
 
     @verb
     def watch(self, watcher: Watcher) -> None:
@@ -298,10 +326,18 @@ class FakeHypervisor(Faulty):
 
     # --- inside ----------------------------------------------------------------------------------
 
-    def _ensure_disk(self, name: str, role: Literal["root", "config"]) -> DiskRef:
+    def _ensure_disk(self, name: str, role: DiskRole) -> DiskRef:
         add_file(self._state, name)
         disk_format: Literal["qcow2", "raw"] = "qcow2" if role == "root" else "raw"
         return DiskRef(role=role, path=f"{_DIRECTORY}{name}", disk_format=disk_format)
+
+    def _free_processors(self, except_for: str = "") -> int:
+        others = [g for server_id, g in self._state.guests.items() if server_id != except_for]
+        return self.dedicated_vcpus - sum(_own_processors(g.spec.machine) for g in others)
+
+    def _refuse_without_processors(self, server_id: str, machine: MachineSpec) -> None:
+        if _own_processors(machine) > self._free_processors(server_id):
+            raise HostFull("The host has not enough processors left to give away.")
 
     def _has_disk(self, path: str) -> bool:
         return path.removeprefix(_DIRECTORY) in self._state.files
@@ -335,8 +371,20 @@ class FakeHypervisor(Faulty):
         return booted and server_id not in self.never_boot
 
 
-def _disk_files(server_id: str) -> tuple[str, str]:
-    return names.root_disk_file(server_id), names.config_drive_file(server_id)
+def _disk_files(server_id: str) -> list[str]:
+    """Return all that remove_disks removes."""
+    return [
+        names.root_disk_file(server_id),
+        names.ephemeral_disk_file(server_id),
+        names.swap_disk_file(server_id),
+        names.install_disc_file(server_id),
+        names.config_drive_file(server_id),
+        names.nvram_file(server_id),
+    ]
+
+
+def _own_processors(machine: MachineSpec) -> int:
+    return machine.vcpus if machine.cpu_policy == "dedicated" else 0
 
 
 def _domain(guest: Guest) -> Domain:

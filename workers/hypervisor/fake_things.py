@@ -7,7 +7,7 @@ import itertools
 
 from tasks.messages import Thing
 from workers.hypervisor.fake_state import FakeState
-from workers.hypervisor.names import console_file, filter_name
+from workers.hypervisor.names import console_file, filter_name, nvram_file
 from workers.hypervisor.things import (
     dhcp_thing,
     domain_thing,
@@ -43,9 +43,10 @@ def add_file(state: FakeState, name: str) -> None:
         state.files[name] = thing
 
 
-def remove_consoles(state: FakeState, server_id: str) -> None:
-    """Remove the server's console log."""
-    state.files.pop(console_file(server_id), None)
+def remove_what_hangs_on_it(state: FakeState, server_id: str) -> None:
+    """Remove what goes with the server's domain: its console log and its firmware's variables."""
+    for name in (console_file(server_id), nvram_file(server_id)):
+        state.files.pop(name, None)
 
 
 def set_file_aside(state: FakeState, thing: Thing) -> None:

@@ -55,6 +55,26 @@ def config_drive_file(server_id: str) -> str:
     return f"{checked(server_id)}.config.iso"
 
 
+def ephemeral_disk_file(server_id: str) -> str:
+    """Return the ephemeral disk's file name."""
+    return f"{checked(server_id)}.ephemeral.raw"
+
+
+def swap_disk_file(server_id: str) -> str:
+    """Return the swap disk's file name."""
+    return f"{checked(server_id)}.swap.raw"
+
+
+def install_disc_file(server_id: str) -> str:
+    """Return the file name of the disc that the server is installed from."""
+    return f"{checked(server_id)}.cdrom.iso"
+
+
+def nvram_file(server_id: str) -> str:
+    """Return the name of the file with the UEFI firmware's variables."""
+    return f"{checked(server_id)}.nvram.fd"
+
+
 def console_file(server_id: str) -> str:
     """Return the console log's file name; older parts follow it with `.0`, `.1` and so on."""
     return f"{checked(server_id)}.console.log"

@@ -21,6 +21,7 @@ from tasks.messages import (
     ImageSource,
     Inventory,
     Job,
+    MachineSpec,
     NetworkSpec,
     PortSpec,
     Thing,
@@ -75,6 +76,15 @@ class Hypervisor(Protocol):
         size). One that is there is returned as it is. Raises HostFull."""
         ...
 
+    def ensure_extra_disks(
+        self, server_id: str, image: ImageSource, machine: MachineSpec
+    ) -> list[DiskRef]:
+        """Have what the machine has beside its root disk and its config drive: an ephemeral disk
+        (with a file system labelled `ephemeral0`, unless Windows is to be on it), a swap disk, and
+        the cached image as a disc to install from, if it is one. What is there is returned as it
+        is. Raises HostFull, and HostError if the disc's image is not in the cache."""
+        ...
+
     def ensure_config_drive(
         self,
         server_id: str,
@@ -87,7 +97,7 @@ class Hypervisor(Protocol):
         ...
 
     def remove_disks(self, server_id: str) -> None:
-        """Remove the server's root disk and config drive."""
+        """Remove all disks of the server, its config drive and its firmware's variables."""
         ...
 
     # --- networks ----------------------------------------------------------------------------
@@ -110,8 +120,9 @@ class Hypervisor(Protocol):
 
     def define(self, job: Job, spec: DomainSpec) -> Domain:
         """Have the domain defined, not started, marked with the job's server, project, run and
-        attempt. Raises ForeignOwner, HostError, and StaleMessage if a newer attempt of the run
-        defined it."""
+        attempt. One with processors of its own has them from now on, until it is removed. Raises
+        ForeignOwner, HostError, HostFull if there are not enough of these, StaleMessage if a newer
+        attempt of the run defined it, and ImageUnusable for hardware that no machine can have."""
         ...
 
     def start(self, server_id: str) -> Domain:
@@ -130,15 +141,16 @@ class Hypervisor(Protocol):
 
     def traces(self, server_id: str, ports: list[PortSpec]) -> list[str]:
         """Name everything of this server that is on the host now: domain, disks, config drive,
-        console log, DHCP entries, filters. Empty means that it is really gone."""
+        firmware variables, console log, DHCP entries, filters. Empty means that it is really
+        gone."""
         ...
 
     # --- what nobody may own any more ----------------------------------------------------------
 
     def survey(self) -> list[Thing]:
         """Return everything on the host that carries our mark: domains, disks, config drives,
-        console logs, DHCP entries, filters. Cached images, networks and the storage pool are
-        shared by servers and not listed; what is not ours is never listed."""
+        firmware variables, console logs, DHCP entries, filters. Cached images, networks and the
+        storage pool are shared by servers and not listed; what is not ours is never listed."""
         ...
 
     def quarantine(self, thing: Thing) -> None:

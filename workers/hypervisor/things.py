@@ -13,7 +13,11 @@ from workers.hypervisor import names
 
 _KINDS: dict[str, ThingKind] = {
     "root.qcow2": "disk",
+    "ephemeral.raw": "extra_disk",
+    "swap.raw": "extra_disk",
+    "cdrom.iso": "extra_disk",
     "config.iso": "config_drive",
+    "nvram.fd": "nvram",
     "console.log": "console_log",
 }
 _UUID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
@@ -98,7 +102,9 @@ def _refused(thing: Thing) -> MalformedMessage:
 _CHECKS: dict[ThingKind, Callable[[Thing], object]] = {
     "domain": server_of,
     "disk": file_of,
+    "extra_disk": file_of,
     "config_drive": file_of,
+    "nvram": file_of,
     "console_log": file_of,
     "dhcp_entry": mac_and_network_of,
     "filter": port_of,

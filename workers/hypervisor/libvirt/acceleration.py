@@ -10,9 +10,10 @@ from lxml import etree
 
 from workers.hypervisor.libvirt.connection import Keeper
 from workers.hypervisor.libvirt.disks import prepare_directory
-from workers.hypervisor.libvirt.domain_xml import DomainType, as_text
+from workers.hypervisor.libvirt.domain_xml import as_text
 from workers.hypervisor.libvirt.errors import translated
 from workers.hypervisor.libvirt.lookup import absent_is_done, lookup
+from workers.hypervisor.libvirt.machine_xml import DomainType
 from workers.hypervisor.libvirt.probe import decide, newest_kernel, proved
 from workers.hypervisor.libvirt.settings import LibvirtSettings
 

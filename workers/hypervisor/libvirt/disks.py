@@ -1,5 +1,8 @@
 """Disks of servers: overlays over cached images, and config drives, in one storage pool.
 
+What else a server has there (extra_disks, and its firmware's variables, which libvirt copies at the
+first start) is found and removed here as well, since its name begins with the server's id.
+
 Effect  `<server id>.root.qcow2` and `<server id>.config.iso` in the pool's directory.
 Repeat  a whole root disk is kept, a half one made anew; the config drive is always written anew.
 Undo    `remove`; images stay in the cache. What is set aside lies in `quarantine/`, of which
@@ -46,7 +49,7 @@ class Disks:
         self._directory = directory
         self._pool_name = pool_name
         self._images = images
-        self.shelf = Shelf(directory, frozenset({"disk", "config_drive"}))
+        self.shelf = Shelf(directory, frozenset({"disk", "extra_disk", "config_drive", "nvram"}))
         # libvirt refuses some calls while another works on the pool; here they queue instead.
         self._pool_lock = threading.Lock()
 
@@ -63,7 +66,7 @@ class Disks:
             raise HostError("The image is not in the host's cache.", image=image.image_id)
         if not _is_whole_overlay(path, base):
             size_bytes = size_gib * _GIB or self._images.virtual_bytes(image)
-            with self._pool_lock, self._told_if_full():
+            with self._pool_lock, told_if_full(self._directory):
                 self._create_overlay(path, base, image.disk_format, size_bytes)
         return DiskRef(role="root", path=str(path), disk_format="qcow2")
 
@@ -71,7 +74,7 @@ class Disks:
         """See the port. Raises HostFull."""
         path = self._directory / names.config_drive_file(server_id)
         prepare_directory(self._directory)
-        with self._told_if_full():
+        with told_if_full(self._directory):
             write_config_drive(path, files)
         return DiskRef(role="config", path=str(path), disk_format="raw")
 
@@ -122,16 +125,17 @@ class Disks:
             pool.setAutostart(1)
         return pool
 
-    @contextmanager
-    def _told_if_full(self) -> Iterator[None]:
-        """Raise HostFull for a failure that left the file system without room: libvirt only says
-        that a program failed."""
-        try:
-            yield
-        except (HostError, OSError) as error:
-            if shutil.disk_usage(self._directory).free < _FULL_BELOW_BYTES:
-                raise HostFull("The host's disk is full.") from error
-            raise
+
+@contextmanager
+def told_if_full(directory: Path) -> Iterator[None]:
+    """Raise HostFull for a failure that left the file system without room: libvirt and other tools
+    only say that a program failed."""
+    try:
+        yield
+    except (HostError, OSError) as error:
+        if shutil.disk_usage(directory).free < _FULL_BELOW_BYTES:
+            raise HostFull("The host's disk is full.") from error
+        raise
 
 
 def prepare_directory(directory: Path) -> None:

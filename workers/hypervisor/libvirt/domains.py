@@ -18,15 +18,15 @@ from workers.hypervisor.libvirt.disks import prepare_directory
 from workers.hypervisor.libvirt.domain_xml import (
     METADATA_PREFIX,
     NAMESPACE,
-    DiskCache,
-    DomainType,
     as_text,
     domain_xml,
     metadata_xml,
 )
 from workers.hypervisor.libvirt.errors import to_byre, translated
 from workers.hypervisor.libvirt.lookup import absent_is_done, lookup
+from workers.hypervisor.libvirt.machine_xml import Ground
 from workers.hypervisor.libvirt.marks import is_quarantined, mark_of, mark_quarantined
+from workers.hypervisor.libvirt.processors import Processors
 from workers.hypervisor.port import Domain
 
 log = structlog.get_logger(__name__)
@@ -54,8 +54,9 @@ _AS_DEFINED = libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE
 class Domains:
     """The domains of one host."""
 
-    def __init__(self, keeper: Keeper, console_dir: Path) -> None:
+    def __init__(self, keeper: Keeper, console_dir: Path, processors: Processors) -> None:
         self._keeper = keeper
+        self._processors = processors
         self._console_dir = console_dir
 
     def find(self, server_id: str) -> Domain | None:
@@ -68,9 +69,7 @@ class Domains:
         """Return libvirt's handle of the domain, whoever's it is."""
         return lookup(self._keeper.connection().lookupByUUIDString, names.checked(server_id))
 
-    def define(
-        self, job: Job, spec: DomainSpec, *, domain_type: DomainType, cache: DiskCache
-    ) -> Domain:
+    def define(self, job: Job, spec: DomainSpec, ground: Ground) -> Domain:
         """See the port. Raises StaleMessage if a newer attempt defined it."""
         found = self.find(job.server_id)
         if found is not None and found.run_id == job.run_id:
@@ -78,11 +77,13 @@ class Domains:
                 raise StaleMessage("The domain is a newer attempt's.", attempt=found.attempt)
             if found.attempt == job.attempt:
                 return found
-        description = domain_xml(
-            job, spec, domain_type=domain_type, cache=cache, console_dir=self._console_dir
-        )
-        log.debug("domain.described", xml=description)
-        with translated("define the server"):
+        with (
+            translated("define the server"),
+            # Until it is defined, nobody else may take the same processors.
+            self._processors.given(job.server_id, spec.machine) as pins,
+        ):
+            description = domain_xml(job, spec, ground, pins)
+            log.debug("domain.described", xml=description)
             self._refuse_foreign_name(job.server_id)
             prepare_directory(self._console_dir)
             handle = self._keeper.connection().defineXMLFlags(description, 0)

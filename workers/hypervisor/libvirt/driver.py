@@ -10,6 +10,7 @@ from tasks.messages import (
     ImageSource,
     Inventory,
     Job,
+    MachineSpec,
     NetworkSpec,
     PortSpec,
     Thing,
@@ -20,13 +21,15 @@ from workers.hypervisor.image_cache import ImageCache
 from workers.hypervisor.libvirt.acceleration import Acceleration
 from workers.hypervisor.libvirt.connection import Keeper
 from workers.hypervisor.libvirt.disks import Disks, takes_direct_io
-from workers.hypervisor.libvirt.domain_xml import DiskCache
 from workers.hypervisor.libvirt.domains import Domains
 from workers.hypervisor.libvirt.errors import translated
 from workers.hypervisor.libvirt.events import DomainEvents
+from workers.hypervisor.libvirt.extra_disks import ExtraDisks
 from workers.hypervisor.libvirt.inventory import HostInventory
+from workers.hypervisor.libvirt.machine_xml import DiskCache, Ground
 from workers.hypervisor.libvirt.networks import Networks
 from workers.hypervisor.libvirt.observe import console_tail, observe
+from workers.hypervisor.libvirt.processors import Processors
 from workers.hypervisor.libvirt.settings import LibvirtSettings
 from workers.hypervisor.libvirt.survey import survey
 from workers.hypervisor.libvirt.tidying import Tidying
@@ -45,7 +48,8 @@ class LibvirtHypervisor:
         self._events = DomainEvents()
         self._keeper = Keeper(settings.uri, settings.patience_s, self._events.note)
         self._acceleration = Acceleration(self._keeper, settings)
-        self._inventory = HostInventory(self._keeper, settings.storage_dir)
+        processors = Processors(self._keeper, settings)
+        self._inventory = HostInventory(self._keeper, settings.storage_dir, processors)
         images = ImageCache(
             settings.storage_dir,
             settings.state_dir / "locks",
@@ -53,8 +57,9 @@ class LibvirtHypervisor:
             settings.image_ca_file,
         )
         self._disks = Disks(self._keeper, settings.storage_dir, settings.pool_name, images)
+        self._extra_disks = ExtraDisks(settings.storage_dir, images)
         self._networks = Networks(self._keeper)
-        self._domains = Domains(self._keeper, settings.console_dir)
+        self._domains = Domains(self._keeper, settings.console_dir, processors)
         self._consoles = Shelf(settings.console_dir, frozenset({"console_log"}))
         self._tidying = Tidying(self._domains, self._disks, self._networks, self._consoles)
 
@@ -69,6 +74,12 @@ class LibvirtHypervisor:
     def ensure_root_disk(self, server_id: str, image: ImageSource, size_gib: int) -> DiskRef:
         """See the port."""
         return self._disks.ensure_root_disk(server_id, image, size_gib)
+
+    def ensure_extra_disks(
+        self, server_id: str, image: ImageSource, machine: MachineSpec
+    ) -> list[DiskRef]:
+        """See the port."""
+        return self._extra_disks.ensure(server_id, image, machine)
 
     def ensure_config_drive(
         self,
@@ -104,8 +115,16 @@ class LibvirtHypervisor:
 
     def define(self, job: Job, spec: DomainSpec) -> Domain:
         """See the port."""
-        kind = self._acceleration.domain_type()
-        return self._domains.define(job, spec, domain_type=kind, cache=self._disk_cache)
+        settings = self._settings
+        ground = Ground(
+            domain_type=self._acceleration.domain_type(),
+            cache=self._disk_cache,
+            console_dir=settings.console_dir,
+            storage_dir=settings.storage_dir,
+            cpu_model=settings.cpu_model,
+            cpu_features=settings.cpu_features,
+        )
+        return self._domains.define(job, spec, ground)
 
     def start(self, server_id: str) -> Domain:
         """See the port."""

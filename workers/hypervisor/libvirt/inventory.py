@@ -9,8 +9,9 @@ from lxml import etree
 from tasks.messages import Inventory
 from workers.hypervisor.libvirt.connection import Keeper
 from workers.hypervisor.libvirt.disks import prepare_directory
-from workers.hypervisor.libvirt.domain_xml import DomainType
 from workers.hypervisor.libvirt.errors import translated
+from workers.hypervisor.libvirt.machine_xml import DomainType
+from workers.hypervisor.libvirt.processors import Processors
 
 _GIB = 1024**3
 
@@ -18,10 +19,12 @@ _GIB = 1024**3
 class HostInventory:
     """Reads one host. What cannot change while its libvirtd runs is read once."""
 
-    def __init__(self, keeper: Keeper, storage_dir: Path) -> None:
+    def __init__(self, keeper: Keeper, storage_dir: Path, processors: Processors) -> None:
         self._keeper = keeper
         self._storage_dir = storage_dir
+        self._processors = processors
         self._cpu_model: str | None = None
+        self._uefi: bool | None = None
 
     def read(self, domain_type: DomainType) -> Inventory:
         """Return the host's inventory now. Raises HostGone, HostError."""
@@ -29,11 +32,12 @@ class HostInventory:
         disk = shutil.disk_usage(self._storage_dir)
         with translated("read the host's inventory"):
             handle = self._keeper.connection()
-            architecture, _, vcpus = handle.getInfo()[:3]
+            architecture = handle.getInfo()[0]
+            processors = self._processors.counted()
             # getInfo's memory is what the machine started with, without what was added since.
             memory_kib = handle.getMemoryStats(libvirt.VIR_NODE_MEMORY_STATS_ALL_CELLS)["total"]
             return Inventory(
-                vcpus=vcpus,
+                vcpus=processors.shared,
                 memory_mib=memory_kib // 1024,
                 disk_gib=disk.total // _GIB,
                 free_disk_gib=disk.free // _GIB,
@@ -43,7 +47,17 @@ class HostInventory:
                 architecture=architecture,
                 cpu_model=self._read_cpu_model(handle),
                 running_domains=handle.numOfDomains(),
+                uefi=self._has_uefi(handle, domain_type),
+                dedicated_vcpus=processors.dedicated,
+                free_dedicated_vcpus=processors.free,
             )
+
+    def _has_uefi(self, handle: libvirt.virConnect, domain_type: DomainType) -> bool:
+        if self._uefi is None:
+            text = handle.getDomainCapabilities(None, None, None, domain_type, 0)
+            found = etree.fromstring(text).iterfind("os/enum[@name='firmware']/value")
+            self._uefi = "efi" in [value.text for value in found]
+        return self._uefi
 
     def _read_cpu_model(self, handle: libvirt.virConnect) -> str:
         # libvirt probes every emulator for its capabilities, which is not for each heartbeat.

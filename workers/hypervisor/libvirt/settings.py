@@ -24,6 +24,13 @@ class LibvirtSettings:
     kvm_probe_kernel: Path | None = None
     #: A kernel under working KVM is through in 2 s; a slow host needs some more.
     kvm_probe_limit_s: float = 20.0
+    #: The processor of KVM guests: a mode of libvirt's, or a model's name; and features that it is
+    #: to have (`pcid`, `+pcid`) or not to have (`-vmx`).
+    cpu_model: str = "host-model"
+    cpu_features: tuple[str, ...] = ()
+    #: Processors for guests that have theirs to themselves, and for all others (none: the rest).
+    cpu_dedicated_set: frozenset[int] = frozenset()
+    cpu_shared_set: frozenset[int] = frozenset()
     #: For one image, from the first byte to the last, and for waiting on another's download of it.
     image_timeout_s: float = 1800.0
     #: The authority that signed the API's certificate; unset: the usual ones.

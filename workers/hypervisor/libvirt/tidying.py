@@ -28,7 +28,7 @@ class Tidying:
             case "domain":
                 if self._is_as_seen(thing):
                     self._domains.quarantine(server_of(thing))
-            case "disk" | "config_drive":
+            case "disk" | "extra_disk" | "config_drive" | "nvram":
                 self._disks.shelf.set_aside(thing)
             case "console_log":
                 self._consoles.set_aside(thing)
@@ -42,7 +42,7 @@ class Tidying:
             case "domain":
                 if self._is_as_seen(thing):
                     self._domains.remove(server_of(thing))
-            case "disk" | "config_drive":
+            case "disk" | "extra_disk" | "config_drive" | "nvram":
                 self._disks.discard(thing)
             case "console_log":
                 self._consoles.remove(thing)

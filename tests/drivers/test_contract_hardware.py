@@ -1,0 +1,123 @@
+"""The port's contract on hardware, extra disks and processors, on every implementation of it."""
+
+import pytest
+
+from tasks.errors import HostFull
+from tasks.messages import ThingKind
+from tests.drivers.conftest import Rig
+from tests.drivers.values import Server
+
+EXTRA = {"ephemeral_gib": 1, "swap_mib": 64}
+UEFI = {"hardware": {"firmware": "uefi"}}
+
+
+def kinds(rig: Rig, server: Server) -> list[ThingKind]:
+    """Return the kinds of what a survey shows of the server, but for its port's."""
+    found = [thing.kind for thing in server.things(rig.host)]
+    return [kind for kind in found if kind not in {"dhcp_entry", "filter"}]
+
+
+def test_extra_disks_are_made_once_and_removed(rig: Rig) -> None:
+    server = rig.server(machine=EXTRA)
+    disks = server.disks(rig.host)
+    assert [disk.role for disk in disks] == ["root", "ephemeral", "swap", "config"]
+    assert len({disk.path for disk in disks}) == 4
+    assert server.disks(rig.host) == disks
+    assert kinds(rig, server) == ["config_drive", "disk", "extra_disk", "extra_disk"]
+    found = "\n".join(server.traces(rig.host))
+    for name in (".ephemeral.raw", ".swap.raw"):
+        assert name in found
+    for _ in range(2):
+        rig.host.remove_disks(server.server_id)
+        assert server.traces(rig.host) == []
+        assert kinds(rig, server) == []
+
+
+def test_a_server_without_extra_disks_has_none(rig: Rig) -> None:
+    server = rig.server()
+    rig.host.ensure_image(server.image)
+    machine = server.machine_spec()
+    assert rig.host.ensure_extra_disks(server.server_id, server.image, machine) == []
+    assert server.traces(rig.host) == []
+
+
+def test_an_extra_disk_that_nobody_owns_is_set_aside_and_discarded(rig: Rig) -> None:
+    server = rig.server(machine={"swap_mib": 64})
+    server.disks(rig.host)
+    swap = server.thing(rig.host, "extra_disk")
+    rig.host.quarantine(swap)
+    aside = server.thing(rig.host, "extra_disk")
+    assert aside == swap.model_copy(update={"quarantined": True})
+    rig.host.discard(aside)
+    assert "extra_disk" not in kinds(rig, server)
+
+
+def test_the_firmwares_variables_live_as_long_as_the_domain(rig: Rig) -> None:
+    server = rig.server(machine=UEFI)
+    spec = server.resources(rig.host)
+    rig.host.define(server.job, spec)
+    rig.host.start(server.server_id)
+    assert "nvram" in kinds(rig, server)
+    assert ".nvram.fd" in "\n".join(server.traces(rig.host))
+    rig.end_guest(server.server_id)
+    assert "nvram" in kinds(rig, server)
+    rig.host.define(server.job.model_copy(update={"attempt": 2}), spec)
+    assert "nvram" in kinds(rig, server)
+    rig.host.remove_domain(server.server_id)
+    assert "nvram" not in kinds(rig, server)
+
+
+def test_an_unowned_uefi_server_goes_with_its_variables(rig: Rig) -> None:
+    server = rig.server(machine=UEFI)
+    rig.host.define(server.job, server.resources(rig.host))
+    rig.host.start(server.server_id)
+    rig.host.discard(server.thing(rig.host, "domain"))
+    assert kinds(rig, server) == ["config_drive", "disk"]
+
+
+def test_the_variables_alone_can_be_set_aside_and_discarded(rig: Rig) -> None:
+    server = rig.server(machine=UEFI)
+    rig.host.define(server.job, server.resources(rig.host))
+    rig.host.start(server.server_id)
+    rig.end_guest(server.server_id)
+    rig.host.quarantine(server.thing(rig.host, "nvram"))
+    rig.host.discard(server.thing(rig.host, "nvram"))
+    assert "nvram" not in kinds(rig, server)
+
+
+def test_a_host_says_whether_it_has_uefi(rig: Rig) -> None:
+    assert rig.host.inventory().uefi is True
+
+
+def test_processors_that_the_host_does_not_give_away_are_not_had(rig: Rig) -> None:
+    found = rig.host.inventory()
+    assert (found.dedicated_vcpus, found.free_dedicated_vcpus) == (0, 0)
+    server = rig.server(machine={"cpu_policy": "dedicated"})
+    with pytest.raises(HostFull):
+        rig.host.define(server.job, server.resources(rig.host))
+    assert rig.host.find(server.server_id) is None
+
+
+def test_a_processor_is_one_servers_until_it_is_removed(dedicated_rig: Rig) -> None:
+    rig = dedicated_rig
+    first, second = (rig.server(machine={"cpu_policy": "dedicated"}) for _ in range(2))
+    assert rig.host.inventory().dedicated_vcpus == 1
+    spec = first.resources(rig.host)
+    rig.host.define(first.job, spec)
+    assert rig.host.inventory().free_dedicated_vcpus == 0
+    # Its own newer attempt finds it taken by nobody but itself.
+    rig.host.define(first.job.model_copy(update={"attempt": 2}), spec)
+    with pytest.raises(HostFull):
+        rig.host.define(second.job, second.resources(rig.host))
+    rig.host.remove_domain(first.server_id)
+    assert rig.host.inventory().free_dedicated_vcpus == 1
+    rig.host.define(second.job, second.resources(rig.host))
+    assert rig.host.start(second.server_id).state == "running"
+
+
+def test_who_shares_needs_no_processor_of_its_own(dedicated_rig: Rig) -> None:
+    rig = dedicated_rig
+    own, shared = rig.server(machine={"cpu_policy": "dedicated"}), rig.server()
+    for server in (own, shared):
+        rig.host.define(server.job, server.resources(rig.host))
+        assert rig.host.start(server.server_id).state == "running"
