@@ -57,9 +57,9 @@ CMD ["celery", "--app", "workers.flower", "flower", "--address=0.0.0.0", "--port
 FROM python AS compute
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends \
-        dnsmasq-base ebtables iproute2 iptables libvirt-clients libvirt-daemon \
+        dnsmasq-base e2fsprogs ebtables iproute2 iptables libvirt-clients libvirt-daemon \
         libvirt-daemon-config-nwfilter libvirt-daemon-driver-qemu libvirt-daemon-system \
-        nftables qemu-system-x86 qemu-utils \
+        nftables ovmf qemu-system-x86 qemu-utils \
     && rm -rf /var/lib/apt/lists/*
 COPY deploy/container/qemu.conf deploy/container/virtlogd.conf /etc/libvirt/
 COPY deploy/container/compute /usr/local/bin/byre-compute-container

@@ -40,6 +40,8 @@ POLICY: dict[str, Who] = {
     "compute:flavors:show": READER,
     "compute:flavors:create": ADMIN,
     "compute:flavors:delete": ADMIN,
+    "compute:flavors:extra_specs:set": ADMIN,
+    "compute:flavors:extra_specs:delete": ADMIN,
     "compute:keypairs:list": READER,
     "compute:keypairs:show": READER,
     "compute:keypairs:create": READER,

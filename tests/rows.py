@@ -119,7 +119,14 @@ def add_host(sessions: Sessions, name: str, **facts: Any) -> str:
         return host.id
 
 
-def add_server(session: Session, world: World, settings: ControlSettings, **facts: Any) -> Run:
+def add_server(
+    session: Session,
+    world: World,
+    settings: ControlSettings,
+    *,
+    extra_specs: dict[str, str] | None = None,
+    **facts: Any,
+) -> Run:
     """Write a server of the world's flavor with its spec and its create run; return the run."""
     server = Server(
         id=str(uuid.uuid4()),
@@ -138,7 +145,11 @@ def add_server(session: Session, world: World, settings: ControlSettings, **fact
     )
     session.add(server)
     session.flush()
-    session.add(RequestSpec(server_id=server.id, network_ids=[world.network_id]))
+    session.add(
+        RequestSpec(
+            server_id=server.id, network_ids=[world.network_id], extra_specs=extra_specs or {}
+        )
+    )
     return start_run(
         session,
         server,

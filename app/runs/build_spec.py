@@ -5,6 +5,7 @@ from sqlalchemy.orm import Session
 from app.db.models import Image, Port, RequestSpec, Server
 from app.runs import tickets
 from app.runs.boot_properties import LIMIT, PROOF, TEXT
+from app.runs.extra_specs import cpu_policy_of, limits_of
 from app.runs.networks_spec import network_specs
 from app.runs.values import port_spec
 from config.settings import ControlSettings
@@ -31,6 +32,10 @@ def build_spec(
             vcpus=server.vcpus,
             memory_mib=server.memory_mib,
             root_gib=server.root_gib,
+            ephemeral_gib=server.ephemeral_gib,
+            swap_mib=server.swap_mib,
+            cpu_policy=cpu_policy_of(spec.extra_specs),
+            limits=limits_of(spec.extra_specs),
         ),
         networks=network_specs(session, [port.network_id for port in ports], server.hypervisor_id),
         ports=[port_spec(port) for port in ports],

@@ -66,6 +66,7 @@ def _allocation(hypervisor_id: str, job: Job, ask: Ask) -> Allocation:
         run_id=job.run_id,
         attempt=job.attempt,
         vcpus=ask.vcpus,
+        dedicated_vcpus=ask.dedicated_vcpus,
         memory_mib=ask.memory_mib,
         disk_gib=ask.disk_gib,
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, true
 
 from app.db.models import Hypervisor
 from app.db.models.base import now
@@ -20,14 +20,18 @@ from config.settings import ControlSettings
 class Ask:
     """What a server needs of a host, and how far a host may be promised."""
 
+    #: Those that it shares, or those that it has to itself: the other number is 0.
     vcpus: int
     memory_mib: int
+    #: Root, ephemeral and swap disk together.
     disk_gib: int
     alive_since: datetime
     cpu_overcommit: float
     memory_overcommit: float
     disk_overcommit: float
     reserved_memory_mib: int
+    dedicated_vcpus: int = 0
+    uefi: bool = False
     #: Names of hosts that this server was tried on without luck.
     tried: tuple[str, ...] = ()
 
@@ -62,6 +66,11 @@ def disk_room(ask: Ask) -> ColumnElement[Any]:
     return Hypervisor.disk_gib * ask.disk_overcommit - Hypervisor.disk_gib_used
 
 
+def dedicated_room() -> ColumnElement[Any]:
+    """Processors that may still be given away: never more than there are."""
+    return Hypervisor.dedicated_vcpus - Hypervisor.dedicated_vcpus_used
+
+
 #: The rule that refuses hosts which are not heard of.
 SILENT = "alive"
 
@@ -84,8 +93,19 @@ RULES: tuple[Rule, ...] = (
         lambda _: "tried before without luck",
     ),
     Rule(
+        "uefi",
+        lambda ask: Hypervisor.uefi.is_(True) if ask.uefi else true(),
+        lambda _: "without UEFI firmware",
+    ),
+    Rule(
+        "dedicated_vcpus",
+        lambda ask: dedicated_room() >= ask.dedicated_vcpus if ask.dedicated_vcpus else true(),
+        lambda ask: f"without {ask.dedicated_vcpus} processors to give away",
+    ),
+    Rule(
         "vcpus",
-        lambda ask: vcpu_room(ask) >= ask.vcpus,
+        # Who asks for none is not kept out by those who have too many.
+        lambda ask: vcpu_room(ask) >= ask.vcpus if ask.vcpus else true(),
         lambda ask: f"without room for {ask.vcpus} vCPUs",
     ),
     Rule(

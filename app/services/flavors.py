@@ -11,6 +11,7 @@ from app.db.repo import flavors
 from app.db.repo.flavors import FlavorFilter
 from app.db.repo.paging import Page
 from app.db.session import reading
+from app.runs.extra_specs import check_extra_specs
 from app.services.context import Caller, Context
 from tasks.errors import Conflict, NotFound
 
@@ -24,6 +25,8 @@ class FlavorView:
     vcpus: int
     memory_mib: int
     root_gib: int
+    ephemeral_gib: int
+    swap_mib: int
     is_public: bool
 
 
@@ -36,6 +39,8 @@ class NewFlavor:
     vcpus: int
     memory_mib: int
     root_gib: int
+    ephemeral_gib: int
+    swap_mib: int
     is_public: bool
 
 
@@ -50,10 +55,38 @@ def listed(context: Context, caller: Caller, wanted: FlavorFilter, part: Page) -
 def get(context: Context, caller: Caller, flavor_id: str) -> FlavorView:
     """Return a flavor. Raises NotFound."""
     with reading(context.sessions) as session:
-        row = flavors.get(session, flavor_id)
-    if row is None or not (row.is_public or caller.is_admin):
-        raise NotFound(f"Flavor {flavor_id} could not be found.")
-    return view(row)
+        return view(_visible(session, caller, flavor_id))
+
+
+def extra_specs(context: Context, caller: Caller, flavor_id: str) -> dict[str, str]:
+    """Return the flavor's extra specs. Raises NotFound."""
+    with reading(context.sessions) as session:
+        return dict(_visible(session, caller, flavor_id).extra_specs)
+
+
+def extra_spec(context: Context, caller: Caller, flavor_id: str, key: str) -> str:
+    """Return one of its extra specs. Raises NotFound."""
+    specs = extra_specs(context, caller, flavor_id)
+    if key not in specs:
+        raise _no_spec(flavor_id, key)
+    return specs[key]
+
+
+def set_extra_specs(context: Context, flavor_id: str, specs: dict[str, str]) -> None:
+    """Add these to the flavor's extra specs, or change them; servers that have the flavor keep
+    what they had. Raises NotFound, and RequestError for what could not be carried out."""
+    with context.sessions.begin() as session:
+        row = _locked(session, flavor_id)
+        _write(row, {**row.extra_specs, **specs})
+
+
+def remove_extra_spec(context: Context, flavor_id: str, key: str) -> None:
+    """Take one away. Raises NotFound, and RequestError if another one needs it."""
+    with context.sessions.begin() as session:
+        row = _locked(session, flavor_id)
+        if key not in row.extra_specs:
+            raise _no_spec(flavor_id, key)
+        _write(row, {name: value for name, value in row.extra_specs.items() if name != key})
 
 
 def create(context: Context, new: NewFlavor) -> FlavorView:
@@ -64,6 +97,8 @@ def create(context: Context, new: NewFlavor) -> FlavorView:
         vcpus=new.vcpus,
         memory_mib=new.memory_mib,
         root_gib=new.root_gib,
+        ephemeral_gib=new.ephemeral_gib,
+        swap_mib=new.swap_mib,
         is_public=new.is_public,
     )
     try:
@@ -78,15 +113,49 @@ def create(context: Context, new: NewFlavor) -> FlavorView:
 def delete(context: Context, flavor_id: str) -> None:
     """Offer the size no more; servers that have it keep it. Raises NotFound."""
     with context.sessions.begin() as session:
-        row = flavors.get(session, flavor_id)
-        if row is None:
-            raise NotFound(f"Flavor {flavor_id} could not be found.")
-        session.delete(row)
+        session.delete(_locked(session, flavor_id))
 
 
 def view(row: Flavor) -> FlavorView:
     """Return what is shown of the row."""
-    return FlavorView(row.id, row.name, row.vcpus, row.memory_mib, row.root_gib, row.is_public)
+    return FlavorView(
+        id=row.id,
+        name=row.name,
+        vcpus=row.vcpus,
+        memory_mib=row.memory_mib,
+        root_gib=row.root_gib,
+        ephemeral_gib=row.ephemeral_gib,
+        swap_mib=row.swap_mib,
+        is_public=row.is_public,
+    )
+
+
+def _visible(session: Session, caller: Caller, flavor_id: str) -> Flavor:
+    row = flavors.get(session, flavor_id)
+    if row is None or not (row.is_public or caller.is_admin):
+        raise _absent(flavor_id)
+    return row
+
+
+def _locked(session: Session, flavor_id: str) -> Flavor:
+    row = flavors.lock(session, flavor_id)
+    if row is None:
+        raise _absent(flavor_id)
+    return row
+
+
+def _write(row: Flavor, specs: dict[str, str]) -> None:
+    check_extra_specs(specs)
+    # A new value: what changes inside of a JSON column is not noticed.
+    row.extra_specs = specs
+
+
+def _absent(flavor_id: str) -> NotFound:
+    return NotFound(f"Flavor {flavor_id} could not be found.")
+
+
+def _no_spec(flavor_id: str, key: str) -> NotFound:
+    return NotFound(f"Flavor {flavor_id} has no extra specs with key {key}.")
 
 
 def _refuse_taken(session: Session, row: Flavor) -> None:

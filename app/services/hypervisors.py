@@ -40,6 +40,10 @@ class HypervisorView:
     disk_gib: int
     disk_gib_used: int
     free_disk_gib: int
+    uefi: bool
+    dedicated_vcpus: int
+    dedicated_vcpus_used: int
+    free_dedicated_vcpus: int
 
 
 def listed(context: Context) -> list[HypervisorView]:
@@ -97,4 +101,8 @@ def _view(row: Hypervisor, since: datetime, servers: int) -> HypervisorView:
         disk_gib=row.disk_gib,
         disk_gib_used=row.disk_gib_used,
         free_disk_gib=row.free_disk_gib,
+        uefi=row.uefi,
+        dedicated_vcpus=row.dedicated_vcpus,
+        dedicated_vcpus_used=row.dedicated_vcpus_used,
+        free_dedicated_vcpus=row.free_dedicated_vcpus,
     )

@@ -169,6 +169,8 @@ def _server(caller: Caller, new: NewServer, name: str, flavor: Flavor) -> Server
         vcpus=flavor.vcpus,
         memory_mib=flavor.memory_mib,
         root_gib=flavor.root_gib,
+        ephemeral_gib=flavor.ephemeral_gib,
+        swap_mib=flavor.swap_mib,
         image_id=new.image_id,
         key_name=new.key_name,
         user_metadata=new.metadata,
@@ -190,6 +192,8 @@ def _spec(
         public_key=parts.public_key,
         user_data=new.user_data,
         admin_pass=admin_pass,
+        # What becomes of the flavor later does not change the server.
+        extra_specs=dict(parts.flavor.extra_specs),
         availability_zone=context.settings.availability_zone,
     )
 

@@ -12,6 +12,7 @@ from app.db.session import Sessions, reading
 from app.runs.attempts import hosts_tried
 from app.runs.build_spec import build_spec
 from app.runs.checkpoint import fence
+from app.runs.extra_specs import cpu_policy_of
 from app.scheduling import claim as claims
 from app.scheduling.addresses import ensure_ports
 from app.scheduling.rules import Ask, alive_since
@@ -22,6 +23,8 @@ from tasks.messages import Job, Placement
 
 #: Seconds beyond the guest's limit after which the control plane gives a boot up by itself.
 BOOT_NET_S = 60.0
+
+MIB_OF_GIB = 1024
 
 #: Seconds after which a server is placed again that found no host because none was heard of yet.
 HEARING_PAUSE_S = 1.0
@@ -55,10 +58,11 @@ def _place(sessions: Sessions, settings: ControlSettings, job: Job) -> Placement
         server = session.get_one(Server, job.server_id)
         image = session.get(Image, server.image_id)
         tried = tuple(str(attempt.host) for attempt in hosts_tried(session, run))
-        claimed = claims.claim(session, server, job, ask_for(server, image, settings, tried))
+        spec = session.get_one(RequestSpec, server.id)
+        ask = ask_for(server, spec, image, settings, tried)
+        claimed = claims.claim(session, server, job, ask)
         server.hypervisor_id = run.hypervisor_id = claimed.hypervisor_id
         runs.get_attempt(session, run).host = claimed.host
-        spec = session.get_one(RequestSpec, server.id)
         ports = ensure_ports(session, server, list(spec.network_ids), settings)
         build = build_spec(session, server, spec, ports, settings, job.deadline)
         _limit_boot(session, run, build.boot.limit_s)
@@ -73,14 +77,22 @@ def _limit_boot(session: Session, run: Run, limit_s: float) -> None:
 
 
 def ask_for(
-    server: Server, image: Image | None, settings: ControlSettings, tried: tuple[str, ...]
+    server: Server,
+    spec: RequestSpec,
+    image: Image | None,
+    settings: ControlSettings,
+    tried: tuple[str, ...],
 ) -> Ask:
     """Return what the server needs of a host. Disk 0 is a disk as large as the image."""
     virtual_gib = math.ceil((image.virtual_size_bytes or 0) / GIB) if image else 0
+    swap_gib = math.ceil(server.swap_mib / MIB_OF_GIB)
+    is_dedicated = cpu_policy_of(spec.extra_specs) == "dedicated"
     return Ask(
-        vcpus=server.vcpus,
+        vcpus=0 if is_dedicated else server.vcpus,
+        dedicated_vcpus=server.vcpus if is_dedicated else 0,
         memory_mib=server.memory_mib,
-        disk_gib=server.root_gib or virtual_gib,
+        disk_gib=(server.root_gib or virtual_gib) + server.ephemeral_gib + swap_gib,
+        uefi=image is not None and image.properties.get("hw_firmware_type") == "uefi",
         alive_since=alive_since(settings),
         cpu_overcommit=settings.cpu_overcommit,
         memory_overcommit=settings.memory_overcommit,

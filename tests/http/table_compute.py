@@ -189,7 +189,8 @@ HYPERVISOR_DETAIL = {
     "host_ip": "10.0.0.1",
     "hypervisor_type": "QEMU",
     "hypervisor_version": 7_002_000,
-    "cpu_info": '{"arch": "x86_64", "model": "EPYC", "domain_type": "qemu"}',
+    "cpu_info": '{"arch": "x86_64", "model": "EPYC", "domain_type": "qemu", "uefi": false,'
+    ' "dedicated_vcpus": 0, "dedicated_vcpus_used": 0, "dedicated_vcpus_free": 0}',
     "service": {"id": 1, "host": "host-1", "disabled_reason": None},
 }
 
@@ -378,6 +379,38 @@ CASES = [
         "/compute/v2.1/flavors/nope/os-extra_specs",
         404,
         compute_fault(404, "Flavor nope could not be found."),
+    ),
+    Case(
+        "an extra spec that is not there",
+        "alice",
+        "GET",
+        "/compute/v2.1/flavors/42/os-extra_specs/hw:cpu_policy",
+        404,
+        compute_fault(404, "Flavor 42 has no extra specs with key hw:cpu_policy."),
+    ),
+    Case(
+        "an extra spec of a private flavor",
+        "alice",
+        "GET",
+        "/compute/v2.1/flavors/secret/os-extra_specs/x",
+        404,
+        compute_fault(404, "Flavor secret could not be found."),
+    ),
+    *(
+        Case(
+            f"a member's {method} of extra specs",
+            "alice",
+            method,
+            f"/compute/v2.1/flavors/42/os-extra_specs{path}",
+            403,
+            compute_fault(403, NOT_ALLOWED),
+            send=send,
+        )
+        for method, path, send in (
+            ("POST", "", {"extra_specs": {"x": "y"}}),
+            ("PUT", "/x", {"x": "y"}),
+            ("DELETE", "/x", None),
+        )
     ),
     Case(
         "a member makes a flavor",

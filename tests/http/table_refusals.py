@@ -272,6 +272,18 @@ MICROVERSIONS_REFUSED = [
 ]
 
 
+def _specs(title: str, message: Any, specs: Any) -> Case:
+    return Case(
+        f"extra specs: {title}",
+        "root",
+        "POST",
+        "/compute/v2.1/flavors/42/os-extra_specs",
+        400,
+        compute_fault(400, message),
+        send={"extra_specs": specs},
+    )
+
+
 def _flavor(title: str, message: Any, status: int = 400, /, **changes: Any) -> Case:
     flavor = {"name": "x", "ram": 1, "vcpus": 1, "disk": 0, **changes}
     body = compute_fault(status, message)
@@ -291,8 +303,94 @@ THINGS_REFUSED = [
     _flavor("no cores", Like(".*vcpus: .*"), vcpus=0),
     _flavor("huge", Like(".*ram: .*"), ram=2**31),
     _flavor("half a core", Like(".*vcpus: .*"), vcpus=1.5),
-    _flavor("swap", Like(".*swap: .*"), swap=512),
-    _flavor("ephemeral disk", Like(".*ephemeral: .*"), **{"OS-FLV-EXT-DATA:ephemeral": 1}),
+    _flavor("swap below none", Like(".*swap: .*"), swap=-1),
+    _flavor("huge swap", Like(".*swap: .*"), swap=2**31),
+    _flavor("swap that is no number", Like(".*swap: .*"), swap="much"),
+    _flavor("negative disk", Like(".*ephemeral: .*"), **{"OS-FLV-EXT-DATA:ephemeral": -1}),
+    _flavor("huge ephemeral", Like(".*ephemeral: .*"), **{"OS-FLV-EXT-DATA:ephemeral": 2**31}),
+    _flavor("half an ephemeral", Like(".*ephemeral: .*"), **{"OS-FLV-EXT-DATA:ephemeral": 0.5}),
+    _specs("unknown quota", Like("extra_specs.quota:x: is not carried out.*"), {"quota:x": "1"}),
+    _specs(
+        "hardware that is not carried out",
+        Like("extra_specs.hw:mem_page_size: is not carried out.*hw:cpu_policy.*"),
+        {"hw:mem_page_size": "large"},
+    ),
+    _specs("odd policy", Like("extra_specs.hw:cpu_policy: 'mixed' .*"), {"hw:cpu_policy": "mixed"}),
+    *(
+        _specs(
+            f"rate {value!r:.20}",
+            Like("extra_specs.quota:disk_read_bytes_sec: .* no whole number .*"),
+            {"quota:disk_read_bytes_sec": value},
+        )
+        for value in ("-1", "1.5", "x", "", "\u0663", "9" * 200, "10000000000000000")
+    ),
+    _specs("few shares", Like("extra_specs.quota:cpu_shares: .*"), {"quota:cpu_shares": 1}),
+    _specs(
+        "total and read",
+        Like("extra_specs.quota:disk_total_iops_sec: cannot be had together .*read_iops_sec.*"),
+        {"quota:disk_total_iops_sec": "5", "quota:disk_read_iops_sec": "5"},
+    ),
+    _specs(
+        "peak without average",
+        Like("extra_specs.quota:vif_inbound_peak: needs quota:vif_inbound_average."),
+        {"quota:vif_inbound_peak": "5"},
+    ),
+    _specs(
+        "peak below average",
+        Like("extra_specs.quota:vif_outbound_peak: is less .*"),
+        {"quota:vif_outbound_average": "6", "quota:vif_outbound_peak": "5"},
+    ),
+    _specs("no object", Like(".*extra_specs: .*object.*"), ["x"]),
+    _specs("blank key", Like(".*extra_specs: '' must be .*"), {"": "x"}),
+    _specs("odd key", Like(".*extra_specs: .*must be .*"), {"a/b": "x"}),
+    _specs("long key", Like(".*extra_specs: .*must be .*"), {"k" * 256: "x"}),
+    _specs("long value", Like(".*extra_specs: .*at most 255.*"), {"k": "x" * 256}),
+    _specs("value of another kind", Like(".*extra_specs: .*text.*"), {"k": {"x": 1}}),
+    _specs("a flag for a value", Like(".*extra_specs: .*text.*"), {"k": True}),
+    _specs("NUL", Like("Invalid character.*"), {"k": "a\0b"}),
+    _specs("too many", "extra_specs: at most 128 keys.", {str(n): "x" for n in range(129)}),
+    *(
+        Case(
+            f"extra spec: {title}",
+            "root",
+            "PUT",
+            "/compute/v2.1/flavors/42/os-extra_specs/k",
+            400,
+            compute_fault(400, message),
+            send=send,
+        )
+        for title, message, send in (
+            ("another key", Like("Request body and URI mismatch.*"), {"x": "y"}),
+            ("two keys", Like("Request body and URI mismatch.*"), {"k": "v", "x": "y"}),
+            ("none", Like("Request body and URI mismatch.*"), {}),
+            ("value of another kind", Like(".*attribute k: .*text.*"), {"k": ["v"]}),
+            ("no object", Like(".*"), ["k"]),
+        )
+    ),
+    *(
+        Case(
+            f"extra specs of none: {method}",
+            "root",
+            method,
+            f"/compute/v2.1/flavors/nope/os-extra_specs{path}",
+            404,
+            compute_fault(404, "Flavor nope could not be found."),
+            send=send,
+        )
+        for method, path, send in (
+            ("POST", "", {"extra_specs": {"x": "y"}}),
+            ("PUT", "/x", {"x": "y"}),
+            ("DELETE", "/x", None),
+        )
+    ),
+    Case(
+        "extra spec: deleted twice",
+        "root",
+        "DELETE",
+        "/compute/v2.1/flavors/42/os-extra_specs/x",
+        404,
+        compute_fault(404, "Flavor 42 has no extra specs with key x."),
+    ),
     _flavor("odd id", Like(".*flavor.id: .*"), id=" "),
     _flavor("unknown field", Like(".*flavor.x: Unknown field."), x=1),
     _keypair("name taken", "Key pair 'key' already exists.", 409, name="key"),

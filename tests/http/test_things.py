@@ -41,6 +41,47 @@ def test_a_flavor_is_made_and_deleted(api: Api, asked: dict[str, Any], given: An
     assert api.call("root", "GET", f"{FLAVORS}/{flavor['id']}").status_code == 404
 
 
+def test_a_flavor_has_an_ephemeral_and_a_swap_disk(api: Api) -> None:
+    body = {"name": "io", "ram": 512, "vcpus": 1, "disk": 1, "swap": "256"}
+    body["OS-FLV-EXT-DATA:ephemeral"] = 20
+    flavor = api.call("root", "POST", FLAVORS, json={"flavor": body}).get_json()["flavor"]
+    shown = api.call("alice", "GET", f"{FLAVORS}/{flavor['id']}").get_json()["flavor"]
+    api.call("root", "DELETE", f"{FLAVORS}/{flavor['id']}")
+    assert shown == flavor
+    assert (flavor["swap"], flavor["OS-FLV-EXT-DATA:ephemeral"]) == (256, 20)
+
+
+def test_extra_specs_are_set_shown_changed_and_taken_away(api: Api) -> None:
+    body = {"name": "limited", "ram": 512, "vcpus": 1, "disk": 1, "id": "limited"}
+    api.call("root", "POST", FLAVORS, json={"flavor": body})
+    specs = f"{FLAVORS}/limited/os-extra_specs"
+    given = {"quota:disk_read_iops_sec": 500, "hw:cpu_policy": "dedicated", "team:note": "a b"}
+    answer = api.call("root", "POST", specs, json={"extra_specs": given})
+    kept = {**given, "quota:disk_read_iops_sec": "500"}
+    assert (answer.status_code, answer.get_json()) == (200, {"extra_specs": kept})
+    assert api.call("alice", "GET", specs).get_json() == {"extra_specs": kept}
+    one = f"{specs}/hw:cpu_policy"
+    answer = api.call("root", "PUT", one, json={"hw:cpu_policy": "shared"})
+    assert (answer.status_code, answer.get_json()) == (200, {"hw:cpu_policy": "shared"})
+    assert api.call("alice", "GET", one).get_json() == {"hw:cpu_policy": "shared"}
+    answer = api.call("root", "DELETE", one)
+    assert (answer.status_code, answer.data) == (200, b"")
+    assert "hw:cpu_policy" not in api.call("alice", "GET", specs).get_json()["extra_specs"]
+    api.call("root", "DELETE", f"{FLAVORS}/limited")
+
+
+def test_an_extra_spec_that_another_needs_stays(api: Api) -> None:
+    body = {"name": "paced", "ram": 512, "vcpus": 1, "disk": 1, "id": "paced"}
+    api.call("root", "POST", FLAVORS, json={"flavor": body})
+    specs = f"{FLAVORS}/paced/os-extra_specs"
+    given = {"quota:vif_inbound_average": "10", "quota:vif_inbound_peak": "20"}
+    api.call("root", "POST", specs, json={"extra_specs": given})
+    answer = api.call("root", "DELETE", f"{specs}/quota:vif_inbound_average")
+    assert answer.status_code == 400
+    assert api.call("alice", "GET", specs).get_json() == {"extra_specs": given}
+    api.call("root", "DELETE", f"{FLAVORS}/paced")
+
+
 def test_a_public_key_is_kept(api: Api) -> None:
     body = {"name": "mine too", "public_key": f"{PUBLIC_KEY}\n"}
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -42,7 +43,7 @@ class Plane:
     world: World
     publisher: CeleryPublisher
 
-    def create(self, *, publish: bool = True, **facts: object) -> Run:
+    def create(self, *, publish: bool = True, **facts: Any) -> Run:
         """Ask for a server; return its run."""
         with self.sessions.begin() as session:
             run = add_server(session, self.world, self.settings, **facts)

@@ -6,6 +6,7 @@ The fixture `sessions` gives each test both databases.
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
@@ -24,7 +25,7 @@ from tests.rows import World, add_host, add_server, make_settings, make_world
 SETTINGS = make_settings(host_reserved_memory_mib=0, cpu_overcommit=1.0)
 
 
-def start(sessions: Sessions, world: World, **facts: int) -> Job:
+def start(sessions: Sessions, world: World, **facts: Any) -> Job:
     with sessions.begin() as session:
         run = add_server(session, world, SETTINGS, **facts)
         return Job(
@@ -275,6 +276,8 @@ def test_ask_is_the_servers_own_size_not_the_flavors(sessions: Sessions) -> None
     world = make_world(sessions)
     job = start(sessions, world, vcpus=3, memory_mib=700, root_gib=9)
     with sessions() as session:
-        ask = ask_for(session.get_one(Server, job.server_id), None, SETTINGS, ())
+        server = session.get_one(Server, job.server_id)
+        spec = session.get_one(RequestSpec, server.id)
+        ask = ask_for(server, spec, None, SETTINGS, ())
 
     assert (ask.vcpus, ask.memory_mib, ask.disk_gib) == (3, 700, 9)

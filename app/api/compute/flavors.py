@@ -1,8 +1,10 @@
 """Flavors: the sizes on offer."""
 
+import re
+from collections.abc import Mapping
 from typing import Any
 
-from marshmallow import Schema, fields, validate
+from marshmallow import INCLUDE, Schema, ValidationError, fields, post_dump, validate
 
 from app.api.auth import caller, context
 from app.api.compute.schema import (
@@ -30,6 +32,14 @@ routes = Routes(COMPUTE, "flavors", "Sizes of servers.", "/v2.1/flavors")
 
 #: The largest number that both databases keep in a column of whole numbers.
 _MAX = 2**31 - 1
+_SIZE = validate.Range(min=0, max=_MAX)
+
+
+#: MiB; Nova writes an empty text for none, until 2.75.
+SWAP_FORMS = [{"type": "integer", "minimum": 1}, {"type": "string", "enum": [""]}]
+
+#: What a key of an extra spec is made of.
+_KEY = re.compile(r"[a-zA-Z0-9\-_:. ]{1,255}")
 
 
 class FlavorBrief(Schema):
@@ -53,26 +63,46 @@ class FlavorSchema(FlavorBrief):
     ram = fields.Integer(required=True)
     vcpus = fields.Integer(required=True)
     disk = fields.Integer(required=True)
-    swap = fields.String(required=True)
+    swap = fields.Raw(required=True, metadata={"oneOf": SWAP_FORMS})
     rxtx_factor = fields.Float(required=True)
 
 
 class CreateFlavor(Strict):
-    """A flavor to be offered. Swap and ephemeral disks cannot be had yet."""
+    """A flavor to be offered."""
 
     class Meta:
         include = {
-            "OS-FLV-EXT-DATA:ephemeral": Count(validate=validate.Equal(0)),
+            "OS-FLV-EXT-DATA:ephemeral": Count(validate=_SIZE),
             "os-flavor-access:is_public": Flag(),
         }
 
     name = Text(required=True, validate=name_like)
     ram = Count(required=True, validate=validate.Range(min=1, max=_MAX))
     vcpus = Count(required=True, validate=validate.Range(min=1, max=_MAX))
-    disk = Count(required=True, validate=validate.Range(min=0, max=_MAX))
+    disk = Count(required=True, validate=_SIZE)
     id = fields.Raw(allow_none=True)
-    swap = Count(validate=validate.Equal(0))
+    swap = Count(validate=_SIZE, metadata={"description": "MiB"})
     rxtx_factor = fields.Float(validate=validate.Equal(1.0))
+
+
+class SpecsField(fields.Field[dict[str, str]]):
+    """Extra specs: text by key. Numbers are taken as their text, as Nova takes them."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> dict[str, str]:
+        if not isinstance(value, Mapping):
+            raise ValidationError(f"{value!r:.60} is not of type 'object'.")
+        return {read_key(key): read_value(key, given) for key, given in value.items()}
+
+
+class OneSpec(Schema):
+    """One extra spec: its key is the one in the path."""
+
+    class Meta:
+        unknown = INCLUDE
+
+    @post_dump(pass_original=True)
+    def _whole(self, data: Json, original: Json, **_: Any) -> Json:
+        return original
 
 
 class FlavorQuery(PageQuery):
@@ -94,7 +124,11 @@ FlavorsDetail = answer(
     flavors=fields.List(fields.Nested(FlavorSchema), required=True),
     flavors_links=links_field(required=False),
 )
-ExtraSpecs = answer("ExtraSpecsAnswer", extra_specs=fields.Dict(required=True))
+_SPECS = {"type": "object", "additionalProperties": {"type": "string"}}
+ExtraSpecs = answer("ExtraSpecsAnswer", extra_specs=fields.Dict(required=True, metadata=_SPECS))
+SetExtraSpecs = Strict.from_dict(
+    {"extra_specs": SpecsField(required=True, metadata=_SPECS)}, name="SetExtraSpecsRequest"
+)
 
 
 @routes.endpoint("GET", "", "flavors:list", query=FlavorQuery, returns=Flavors)
@@ -121,9 +155,60 @@ def show_flavor(flavor_id: str) -> Any:
     "GET", "/<flavor_id>/os-extra_specs", "flavors:show", returns=ExtraSpecs, errors=(404,)
 )
 def list_extra_specs(flavor_id: str) -> Any:
-    """List a flavor's extra specs: none has any yet"""
-    flavors.get(context(), caller(), flavor_id)
-    return {"extra_specs": {}}
+    """List a flavor's extra specs"""
+    return {"extra_specs": flavors.extra_specs(context(), caller(), flavor_id)}
+
+
+@routes.endpoint(
+    "POST",
+    "/<flavor_id>/os-extra_specs",
+    "flavors:extra_specs:set",
+    body=SetExtraSpecs,
+    returns=ExtraSpecs,
+    errors=(404,),
+)
+def set_extra_specs(body: Json, flavor_id: str) -> Any:
+    """Add extra specs to a flavor, or change them; servers that have it keep what they had"""
+    flavors.set_extra_specs(context(), flavor_id, body["extra_specs"])
+    return body
+
+
+@routes.endpoint(
+    "GET", "/<flavor_id>/os-extra_specs/<key>", "flavors:show", returns=OneSpec, errors=(404,)
+)
+def show_extra_spec(flavor_id: str, key: str) -> Any:
+    """Show one of a flavor's extra specs"""
+    return {key: flavors.extra_spec(context(), caller(), flavor_id, key)}
+
+
+@routes.endpoint(
+    "PUT",
+    "/<flavor_id>/os-extra_specs/<key>",
+    "flavors:extra_specs:set",
+    body=OneSpec,
+    returns=OneSpec,
+    errors=(404,),
+)
+def set_extra_spec(body: Json, flavor_id: str, key: str) -> Any:
+    """Set one of a flavor's extra specs"""
+    if list(body) != [key]:
+        raise RequestError("Request body and URI mismatch: the body is the key and its value.")
+    try:
+        spec = {read_key(key): read_value(key, body[key])}
+    except ValidationError as error:
+        raise RequestError(
+            f"Invalid input for field/attribute {key}: {error.messages[0]}"
+        ) from None
+    flavors.set_extra_specs(context(), flavor_id, spec)
+    return spec
+
+
+@routes.endpoint(
+    "DELETE", "/<flavor_id>/os-extra_specs/<key>", "flavors:extra_specs:delete", errors=(400, 404)
+)
+def delete_extra_spec(flavor_id: str, key: str) -> None:
+    """Take one of a flavor's extra specs away"""
+    flavors.remove_extra_spec(context(), flavor_id, key)
 
 
 @routes.endpoint(
@@ -143,6 +228,8 @@ def create_flavor(body: Json) -> Any:
         vcpus=request["vcpus"],
         memory_mib=request["ram"],
         root_gib=request["disk"],
+        ephemeral_gib=request.get("OS-FLV-EXT-DATA:ephemeral", 0),
+        swap_mib=request.get("swap", 0),
         is_public=request.get("os-flavor-access:is_public", True),
     )
     return {"flavor": _full(flavors.create(context(), new))}
@@ -152,6 +239,21 @@ def create_flavor(body: Json) -> Any:
 def delete_flavor(flavor_id: str) -> None:
     """Offer a flavor no more; servers that have it keep it"""
     flavors.delete(context(), flavor_id)
+
+
+def read_key(key: object) -> str:
+    """Return the key of an extra spec. Raises ValidationError."""
+    if not isinstance(key, str) or not _KEY.fullmatch(key):
+        raise ValidationError(f"{key!r:.60} must be 1 to 255 letters, digits, blanks, or -_:. .")
+    return key
+
+
+def read_value(key: str, given: object) -> str:
+    """Return the value of an extra spec. Raises ValidationError."""
+    text = str(given) if isinstance(given, int | float) and not isinstance(given, bool) else given
+    if not isinstance(text, str) or len(text) > 255:
+        raise ValidationError(f"the value of {key!r:.60} must be text of at most 255 characters.")
+    return text
 
 
 def _read_id(given: object) -> str | None:
@@ -190,10 +292,9 @@ def _full(view: FlavorView) -> Json:
         "ram": view.memory_mib,
         "vcpus": view.vcpus,
         "disk": view.root_gib,
-        # An empty text and not 0: Nova's way.
-        "swap": "",
+        "swap": view.swap_mib or "",
         "rxtx_factor": 1.0,
-        "OS-FLV-EXT-DATA:ephemeral": 0,
+        "OS-FLV-EXT-DATA:ephemeral": view.ephemeral_gib,
         "OS-FLV-DISABLED:disabled": False,
         "os-flavor-access:is_public": view.is_public,
     }

@@ -210,7 +210,16 @@ def _sums(view: HypervisorView) -> Json:
 
 
 def _full(view: HypervisorView) -> Json:
-    cpu = {"arch": view.architecture, "model": view.cpu_model, "domain_type": view.domain_type}
+    cpu = {
+        "arch": view.architecture,
+        "model": view.cpu_model,
+        "domain_type": view.domain_type,
+        "uefi": view.uefi,
+        # Nova has no field of its own for them; they are not among `vcpus`.
+        "dedicated_vcpus": view.dedicated_vcpus,
+        "dedicated_vcpus_used": view.dedicated_vcpus_used,
+        "dedicated_vcpus_free": view.free_dedicated_vcpus,
+    }
     return {
         **_brief(view),
         **_sums(view),

@@ -17,4 +17,8 @@ class Flavor(HasTimes, Base):
     memory_mib: Mapped[int]
     #: 0 means as large as the image.
     root_gib: Mapped[int]
+    ephemeral_gib: Mapped[int] = mapped_column(default=0)
+    swap_mib: Mapped[int] = mapped_column(default=0)
+    #: What app.runs.extra_specs knows is carried out; the rest is kept and shown.
+    extra_specs: Mapped[dict[str, str]] = mapped_column(default=dict)
     is_public: Mapped[bool] = mapped_column(default=True)

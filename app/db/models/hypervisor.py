@@ -38,9 +38,16 @@ class Hypervisor(HasId, HasTimes, Base):
     memory_mib: Mapped[int] = mapped_column(default=0)
     disk_gib: Mapped[int] = mapped_column(default=0)
     free_disk_gib: Mapped[int] = mapped_column(default=0)
+    #: Whether it can start guests by UEFI firmware.
+    uefi: Mapped[bool] = mapped_column(default=False)
+    #: Processors for servers that have theirs to themselves, beside `vcpus`, and how many of them
+    #: no domain had when it was last heard of.
+    dedicated_vcpus: Mapped[int] = mapped_column(default=0)
+    free_dedicated_vcpus: Mapped[int] = mapped_column(default=0)
     vcpus_used: Mapped[int] = mapped_column(default=0)
     memory_mib_used: Mapped[int] = mapped_column(default=0)
     disk_gib_used: Mapped[int] = mapped_column(default=0)
+    dedicated_vcpus_used: Mapped[int] = mapped_column(default=0)
     #: Names of the physical networks that it has a bridge for.
     physical_networks: Mapped[list[str]] = mapped_column(default=list)
     #: Which life of the worker was heard of last, and when it spoke, by its own clock (Unix s).
@@ -73,6 +80,9 @@ class Allocation(HasTimes, Base):
     #: The run that claimed it, and in which attempt.
     run_id: Mapped[str] = mapped_column(String(36))
     attempt: Mapped[int]
+    #: Of those that are shared; a server has either these or dedicated ones.
     vcpus: Mapped[int]
+    dedicated_vcpus: Mapped[int] = mapped_column(default=0)
     memory_mib: Mapped[int]
+    #: Root, ephemeral and swap disk together.
     disk_gib: Mapped[int]

@@ -36,6 +36,8 @@ class Server(HasId, HasTimes, Base):
     vcpus: Mapped[int]
     memory_mib: Mapped[int]
     root_gib: Mapped[int]
+    ephemeral_gib: Mapped[int] = mapped_column(default=0)
+    swap_mib: Mapped[int] = mapped_column(default=0)
     image_id: Mapped[str] = mapped_column(String(36))
     key_name: Mapped[str | None] = mapped_column(String(255), default=None)
     #: Given as user_metadata; `metadata` is taken by SQLAlchemy.
@@ -69,6 +71,8 @@ class RequestSpec(Base):
     admin_pass: Mapped[str] = mapped_column(String(255), default="")
     availability_zone: Mapped[str] = mapped_column(String(255), default="nova")
     config_drive: Mapped[bool] = mapped_column(default=True)
+    #: The flavor's extra specs at creation.
+    extra_specs: Mapped[dict[str, str]] = mapped_column(default=dict)
     #: Anything else of the request that later features read.
     hints: Mapped[dict[str, Any]] = mapped_column(default=dict)
 

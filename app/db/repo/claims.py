@@ -32,6 +32,7 @@ def take(
         .where(Hypervisor.id == hypervisor_id, *predicates)
         .values(
             vcpus_used=Hypervisor.vcpus_used + allocation.vcpus,
+            dedicated_vcpus_used=Hypervisor.dedicated_vcpus_used + allocation.dedicated_vcpus,
             memory_mib_used=Hypervisor.memory_mib_used + allocation.memory_mib,
             disk_gib_used=Hypervisor.disk_gib_used + allocation.disk_gib,
         )
@@ -54,6 +55,7 @@ def give_back(session: Session, server_id: str, hypervisor_id: str) -> None:
         .where(Hypervisor.id == allocation.hypervisor_id)
         .values(
             vcpus_used=Hypervisor.vcpus_used - allocation.vcpus,
+            dedicated_vcpus_used=Hypervisor.dedicated_vcpus_used - allocation.dedicated_vcpus,
             memory_mib_used=Hypervisor.memory_mib_used - allocation.memory_mib,
             disk_gib_used=Hypervisor.disk_gib_used - allocation.disk_gib,
         )

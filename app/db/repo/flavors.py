@@ -33,6 +33,11 @@ def get(session: Session, flavor_id: str) -> Flavor | None:
     return session.get(Flavor, flavor_id)
 
 
+def lock(session: Session, flavor_id: str) -> Flavor | None:
+    """Return the flavor, locked until the commit, or None."""
+    return session.get(Flavor, flavor_id, with_for_update=True)
+
+
 def by_name(session: Session, name: str) -> Flavor | None:
     """Return the flavor, or None."""
     return session.scalars(select(Flavor).where(Flavor.name == name)).one_or_none()
