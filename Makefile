@@ -3,12 +3,12 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs clean install test test-slow faults lint format bench compose-test
+.PHONY: help up down status logs clean install test test-slow debian-image faults lint format bench compose-test
 
 PYTHON := .venv/bin/python
 STACK := $(PYTHON) -m deploy.stack
 SHELL_SCRIPTS := deploy/install deploy/libvirtd deploy/compose-secrets deploy/container/compute \
-	guest/build tests/compose/run tests/compose/stand-ins/postgres/entrypoint .ci/run
+	guest/build guest/build-debian tests/compose/run tests/compose/stand-ins/postgres/entrypoint .ci/run
 
 help: ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -37,7 +37,12 @@ install: ## Install what is missing, for the tests too
 test: install ## Run every test, real boots included; ARGS='-k word' for some
 	@$(PYTHON) -m pytest $(ARGS)
 
-test-slow: install ## Run the tests that take minutes: real cloud images and UEFI among them
+DEBIAN_IMAGE := .byre/images/debian-12.qcow2
+
+debian-image: install ## Build a Debian 12 cloud image, unless it is there (root; 5 minutes)
+	@[ -e $(DEBIAN_IMAGE) ] || guest/build-debian $(DEBIAN_IMAGE)
+
+test-slow: install debian-image ## Run the tests that take minutes: a Debian guest, by BIOS and UEFI
 	@$(PYTHON) -m pytest -m slow $(ARGS)
 
 faults: install ## Kill, empty, repeat and delay everything at every stage; print what became of it

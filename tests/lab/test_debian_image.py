@@ -1,0 +1,163 @@
+"""A Debian cloud image with unmodified cloud-init: what it is told at its first boot is what one
+finds by SSH in the guest. `make test-slow`, which builds the image first; a boot takes minutes
+where there is no KVM."""
+
+import base64
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.guest.machine import make_key
+from tests.lab.conftest import Lab
+from tests.processes import wait_until
+
+pytestmark = [pytest.mark.slow, pytest.mark.lab, pytest.mark.boots, pytest.mark.timeout(1800)]
+
+#: Where `make debian-image` puts it.
+BUILT = Path(__file__).parents[2] / ".byre" / "images" / "debian-12.qcow2"
+BOOT_LIMIT_S = 900
+USER_DATA = """\
+#cloud-config
+write_files:
+  - path: /etc/byre-was-here
+    content: "from user data"
+runcmd:
+  - [sh, -c, "echo ran > /etc/byre-ran"]
+"""
+
+
+@pytest.fixture(scope="module")
+def debian(lab: Lab) -> str:
+    """The id of the Debian image, which is up when cloud-init says so."""
+    path = Path(os.environ.get("BYRE_TEST_DEBIAN_IMAGE", BUILT))
+    assert path.exists(), f"{path} is missing: make debian-image"
+    image = lab.admin.image.create_image(
+        name="debian-12",
+        filename=str(path),
+        disk_format="qcow2",
+        container_format="bare",
+        visibility="public",
+        byre_boot_proof="first_boot",
+        byre_boot_limit=str(BOOT_LIMIT_S),
+    )
+    image_id: str = image.id
+    return image_id
+
+
+@pytest.fixture(scope="module")
+def flavor(lab: Lab) -> str:
+    """A flavor whose disk is larger than the image, so that the guest has to grow its own."""
+    made = lab.admin.compute.create_flavor(name="debian", ram=768, vcpus=1, disk=5)
+    flavor_id: str = made.id
+    return flavor_id
+
+
+@dataclass
+class Guest:
+    """A server, and the way into it."""
+
+    server_id: str
+    run: "Shell"
+
+
+class Shell:
+    """Runs a command in a guest by SSH, from the host it lives on: its network ends there."""
+
+    def __init__(self, words: list[str]) -> None:
+        self._words = words
+
+    def __call__(self, command: str) -> str:
+        done = subprocess.run(
+            [*self._words, command], capture_output=True, text=True, timeout=120, check=False
+        )
+        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+        return done.stdout.strip()
+
+
+def boot(lab: Lab, image_id: str, flavor_id: str, key: Path, name: str) -> Guest:
+    """Boot a server and return it once its first boot is proved."""
+    lab.user.compute.create_keypair(name=name, public_key=key.with_suffix(".pub").read_text())
+    network = lab.user.network.find_network("private", ignore_missing=False)
+    server = lab.user.compute.create_server(
+        name=name,
+        image_id=image_id,
+        flavor_id=flavor_id,
+        key_name=name,
+        networks=[{"uuid": network.id}],
+        user_data=base64.b64encode(USER_DATA.encode()).decode(),
+    )
+    wait_until(
+        lambda: lab.user.compute.get_server(server.id).status != "BUILD",
+        "the Debian guest's word that its first boot is done",
+        BOOT_LIMIT_S + 120,
+    )
+    server = lab.user.compute.get_server(server.id)
+    assert server.status == "ACTIVE", server.fault
+    address = server.addresses["private"][0]["addr"]
+    host = lab.hosts[lab.run_of(server.id)["host"]]
+    options = ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "ConnectTimeout=60"]
+    words = [word for option in (*options, "LogLevel=ERROR") for word in ("-o", option)]
+    return Guest(
+        server.id,
+        Shell(host.command("ssh", "-i", str(key), *words, f"debian@{address}")),
+    )
+
+
+def gone(lab: Lab, guest: Guest) -> None:
+    """Delete the server and see that nothing of it is left."""
+    lab.user.compute.delete_server(guest.server_id)
+    server = lab.user.compute.get_server(guest.server_id)
+    lab.user.compute.wait_for_delete(server, interval=0.5, wait=120)
+    assert lab.traces(guest.server_id) == []
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> Iterator[Path]:
+    """An SSH key pair."""
+    yield make_key(tmp_path)
+
+
+def test_cloud_init_applies_all_that_the_server_was_created_with(
+    lab: Lab, debian: str, flavor: str, key: Path
+) -> None:
+    guest = boot(lab, debian, flavor, key, "bookworm")
+    try:
+        assert guest.run("hostname") == "bookworm"
+        assert guest.run("id -un") == "debian"
+        assert guest.run("cat /etc/byre-was-here") == "from user data"
+        assert guest.run("cat /etc/byre-ran") == "ran"
+        result = json.loads(guest.run("cat /run/cloud-init/result.json"))["v1"]
+        assert "ConfigDrive" in result["datasource"]
+        assert result["errors"] == []
+
+        (address,) = lab.user.compute.get_server(guest.server_id).addresses["private"]
+        link = json.loads(guest.run("ip -json -4 address show scope global"))[0]
+        assert [found["local"] for found in link["addr_info"]] == [address["addr"]]
+        assert link["mtu"] == lab.user.network.find_network("private").mtu
+
+        assert guest.run("systemctl is-active qemu-guest-agent") == "active"
+        assert int(guest.run("df --output=size -BM / | tail -1").rstrip("M")) > 4000
+        assert guest.run("[ -d /sys/firmware/efi ] && echo uefi || echo bios") == "bios"
+        # The same server is found at the metadata service, which answers for this port alone.
+        metadata = "http://169.254.169.254/openstack/latest/meta_data.json"
+        assert json.loads(guest.run(f"curl -sf {metadata}"))["uuid"] == guest.server_id
+    finally:
+        gone(lab, guest)
+
+
+def test_image_with_uefi_boots_under_ovmf(
+    lab: Lab, debian: str, flavor: str, key: Path
+) -> None:
+    image = lab.admin.image.get_image(debian)
+    lab.admin.image.update_image(image, hw_firmware_type="uefi")
+    guest = boot(lab, debian, flavor, key, "with-uefi")
+    try:
+        assert guest.run("[ -d /sys/firmware/efi ] && echo uefi || echo bios") == "uefi"
+        assert guest.run("cat /etc/byre-was-here") == "from user data"
+    finally:
+        gone(lab, guest)
