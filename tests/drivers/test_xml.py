@@ -73,6 +73,14 @@ def test_an_interface_is_filtered_by_its_own_addresses() -> None:
     assert attributes(interface, "model")["type"] == "virtio"
 
 
+def test_a_guest_can_tell_that_it_may_ask_for_metadata() -> None:
+    described = domain()
+    assert attributes(described, "os/smbios") == {"mode": "sysinfo"}
+    entries = {entry.get("name"): entry.text for entry in described.iterfind("sysinfo//entry")}
+    assert entries["product"] == "OpenStack Nova"
+    assert entries["serial"] == described.findtext("uuid")
+
+
 def test_the_console_goes_to_a_log() -> None:
     log = attributes(domain(), "devices/serial/log")
     assert log["file"].startswith("/console/")

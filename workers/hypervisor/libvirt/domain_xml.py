@@ -18,6 +18,7 @@ from workers.hypervisor.libvirt.machine_xml import (
     add_cpu,
     add_features,
     add_firmware,
+    add_identity,
     add_video,
 )
 from workers.hypervisor.libvirt.tuning_xml import Pins, add_bandwidth, add_vcpus
@@ -42,6 +43,7 @@ def domain_xml(job: Job, spec: DomainSpec, ground: Ground, pins: Pins) -> str:
     add(domain, "memory", str(machine.memory_mib), unit="MiB")
     add_vcpus(domain, machine, pins)
     add_firmware(domain, job.server_id, machine, ground)
+    add_identity(domain, job.server_id)
     add_features(domain, machine, ground)
     add_cpu(domain, machine, ground)
     add_clock(domain, machine, ground)

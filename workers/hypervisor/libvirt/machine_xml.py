@@ -52,6 +52,17 @@ def add_firmware(
         # Whoever wants it must say so: with it, an image that nobody signed does not boot.
         add(add(system, "firmware"), "feature", enabled="no", name="secure-boot")
         add(system, "nvram", str(ground.storage_dir / names.nvram_file(server_id)))
+    add(system, "smbios", mode="sysinfo")
+
+
+def add_identity(domain: etree._Element, server_id: str) -> None:
+    """Say by SMBIOS on what the guest runs. cloud-init looks for this product name before it asks
+    the metadata service (tools/ds-identify, `dscheck_OpenStack`); with any other, an image that
+    does not read config drives would not configure itself."""
+    system = add(add(domain, "sysinfo", type="smbios"), "system")
+    entries = {"manufacturer": "Byre", "product": "OpenStack Nova", "serial": server_id}
+    for name, value in entries.items():
+        add(system, "entry", value, name=name)
 
 
 def add_features(domain: etree._Element, machine: MachineSpec, ground: Ground) -> None:
