@@ -5,15 +5,14 @@ where there is no KVM."""
 import base64
 import json
 import os
-import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.guest.machine import make_key
 from tests.lab.conftest import Lab
+from tests.lab.guests import Guest, let_in
 from tests.processes import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.lab, pytest.mark.boots, pytest.mark.timeout(1800)]
@@ -57,28 +56,6 @@ def flavor(lab: Lab) -> str:
     return flavor_id
 
 
-@dataclass
-class Guest:
-    """A server, and the way into it."""
-
-    server_id: str
-    run: "Shell"
-
-
-class Shell:
-    """Runs a command in a guest by SSH, from the host it lives on: its network ends there."""
-
-    def __init__(self, words: list[str]) -> None:
-        self._words = words
-
-    def __call__(self, command: str) -> str:
-        done = subprocess.run(
-            [*self._words, command], capture_output=True, text=True, timeout=120, check=False
-        )
-        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
-        return done.stdout.strip()
-
-
 def boot(lab: Lab, image_id: str, flavor_id: str, key: Path, name: str) -> Guest:
     """Boot a server and return it once its first boot is proved."""
     lab.user.compute.create_keypair(name=name, public_key=key.with_suffix(".pub").read_text())
@@ -98,14 +75,9 @@ def boot(lab: Lab, image_id: str, flavor_id: str, key: Path, name: str) -> Guest
     )
     server = lab.user.compute.get_server(server.id)
     assert server.status == "ACTIVE", server.fault
-    address = server.addresses["private"][0]["addr"]
-    host = lab.hosts[lab.run_of(server.id)["host"]]
-    options = ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "ConnectTimeout=60"]
-    words = [word for option in (*options, "LogLevel=ERROR") for word in ("-o", option)]
-    return Guest(
-        server.id,
-        Shell(host.command("ssh", "-i", str(key), *words, f"debian@{address}")),
-    )
+    guest = Guest.of(lab, server.id, key, user="debian")
+    wait_until(guest.answers, "SSH", 60)
+    return guest
 
 
 def gone(lab: Lab, guest: Guest) -> None:
@@ -117,9 +89,11 @@ def gone(lab: Lab, guest: Guest) -> None:
 
 
 @pytest.fixture
-def key(tmp_path: Path) -> Iterator[Path]:
-    """An SSH key pair."""
+def key(lab: Lab, tmp_path: Path) -> Iterator[Path]:
+    """An SSH key pair, and a rule that lets SSH in."""
+    rule = let_in(lab, "tcp", 22)
     yield make_key(tmp_path)
+    lab.user.network.delete_security_group_rule(rule.id)
 
 
 def test_cloud_init_applies_all_that_the_server_was_created_with(
@@ -150,11 +124,8 @@ def test_cloud_init_applies_all_that_the_server_was_created_with(
         gone(lab, guest)
 
 
-def test_image_with_uefi_boots_under_ovmf(
-    lab: Lab, debian: str, flavor: str, key: Path
-) -> None:
-    image = lab.admin.image.get_image(debian)
-    lab.admin.image.update_image(image, hw_firmware_type="uefi")
+def test_image_with_uefi_boots_under_ovmf(lab: Lab, debian: str, flavor: str, key: Path) -> None:
+    lab.admin.image.update_image(debian, hw_firmware_type="uefi")
     guest = boot(lab, debian, flavor, key, "with-uefi")
     try:
         assert guest.run("[ -d /sys/firmware/efi ] && echo uefi || echo bios") == "uefi"

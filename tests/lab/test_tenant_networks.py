@@ -1,0 +1,121 @@
+"""Networks and security groups as a user makes them, carried out between real guests on two
+hosts: one network spans both, another is not reached, and rules change what arrives at once."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.guest.machine import make_key
+from tests.lab.conftest import Lab
+from tests.lab.guests import Guest, let_in
+from tests.processes import wait_until
+
+pytestmark = [pytest.mark.lab, pytest.mark.boots, pytest.mark.timeout(600)]
+
+#: How long a changed rule may take until it holds on every host.
+CHANGE_LIMIT_S = 10
+#: An IPv4 and an ICMP header.
+PING_HEADERS = 28
+
+
+@dataclass
+class Tenancy:
+    """A user's two networks, with a guest of `red` on each host and one of `blue`."""
+
+    networks: dict[str, Any]
+    reds: list[Guest]
+    blue: Guest
+    #: A guest of `red` that is in the group `closed` alone, which lets nothing in.
+    closed: Guest
+
+
+@pytest.fixture(scope="module")
+def tenancy(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tenancy]:
+    """Everything a test of this module needs; each boot takes seconds."""
+    key = make_key(tmp_path_factory.mktemp("key"))
+    with ExitStack() as undo:
+        networks = {
+            name: _network(lab, undo, name, f"10.61.{number}.0/24")
+            for number, name in enumerate(("red", "blue"))
+        }
+        lab.user.compute.create_keypair(name="lab", public_key=key.with_suffix(".pub").read_text())
+        undo.callback(lab.user.compute.delete_keypair, "lab")
+        closed = lab.user.network.create_security_group(name="closed")
+        undo.callback(lab.user.network.delete_security_group, closed.id)
+        wanted = {
+            "red-1": ("red", "default"),
+            "red-2": ("red", "default"),
+            "blue": ("blue", "default"),
+            "closed": ("red", "closed"),
+        }
+        servers = {
+            name: _server(lab, undo, name, networks[network].id, group)
+            for name, (network, group) in wanted.items()
+        }
+        guests = {}
+        for name, server in servers.items():
+            lab.user.compute.wait_for_server(server, wait=180, interval=0.5)
+            guests[name] = Guest.of(lab, server.id, key)
+        yield Tenancy(
+            networks, [guests["red-1"], guests["red-2"]], guests["blue"], guests["closed"]
+        )
+
+
+def _network(lab: Lab, undo: ExitStack, name: str, cidr: str) -> Any:
+    network = lab.user.network.create_network(name=name)
+    undo.callback(lab.user.network.delete_network, network.id)
+    lab.user.network.create_subnet(network_id=network.id, name=name, ip_version=4, cidr=cidr)
+    return network
+
+
+def _server(lab: Lab, undo: ExitStack, name: str, network_id: str, group: str) -> Any:
+    server = lab.user.compute.create_server(
+        name=name,
+        image_id=lab.image_id,
+        flavor_id=lab.user.compute.find_flavor("m1.nano", ignore_missing=False).id,
+        networks=[{"uuid": network_id}],
+        security_groups=[{"name": group}],
+        key_name="lab",
+    )
+    undo.callback(_gone, lab, server)
+    return server
+
+
+def _gone(lab: Lab, server: Any) -> None:
+    lab.user.compute.delete_server(server.id)
+    lab.user.compute.wait_for_delete(server, interval=0.3, wait=60)
+
+
+def test_a_rule_holds_within_seconds_and_so_does_its_end(lab: Lab, tenancy: Tenancy) -> None:
+    guest = tenancy.reds[0]
+    assert not guest.answers(), "the default group lets nobody in but its own members"
+
+    rule = let_in(lab, "tcp", 22)
+    wait_until(guest.answers, "SSH, which a rule allows", CHANGE_LIMIT_S)
+    assert not tenancy.closed.answers(), "a rule of one group opened another"
+
+    lab.user.network.delete_security_group_rule(rule.id)
+    wait_until(lambda: not guest.answers(), "the rule's end", CHANGE_LIMIT_S)
+
+
+def test_a_network_spans_hosts_and_ends_at_its_border(lab: Lab, tenancy: Tenancy) -> None:
+    first, second = tenancy.reds
+    assert first.host != second.host
+    rule = let_in(lab, "tcp", 22)
+    try:
+        for guest in (first, second, tenancy.blue):
+            wait_until(guest.answers, "SSH, which a rule allows", CHANGE_LIMIT_S)
+        mtu = lab.user.network.get_network(tenancy.networks["red"].id).mtu
+        assert first.reaches(second.address)
+        assert second.reaches(first.address, size=mtu - PING_HEADERS)
+        # They are members of the same group, so it is not a rule that keeps them apart.
+        assert not first.reaches(tenancy.blue.address)
+        assert not tenancy.blue.reaches(first.address)
+        assert not tenancy.blue.reaches(second.address)
+        # Same network, other group.
+        assert not first.reaches(tenancy.closed.address)
+    finally:
+        lab.user.network.delete_security_group_rule(rule.id)
