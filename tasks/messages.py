@@ -471,6 +471,8 @@ class Inventory(Value):
     physical_networks: list[str] = Field(default_factory=list)
     #: Whether a guest can be started by UEFI firmware there.
     uefi: bool = False
+    #: Whether it can hold interfaces to a rate: its kernel needs what libvirt does that with.
+    vif_limits: bool = False
     #: Processors that are kept for guests with processors of their own. They are not among
     #: `vcpus`; `free_dedicated_vcpus` of them are no domain's.
     dedicated_vcpus: int = Field(default=0, ge=0)

@@ -76,6 +76,11 @@ def limits_of(specs: Mapping[str, str]) -> Limits:
     return Limits.parse({field: limit for field, limit in known.items() if limit})
 
 
+def has_vif_limits(specs: Mapping[str, str]) -> bool:
+    """Say whether they hold interfaces to a rate."""
+    return any(_read(specs, f"quota:vif_{way}_average") for way in ("inbound", "outbound"))
+
+
 def cpu_policy_of(specs: Mapping[str, str]) -> CpuPolicy:
     """Return whether the server's processors are its own."""
     return cast("CpuPolicy", specs.get(CPU_POLICY, "shared"))

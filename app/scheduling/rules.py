@@ -32,6 +32,7 @@ class Ask:
     reserved_memory_mib: int
     dedicated_vcpus: int = 0
     uefi: bool = False
+    vif_limits: bool = False
     #: Names of hosts that this server was tried on without luck.
     tried: tuple[str, ...] = ()
 
@@ -96,6 +97,11 @@ RULES: tuple[Rule, ...] = (
         "uefi",
         lambda ask: Hypervisor.uefi.is_(True) if ask.uefi else true(),
         lambda _: "without UEFI firmware",
+    ),
+    Rule(
+        "vif_limits",
+        lambda ask: Hypervisor.vif_limits.is_(True) if ask.vif_limits else true(),
+        lambda _: "whose kernel cannot hold interfaces to a rate",
     ),
     Rule(
         "dedicated_vcpus",

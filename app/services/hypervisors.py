@@ -41,6 +41,7 @@ class HypervisorView:
     disk_gib_used: int
     free_disk_gib: int
     uefi: bool
+    vif_limits: bool
     dedicated_vcpus: int
     dedicated_vcpus_used: int
     free_dedicated_vcpus: int
@@ -102,6 +103,7 @@ def _view(row: Hypervisor, since: datetime, servers: int) -> HypervisorView:
         disk_gib_used=row.disk_gib_used,
         free_disk_gib=row.free_disk_gib,
         uefi=row.uefi,
+        vif_limits=row.vif_limits,
         dedicated_vcpus=row.dedicated_vcpus,
         dedicated_vcpus_used=row.dedicated_vcpus_used,
         free_dedicated_vcpus=row.free_dedicated_vcpus,

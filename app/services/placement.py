@@ -12,7 +12,7 @@ from app.db.session import Sessions, reading
 from app.runs.attempts import hosts_tried
 from app.runs.build_spec import build_spec
 from app.runs.checkpoint import fence
-from app.runs.extra_specs import cpu_policy_of
+from app.runs.extra_specs import cpu_policy_of, has_vif_limits
 from app.scheduling import claim as claims
 from app.scheduling.addresses import ensure_ports
 from app.scheduling.rules import Ask, alive_since
@@ -92,6 +92,7 @@ def ask_for(
         dedicated_vcpus=server.vcpus if is_dedicated else 0,
         memory_mib=server.memory_mib,
         disk_gib=(server.root_gib or virtual_gib) + server.ephemeral_gib + swap_gib,
+        vif_limits=has_vif_limits(spec.extra_specs),
         uefi=image is not None and image.properties.get("hw_firmware_type") == "uefi",
         alive_since=alive_since(settings),
         cpu_overcommit=settings.cpu_overcommit,

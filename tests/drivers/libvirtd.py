@@ -48,11 +48,26 @@ max_backups = {CONSOLE_BACKUPS}
 """
 
 
-class PrivateHost:
-    """One libvirt host below `directory`. `name` (at most 12 characters) names its namespace."""
+#: `ip netns exec` puts a new /sys over the machine's. Version 2 is one mount; of version 1, those
+#: that share a mount have to be named together.
+_CONTROL_GROUPS = """\
+mount -t tmpfs tmpfs /sys/fs/cgroup
+kinds=$(cut -d : -f 2 /proc/self/cgroup | grep -E '(^|,)(cpu|cpuset)(,|$)' || true)
+[ -n "$kinds" ] || mount -t cgroup2 cgroup2 /sys/fs/cgroup
+for kind in $kinds; do
+    mkdir "/sys/fs/cgroup/$kind"
+    mount -t cgroup -o "$kind" cgroup "/sys/fs/cgroup/$kind"
+done"""
 
-    def __init__(self, directory: Path, name: str) -> None:
+
+class PrivateHost:
+    """One libvirt host below `directory`. `name` (at most 12 characters) names its namespace.
+    `control_groups`: libvirt finds the machine's, by which it limits processors; without, it says
+    that it cannot."""
+
+    def __init__(self, directory: Path, name: str, *, control_groups: bool = False) -> None:
         self.directory = directory
+        self._control_groups = control_groups
         self.name = name
         self.socket = directory / "run" / "libvirt" / "libvirt-sock"
         self.uri = f"qemu+unix:///system?socket={self.socket}"
@@ -147,6 +162,8 @@ class PrivateHost:
         for inside, below in _MOUNTS.items():
             Path(inside).mkdir(parents=True, exist_ok=True)
             lines.append(f"mount --bind '{self.directory / below}' {inside}")
+        if self._control_groups:
+            lines += [_CONTROL_GROUPS]
         lines += [f"hostname {self.name}", f"touch '{ready}'", "exec sleep infinity"]
         holder = subprocess.Popen(
             ["ip", "netns", "exec", self.name, "unshare", "-m", "-u", "sh", "-c", "\n".join(lines)],

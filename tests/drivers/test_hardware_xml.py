@@ -84,6 +84,8 @@ def test_disks_are_on_the_bus_in_an_order_that_stays(
         f"config {config} {prefix}d {bus}",
     ]
     assert controllers(domain) == extra
+    serials = [each.text for each in domain.findall("devices/disk/serial")]
+    assert serials == ["root", "ephemeral0", "swap", "config"]
 
 
 def test_an_old_machine_has_ide() -> None:

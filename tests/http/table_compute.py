@@ -190,6 +190,7 @@ HYPERVISOR_DETAIL = {
     "hypervisor_type": "QEMU",
     "hypervisor_version": 7_002_000,
     "cpu_info": '{"arch": "x86_64", "model": "EPYC", "domain_type": "qemu", "uefi": false,'
+    ' "vif_limits": false,'
     ' "dedicated_vcpus": 0, "dedicated_vcpus_used": 0, "dedicated_vcpus_free": 0}',
     "service": {"id": 1, "host": "host-1", "disabled_reason": None},
 }

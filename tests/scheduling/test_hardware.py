@@ -114,3 +114,14 @@ def test_limits_travel_as_they_were_at_the_request(sessions: Sessions) -> None:
     assert machine.cpu_policy == "shared"
     assert machine.limits.disk_total_iops == 300
     assert set(machine.limits.model_dump(exclude_defaults=True)) == {"disk_total_iops"}
+
+
+def test_rates_of_interfaces_go_where_the_kernel_has_them(sessions: Sessions) -> None:
+    world = make_world(sessions)
+    add_host(sessions, "plain", memory_mib=65536)
+    specs = {"quota:vif_outbound_average": "100"}
+
+    with pytest.raises(NoValidHost, match="1 whose kernel cannot hold interfaces to a rate"):
+        place(sessions, SETTINGS, start(sessions, world, extra_specs=specs))
+    add_host(sessions, "shaping", vif_limits=True)
+    assert place(sessions, SETTINGS, start(sessions, world, extra_specs=specs)).host == "shaping"

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import structlog
 
-from tasks.errors import ForeignOwner, HostError, HostFull, StaleMessage
+from tasks.errors import ForeignOwner, HostError, HostFull, ImageUnusable, StaleMessage
 from tasks.messages import (
     DiskRef,
     DiskRole,
@@ -119,6 +119,7 @@ class FakeHypervisor(Faulty):
             cpu_model="fake",
             running_domains=sum(guest.state == "running" for guest in guests),
             uefi=True,
+            vif_limits=True,
             dedicated_vcpus=self.dedicated_vcpus,
             free_dedicated_vcpus=self._free_processors(),
         )
@@ -133,11 +134,13 @@ class FakeHypervisor(Faulty):
 
     @verb
     def ensure_root_disk(self, server_id: str, image: ImageSource, size_gib: int) -> DiskRef:
-        """Note a root disk. Raises HostFull if it is larger than the whole host."""
+        """Note a root disk. Raises HostFull if it is larger than the whole host, ImageUnusable."""
         if size_gib > self.disk_gib:
             raise HostFull("The host has no room for the disk.", size_gib=size_gib)
         if image.sha256 not in self._state.images:
             raise HostError("The image is not in the host's cache.", image=image.image_id)
+        if image.disk_format == "iso" and not size_gib:
+            raise ImageUnusable("A server that is installed from a disc needs a disk's size.")
         return self._ensure_disk(names.root_disk_file(server_id), "root")
 
     @verb

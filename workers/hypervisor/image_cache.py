@@ -153,7 +153,7 @@ def _try_lock(lock: IO[str]) -> bool:
 
 
 def _virtual_bytes(path: Path, disk_format: str) -> int:
-    if disk_format == "raw":
+    if disk_format != "qcow2":
         return path.stat().st_size
     header = read_header(path)
     if header is None:

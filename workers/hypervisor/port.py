@@ -73,7 +73,8 @@ class Hypervisor(Protocol):
 
     def ensure_root_disk(self, server_id: str, image: ImageSource, size_gib: int) -> DiskRef:
         """Have a copy-on-write disk over the cached image, `size_gib` large (0: the image's own
-        size). One that is there is returned as it is. Raises HostFull."""
+        size); an empty one if the image is a disc to install from. One that is there is returned
+        as it is. Raises HostFull, and ImageUnusable for an empty disk without a size."""
         ...
 
     def ensure_extra_disks(

@@ -215,6 +215,7 @@ def _full(view: HypervisorView) -> Json:
         "model": view.cpu_model,
         "domain_type": view.domain_type,
         "uefi": view.uefi,
+        "vif_limits": view.vif_limits,
         # Nova has no field of its own for them; they are not among `vcpus`.
         "dedicated_vcpus": view.dedicated_vcpus,
         "dedicated_vcpus_used": view.dedicated_vcpus_used,

@@ -40,6 +40,8 @@ class Hypervisor(HasId, HasTimes, Base):
     free_disk_gib: Mapped[int] = mapped_column(default=0)
     #: Whether it can start guests by UEFI firmware.
     uefi: Mapped[bool] = mapped_column(default=False)
+    #: Whether it can hold interfaces to a rate.
+    vif_limits: Mapped[bool] = mapped_column(default=False)
     #: Processors for servers that have theirs to themselves, beside `vcpus`, and how many of them
     #: no domain had when it was last heard of.
     dedicated_vcpus: Mapped[int] = mapped_column(default=0)

@@ -1,7 +1,8 @@
 """The disks of a domain, on the bus that the image asks for. Pure.
 
-A guest numbers its disks in their order here: root, ephemeral, swap, and the config drive last, so
-that names stay whatever else a server has (`vda`, `vdb`, `vdc` with virtio).
+A guest finds its disks in their order here: root, ephemeral, swap, and the config drive last, so
+that places stay whatever else a server has (`vda`, `vdb`, `vdc` with virtio; LUN 0, 1, 2 with SCSI,
+whose names Linux gives in any order). Each has its purpose as serial number, whatever its bus.
 """
 
 from collections import defaultdict
@@ -19,6 +20,8 @@ _ORDER = ("root", "ephemeral", "swap", "cdrom", "config")
 _PREFIXES = {"virtio": "vd", "scsi": "sd", "sata": "sd", "usb": "sd", "ide": "hd"}
 #: Firmware tries the root disk first, and goes on to the disc while nothing is installed there.
 _BOOT_ORDER = {"root": "1", "cdrom": "2"}
+#: In a Linux guest, `/dev/disk/by-id/virtio-ephemeral0` and so on.
+_SERIALS = {"root": "root", "ephemeral": "ephemeral0", "swap": "swap", "config": "config"}
 _WRITABLE = {"root", "ephemeral", "swap"}
 #: Two channels with two devices each.
 _IDE_PLACES = 4
@@ -56,6 +59,8 @@ def add_disks(
         add(element, "target", dev=f"{prefix}{next(letters[prefix]):c}", bus=bus)
         if disk.role in _BOOT_ORDER:
             add(element, "boot", order=_BOOT_ORDER[disk.role])
+        if disk.role in _SERIALS:
+            add(element, "serial", _SERIALS[disk.role])
         if disk.role in _WRITABLE:
             add_disk_limits(element, limits)
         else:

@@ -73,6 +73,8 @@ class LibvirtHypervisor:
 
     def ensure_root_disk(self, server_id: str, image: ImageSource, size_gib: int) -> DiskRef:
         """See the port."""
+        if image.disk_format == "iso":
+            return self._extra_disks.ensure_blank_root(server_id, size_gib)
         return self._disks.ensure_root_disk(server_id, image, size_gib)
 
     def ensure_extra_disks(

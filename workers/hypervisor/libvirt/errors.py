@@ -43,6 +43,9 @@ def to_byre(error: libvirt.libvirtError, doing: str) -> ByreError:
         kind, public = HostGone, f"The hypervisor's daemon went away while asked to {doing}."
     elif error.get_error_code() in _BUSY:
         kind, public = HostBusy, f"The hypervisor was too busy to {doing}."
+    elif error.get_error_code() == libvirt.VIR_ERR_CONFIG_UNSUPPORTED:
+        kind = HostError
+        public = f"The hypervisor could not {doing}: it lacks what the image or the flavor needs."
     elif _is_full(error):
         kind, public = HostFull, f"The hypervisor has no room left to {doing}."
     return kind(

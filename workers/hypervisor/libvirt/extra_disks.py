@@ -1,4 +1,5 @@
-"""What a server has beside its root disk: an ephemeral disk, a swap disk, a disc to install from.
+"""What a server has beside its root disk: an ephemeral disk, a swap disk, a disc to install from;
+and the empty root disk that goes with a disc.
 
 Effect  `<server id>.ephemeral.raw` with an empty file system, `<server id>.swap.raw` with a swap
         area, both sparse; `<server id>.cdrom.iso`, a second name of the cached image, which
@@ -12,7 +13,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from tasks.errors import HostError
+from tasks.errors import HostError, ImageUnusable
 from tasks.messages import DiskRef, ImageSource, MachineSpec
 from workers.hypervisor import names
 from workers.hypervisor.files import replacing
@@ -26,6 +27,7 @@ _EPHEMERAL_LABEL = "ephemeral0"
 #: The kernel fills in the tables when the guest first mounts it; that would take a large disk long.
 _LAZILY = "lazy_itable_init=1,lazy_journal_init=1,nodiscard"
 _MAKE_FILE_SYSTEM = ("mkfs.ext4", "-q", "-F", "-L", _EPHEMERAL_LABEL, "-E", _LAZILY)
+_MAKE_BLANK = ("qemu-img", "create", "-q", "-f", "qcow2")
 _MAKE_SWAP = ("mkswap", "-q", "-L", "swap")
 #: Longer than it takes for the largest disk.
 _TOOL_LIMIT_S = 120.0
@@ -57,6 +59,18 @@ class ExtraDisks:
             self._ensure_disc(path, image)
             found.append(DiskRef(role="cdrom", path=str(path), disk_format="raw"))
         return found
+
+    def ensure_blank_root(self, server_id: str, size_gib: int) -> DiskRef:
+        """Have an empty root disk, for what a disc installs there. Raises HostFull, HostError, and
+        ImageUnusable for a size of 0, which is that of an image."""
+        if not size_gib:
+            raise ImageUnusable("A server that is installed from a disc needs a disk's size.")
+        prepare_directory(self._directory)
+        path = self._directory / names.root_disk_file(server_id)
+        if not path.exists():
+            with told_if_full(self._directory), replacing(path) as (_, temporary):
+                _run(*_MAKE_BLANK, str(temporary), f"{size_gib}G")
+        return DiskRef(role="root", path=str(path), disk_format="qcow2")
 
     def _ensure_raw(self, path: Path, size_bytes: int, tool: tuple[str, ...] | None) -> None:
         if path.exists():

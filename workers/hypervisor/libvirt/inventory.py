@@ -12,6 +12,7 @@ from workers.hypervisor.libvirt.disks import prepare_directory
 from workers.hypervisor.libvirt.errors import translated
 from workers.hypervisor.libvirt.machine_xml import DomainType
 from workers.hypervisor.libvirt.processors import Processors
+from workers.hypervisor.libvirt.shaping import can_shape
 
 _GIB = 1024**3
 
@@ -25,6 +26,7 @@ class HostInventory:
         self._processors = processors
         self._cpu_model: str | None = None
         self._uefi: bool | None = None
+        self._shapes: bool | None = None
 
     def read(self, domain_type: DomainType) -> Inventory:
         """Return the host's inventory now. Raises HostGone, HostError."""
@@ -48,6 +50,7 @@ class HostInventory:
                 cpu_model=self._read_cpu_model(handle),
                 running_domains=handle.numOfDomains(),
                 uefi=self._has_uefi(handle, domain_type),
+                vif_limits=self._can_shape(),
                 dedicated_vcpus=processors.dedicated,
                 free_dedicated_vcpus=processors.free,
             )
@@ -58,6 +61,11 @@ class HostInventory:
             found = etree.fromstring(text).iterfind("os/enum[@name='firmware']/value")
             self._uefi = "efi" in [value.text for value in found]
         return self._uefi
+
+    def _can_shape(self) -> bool:
+        if self._shapes is None:
+            self._shapes = can_shape()
+        return self._shapes
 
     def _read_cpu_model(self, handle: libvirt.virConnect) -> str:
         # libvirt probes every emulator for its capabilities, which is not for each heartbeat.
