@@ -6,14 +6,15 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from app.api import faults, requests
 from app.api.auth import EXTENSION
 from app.api.byre import docs, drift, monitoring, runs
+from app.api.byre import hypervisors as byre_hypervisors
 from app.api.byre import images as byre_images
-from app.api.compute import flavors, hypervisors, keypairs, limits, servers
+from app.api.compute import flavors, hypervisors, keypairs, limits, server_security, servers
 from app.api.compute import versions as compute_versions
 from app.api.identity import accounts, tokens
 from app.api.identity import versions as identity_versions
 from app.api.image import files, images
 from app.api.image import versions as image_versions
-from app.api.network import networks, ports
+from app.api.network import networks, ports, security_groups, security_rules
 from app.api.network import versions as network_versions
 from app.api.routes import Api, Routes
 from app.db.session import Sessions
@@ -27,6 +28,7 @@ ROUTES: tuple[Routes, ...] = (
     accounts.routes,
     compute_versions.routes,
     servers.routes,
+    server_security.routes,
     flavors.routes,
     keypairs.routes,
     hypervisors.routes,
@@ -37,8 +39,11 @@ ROUTES: tuple[Routes, ...] = (
     network_versions.routes,
     networks.routes,
     ports.routes,
+    security_groups.routes,
+    security_rules.routes,
     runs.routes,
     drift.routes,
+    byre_hypervisors.routes,
     byre_images.routes,
     monitoring.routes,
     docs.routes,

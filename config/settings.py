@@ -119,6 +119,8 @@ class ControlSettings(CommonSettings):
     quota_networks: int = Field(default=100, ge=-1)
     quota_subnets: int = Field(default=100, ge=-1)
     quota_ports: int = Field(default=500, ge=-1)
+    quota_security_groups: int = Field(default=10, ge=-1)
+    quota_security_group_rules: int = Field(default=100, ge=-1)
     #: How long an address that a port gave back is not given to another one: leases and ARP
     #: entries of its last holder are gone by then.
     address_rest_s: float = Field(default=60.0, ge=0)

@@ -53,6 +53,24 @@ class Conflict(RequestError):
     code = "conflict"
 
 
+class OverQuota(Conflict):
+    """The project's limit on things of its networks would be passed."""
+
+    code = "over_quota"
+
+
+class SecurityGroupInUse(Conflict):
+    """Ports are in the security group."""
+
+    code = "security_group_in_use"
+
+
+class SecurityGroupRuleExists(Conflict):
+    """The security group has a rule that says the same."""
+
+    code = "security_group_rule_exists"
+
+
 class Forbidden(RequestError):
     """The caller may not do this."""
 

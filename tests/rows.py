@@ -19,6 +19,7 @@ from app.db.models import (
     User,
 )
 from app.db.models.base import now
+from app.db.repo import fabric
 from app.db.session import Sessions
 from app.runs.start import Asker, start_run
 from config.settings import ControlSettings
@@ -116,6 +117,8 @@ def add_host(sessions: Sessions, name: str, **facts: Any) -> str:
             },
         )
         session.add(host)
+        session.flush()
+        fabric.begin(session, host.id, host.last_seen_at)
         return host.id
 
 

@@ -18,7 +18,14 @@ from app.db.session import make_engine, make_sessions
 from app.runs.publish import CeleryPublisher
 from config.celery import make_celery
 from config.logs import setup_logs
-from config.queues import CANARY, CANARY_ANSWER, CONTROL, PULSE, control_worker
+from config.queues import (
+    CANARY,
+    CANARY_ANSWER,
+    CONTROL,
+    FABRIC_CHANGED,
+    PULSE,
+    control_worker,
+)
 from config.settings import ControlSettings, SettingsError, end_with, load_control
 from tasks import runner
 from tasks.control import conclude, forget, reports, schedule, validate
@@ -100,7 +107,11 @@ def _register_reports(celery: Celery, store: Callable[[], Store]) -> None:
     def sweep() -> None:
         reports.take_sweep(store())
 
+    def fabric_changed() -> None:
+        reports.take_fabric_changed(store())
+
     _register(celery, "sweep", sweep, max_retries=0)
+    _register(celery, FABRIC_CHANGED, fabric_changed, max_retries=0)
 
 
 def _register_report(

@@ -34,6 +34,13 @@ _NETWORK_TYPES = {
     409: "Conflict",
 }
 
+#: Those that clients tell apart, by our code word.
+_NETWORK_CODES = {
+    "over_quota": "OverQuota",
+    "security_group_in_use": "SecurityGroupInUse",
+    "security_group_rule_exists": "SecurityGroupRuleExists",
+}
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -114,7 +121,8 @@ def _compute(problem: Problem) -> dict[str, Any]:
 
 
 def _network(problem: Problem) -> dict[str, Any]:
-    kind = _NETWORK_TYPES.get(problem.status, "HTTPInternalServerError")
+    by_status = _NETWORK_TYPES.get(problem.status, "HTTPInternalServerError")
+    kind = _NETWORK_CODES.get(problem.code, by_status)
     return {"NeutronError": {"type": kind, "message": problem.message, "detail": ""}}
 
 

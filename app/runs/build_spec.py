@@ -3,11 +3,10 @@
 from sqlalchemy.orm import Session
 
 from app.db.models import Image, Port, RequestSpec, Server
-from app.runs import tickets
+from app.runs import fabric, tickets
 from app.runs.boot_properties import LIMIT, PROOF, TEXT
 from app.runs.extra_specs import cpu_policy_of, limits_of
 from app.runs.networks_spec import network_specs
-from app.runs.values import port_spec
 from config.settings import ControlSettings
 from tasks.errors import ImageUnusable
 from tasks.messages import BootProof, BuildSpec, FirstBoot, ImageSource, MachineSpec
@@ -25,6 +24,7 @@ def build_spec(
     image = session.get(Image, server.image_id)
     if image is None:
         raise ImageUnusable(f"Image {server.image_id} is gone.")
+    interfaces = fabric.specs(session, ports)
     return BuildSpec(
         image=_source(image, settings, deadline),
         machine=MachineSpec(
@@ -38,7 +38,8 @@ def build_spec(
             limits=limits_of(spec.extra_specs),
         ),
         networks=network_specs(session, [port.network_id for port in ports], server.hypervisor_id),
-        ports=[port_spec(port) for port in ports],
+        ports=interfaces,
+        firewall=fabric.firewall_of(session, server.hypervisor_id, interfaces),
         first_boot=_first_boot(server, spec),
         boot=boot_proof(image, settings),
     )

@@ -14,6 +14,7 @@ from app.db.models import Fault, Run, Server, Stage
 from app.db.models.base import now
 from app.db.repo import addresses, runs
 from app.runs.attempts import hosts_tried, move_on
+from app.runs.fabric import note_server
 from app.runs.start import owe_unwind
 from config.settings import ControlSettings
 from tasks.errors import StaleMessage
@@ -143,6 +144,7 @@ def _free_addresses(session: Session, run: Run) -> None:
     session.flush()
     server = session.get_one(Server, run.server_id, with_for_update=True)
     if server.hypervisor_id is None and not runs.others_open(session, run):
+        note_server(session, server.id)
         addresses.remove_ports(session, server.id)
 
 

@@ -4,6 +4,7 @@ What is sent is read from the rows, so it can be sent again at any time by anybo
 is down costs nothing but time: the run stays unpublished and the sweeper sends it.
 """
 
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -16,14 +17,17 @@ from app.db.models.base import now
 from app.db.repo import runs
 from app.db.session import Sessions, reading
 from app.runs.envelope import Chain, remaining
-from config.queues import CANARY, TIDY
+from config.queues import CANARY, FABRIC, FABRIC_CHANGED, TIDY
 from config.settings import ControlSettings
-from tasks.messages import Canary, Tidy
+from tasks.messages import Canary, Fabric, Tidy
 
 log = structlog.get_logger(__name__)
 
 #: Seconds after which a canary or an order to tidy up that nobody took is worth nothing.
 _STALE_AFTER_S = 60.0
+
+#: Seconds for which changes are gathered before hosts are told (app.runs.fabric).
+FABRIC_TICK_S = 0.3
 
 
 class Publisher(Protocol):
@@ -41,6 +45,14 @@ class Publisher(Protocol):
         """Send a host what it is to quarantine and to remove."""
         ...
 
+    def fabric_changed(self) -> None:
+        """Have the changes settled that hosts are to learn of."""
+        ...
+
+    def fabric(self, order: Fabric) -> None:
+        """Tell a host of its networks and groups."""
+        ...
+
     def broker_answers(self) -> bool:
         """Say whether the broker can be reached; takes about a second at most."""
         ...
@@ -51,6 +63,7 @@ class CeleryPublisher:
 
     def __init__(self, celery: Celery, sessions: Sessions, settings: ControlSettings) -> None:
         self._celery, self._sessions, self._settings = celery, sessions, settings
+        self._nudged_at = float("-inf")
 
     def publish(self, run_id: str) -> None:
         """Send what is left of the run as one Celery chain, and note that it was sent."""
@@ -73,6 +86,25 @@ class CeleryPublisher:
     def tidy(self, order: Tidy) -> None:
         """Send the order."""
         self._one(TIDY, order.model_dump())
+
+    def fabric_changed(self) -> None:
+        """Send a nudge that is taken a tick later, unless the one that this process sent last is
+        still to be taken: it will find what has been committed until then."""
+        moment = time.monotonic()
+        if moment - self._nudged_at < FABRIC_TICK_S:
+            return
+        self._nudged_at = moment
+        _tried(
+            lambda: self._celery.send_task(
+                FABRIC_CHANGED, countdown=FABRIC_TICK_S, expires=_STALE_AFTER_S
+            ),
+            "message.not_sent",
+            task=FABRIC_CHANGED,
+        )
+
+    def fabric(self, order: Fabric) -> None:
+        """Send the order."""
+        self._one(FABRIC, order.model_dump())
 
     def broker_answers(self) -> bool:
         """Open a connection, or see that there is one."""

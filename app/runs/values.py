@@ -1,6 +1,6 @@
 """Rows of ports turned into the values that cross the broker."""
 
-from ipaddress import ip_network
+from ipaddress import ip_interface, ip_network
 
 from app.db.models import FixedAddress, Port
 from tasks.messages import AddressPair, PortAddress, PortSpec, PortsRef
@@ -32,3 +32,11 @@ def _address(held: FixedAddress) -> PortAddress:
         address=held.address,
         prefix_length=ip_network(held.subnet.cidr).prefixlen,
     )
+
+
+def network_prefix(prefix: str | None) -> str | None:
+    """Return a rule's prefix without the bits behind it; one that holds everything is none."""
+    if prefix is None:
+        return None
+    network = ip_interface(prefix).network
+    return str(network) if network.prefixlen else None

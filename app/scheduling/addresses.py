@@ -23,6 +23,7 @@ from app.db.models import Network, Port, Server, Subnet
 from app.db.models.base import new_id, now
 from app.db.repo import addresses
 from app.scheduling import pools
+from app.scheduling.membership import join_groups
 from config.settings import ControlSettings
 from tasks.errors import NoFreeAddress
 
@@ -43,21 +44,28 @@ class Wish:
 
 
 def ensure_ports(
-    session: Session, server: Server, network_ids: Sequence[str], settings: ControlSettings
+    session: Session,
+    server: Server,
+    network_ids: Sequence[str],
+    group_ids: Sequence[str],
+    settings: ControlSettings,
 ) -> list[Port]:
-    """Return the server's ports, one for each network; those that are not there are made now.
-    Raises NoFreeAddress."""
+    """Return the server's ports, one for each network; those that are not there are made now, in
+    these security groups. Raises NoFreeAddress, NotFound."""
     there = {port.position: port for port in addresses.ports_of(session, server.id)}
     missing = {at: each for at, each in enumerate(network_ids) if at not in there}
     if not missing:
         return [there[at] for at in sorted(there)]
     subnets = addresses.lock_subnets(session, set(missing.values()))
     networks = {row.id: row for row in addresses.networks(session, set(missing.values()))}
+    made = []
     for position, network_id in missing.items():
         port = new_port(networks[network_id], server.project_id, server=server, position=position)
         if not subnets[network_id]:
             raise NoFreeAddress(f"Network {network_id} has no subnet.")
         give_addresses(session, port, default_wishes(subnets[network_id]), subnets, settings)
+        made.append(port)
+    join_groups(session, server.project_id, group_ids, made)
     return addresses.ports_of(session, server.id)
 
 

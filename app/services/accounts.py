@@ -72,6 +72,8 @@ def ensure_project(session: Session, settings: ControlSettings, name: str) -> Pr
             quota_servers=settings.quota_servers,
             quota_vcpus=settings.quota_vcpus,
             quota_memory_mib=settings.quota_memory_mib,
+            quota_security_groups=settings.quota_security_groups,
+            quota_security_group_rules=settings.quota_security_group_rules,
             quota_networks=settings.quota_networks,
             quota_subnets=settings.quota_subnets,
             quota_ports=settings.quota_ports,

@@ -7,8 +7,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.db.models import Hypervisor
-from app.db.repo import hypervisors, runs
+from app.db.repo import fabric, hypervisors, runs
 from app.db.session import Sessions, reading
+from app.runs.fabric import note_moved
 from config.settings import ControlSettings
 from tasks.messages import Heartbeat
 
@@ -50,7 +51,10 @@ def note_heartbeat(
     try:
         with sessions.begin() as session:
             number = hypervisors.next_number(session)
-            session.add(Hypervisor(name=heartbeat.host, number=number, **_facts(heartbeat, moment)))
+            row = Hypervisor(name=heartbeat.host, number=number, **_facts(heartbeat, moment))
+            session.add(row)
+            session.flush()
+            fabric.begin(session, row.id, moment)
     except IntegrityError:
         # Another process registered a host at the same moment; the next beat finds its row.
         return Seen()
@@ -73,6 +77,11 @@ def _note(
     if host.lost_at is not None and host.last_seen_at < _silence(settings, moment):
         facts["surveyed_at"] = None
     hypervisors.update_seen(session, heartbeat.host, facts)
+    if restarted:
+        # It may have lost what it was told.
+        fabric.send_anew(session, host.id, moment)
+    if heartbeat.host_ip != host.host_ip:
+        note_moved(session, host.id)
     return restarted
 
 
@@ -94,5 +103,6 @@ def _facts(heartbeat: Heartbeat, moment: datetime) -> dict[str, object]:
         "heartbeat_sent_at": heartbeat.sent_at,
         "slots": heartbeat.slots,
         "busy": heartbeat.busy,
+        "fabric_carried_out": heartbeat.fabric,
         "last_seen_at": moment,
     }

@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from app.db.models import Hypervisor
-from app.db.repo import hypervisors
+from app.db.repo import fabric, hypervisors
 from app.db.session import reading
 from app.scheduling.rules import alive_since
 from app.services.context import Context
@@ -45,6 +45,41 @@ class HypervisorView:
     dedicated_vcpus: int
     dedicated_vcpus_used: int
     free_dedicated_vcpus: int
+
+
+@dataclass(frozen=True)
+class FabricView:
+    """What a host has to carry out of networks and security groups, and what it has."""
+
+    host: str
+    alive: bool
+    wanted: int
+    carried_out: int
+    pending: bool
+    changed_at: datetime
+    sent: int
+    sent_at: datetime | None
+    sends: int
+
+
+def fabrics(context: Context) -> list[FabricView]:
+    """Return how far each host is."""
+    since = alive_since(context.settings)
+    with reading(context.sessions) as session:
+        return [
+            FabricView(
+                host=host.name,
+                alive=host.last_seen_at >= since,
+                wanted=state.revision,
+                carried_out=host.fabric_carried_out,
+                pending=host.fabric_carried_out < state.revision,
+                changed_at=state.changed_at,
+                sent=state.sent_revision,
+                sent_at=state.sent_at,
+                sends=state.sends,
+            )
+            for host, state in fabric.listed(session)
+        ]
 
 
 def listed(context: Context) -> list[HypervisorView]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from app.db.models import Project
-from app.db.repo import quota
+from app.db.repo import quota, security_groups
 from app.db.session import reading
 from app.services.context import Caller, Context
 from app.services.keypairs import MAX_KEYPAIRS
@@ -20,6 +20,9 @@ class LimitsView:
     vcpus_used: int
     memory_mib_used: int
     keypairs: int
+    security_groups: int
+    security_group_rules: int
+    security_groups_used: int
 
 
 def get(context: Context, caller: Caller) -> LimitsView:
@@ -27,6 +30,7 @@ def get(context: Context, caller: Caller) -> LimitsView:
     with reading(context.sessions) as session:
         project = session.get_one(Project, caller.project_id)
         used = quota.usage(session, project.id)
+        groups = security_groups.count(session, project.id)
     return LimitsView(
         project.quota_servers,
         project.quota_vcpus,
@@ -35,4 +39,7 @@ def get(context: Context, caller: Caller) -> LimitsView:
         used.vcpus,
         used.memory_mib,
         MAX_KEYPAIRS,
+        project.quota_security_groups,
+        project.quota_security_group_rules,
+        groups,
     )

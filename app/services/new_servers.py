@@ -13,7 +13,9 @@ from app.runs.start import Asker, start_run
 from app.services.context import Caller, Context
 from app.services.image_fit import check_fits
 from app.services.images import visible_to
+from app.services.security_groups import DEFAULT, see_to_default
 from app.services.server_names import hostname_of, numbered
+from app.services.server_security import resolved
 from tasks.errors import Conflict, QuotaExceeded, RequestError
 from tasks.pipelines import CREATE, stages_of
 
@@ -26,6 +28,8 @@ class NewServer:
     flavor_id: str
     image_id: str
     network_ids: tuple[str, ...] = ()
+    #: Names or ids; none: the project's default group.
+    security_groups: tuple[str, ...] = ()
     key_name: str | None = None
     user_data: str = ""
     metadata: dict[str, str] = field(default_factory=dict)
@@ -56,6 +60,7 @@ class _Parts:
     flavor: Flavor
     image: Image
     network_ids: list[str]
+    group_ids: list[str]
     public_key: str | None
 
 
@@ -65,6 +70,7 @@ def create(context: Context, caller: Caller, new: NewServer) -> Created:
     Raises RequestError, ImageUnusable, Conflict, QuotaExceeded.
     """
     admin_pass = new.admin_pass or _word(12, string.ascii_letters + string.digits)
+    see_to_default(context, caller.project_id)
     with context.sessions.begin() as session:
         parts = _look_up(session, context, caller, new)
         count = _allowed_count(session, parts, new)
@@ -103,9 +109,10 @@ def _look_up(session: Session, context: Context, caller: Caller, new: NewServer)
     check_fits(image, root_gib=flavor.root_gib, memory_mib=flavor.memory_mib)
     public_key = _public_key(session, caller, new)
     network_ids = _networks(session, caller, new)
+    group_ids = resolved(session, caller.project_id, new.security_groups or (DEFAULT,))
     # Last of all: whoever holds the project makes its other requests wait.
     project = quota.lock_project(session, caller.project_id)
-    return _Parts(project, flavor, image, network_ids, public_key)
+    return _Parts(project, flavor, image, network_ids, group_ids, public_key)
 
 
 def _public_key(session: Session, caller: Caller, new: NewServer) -> str | None:
@@ -189,6 +196,7 @@ def _spec(
     return RequestSpec(
         server_id=server.id,
         network_ids=parts.network_ids,
+        security_group_ids=parts.group_ids,
         public_key=parts.public_key,
         user_data=new.user_data,
         admin_pass=admin_pass,

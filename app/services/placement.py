@@ -13,6 +13,7 @@ from app.runs.attempts import hosts_tried
 from app.runs.build_spec import build_spec
 from app.runs.checkpoint import fence
 from app.runs.extra_specs import cpu_policy_of, has_vif_limits
+from app.runs.fabric import note_placed
 from app.scheduling import claim as claims
 from app.scheduling.addresses import ensure_ports
 from app.scheduling.rules import Ask, alive_since
@@ -33,8 +34,8 @@ HEARING_PAUSE_S = 1.0
 def place(sessions: Sessions, settings: ControlSettings, job: Job) -> Placement:
     """Claim a host and addresses for the server, and say all that the host needs to build it.
 
-    Raises NoValidHost, NoFreeAddress, StaleMessage, and NotYet while the control plane has not been
-    back for long enough to call a host silent.
+    Raises NoValidHost, NoFreeAddress, NotFound, StaleMessage, and NotYet while the control plane
+    has not been back for long enough to call a host silent.
     """
     try:
         return _place(sessions, settings, job)
@@ -63,8 +64,9 @@ def _place(sessions: Sessions, settings: ControlSettings, job: Job) -> Placement
         claimed = claims.claim(session, server, job, ask)
         server.hypervisor_id = run.hypervisor_id = claimed.hypervisor_id
         runs.get_attempt(session, run).host = claimed.host
-        ports = ensure_ports(session, server, list(spec.network_ids), settings)
+        ports = ensure_ports(session, server, spec.network_ids, spec.security_group_ids, settings)
         build = build_spec(session, server, spec, ports, settings, job.deadline)
+        note_placed(session, build.ports)
         _limit_boot(session, run, build.boot.limit_s)
     return Placement(host=claimed.host, build=build)
 

@@ -8,6 +8,7 @@ from app.db.models import Hypervisor, Run, Server
 from app.db.models.base import now
 from app.db.repo import addresses, claims, hypervisors, runs
 from app.runs.checkpoint import blame, end
+from app.runs.fabric import note_server
 from app.services.context import Context
 from tasks.errors import Conflict, NotFound
 from tasks.messages import Failure
@@ -71,6 +72,7 @@ def _void(session: Session, run: Run, host: Hypervisor) -> None:
 
 def _lose(session: Session, server: Server, host: Hypervisor) -> None:
     claims.give_back(session, server.id, host.id)
+    note_server(session, server.id)
     addresses.remove_ports(session, server.id)
     server.hypervisor_id = None
     blame(server, _GONE, now())

@@ -55,6 +55,8 @@ class ServerView:
     launched_at: datetime | None
     deleted_at: datetime | None
     addresses: tuple[AddressView, ...]
+    #: Names, each once.
+    security_groups: tuple[str, ...]
     fault: FaultView | None
     #: The hypervisor's name; none until one is claimed. For operators.
     host: str | None
@@ -62,7 +64,9 @@ class ServerView:
     host_id: str
 
 
-def server_view(row: Server, alive_since: datetime) -> ServerView:
+def server_view(
+    row: Server, alive_since: datetime, security_groups: tuple[str, ...] = ()
+) -> ServerView:
     """Return what is shown of the row; ports, fault and hypervisor are read with it. What was last
     known of a server whose host has fallen silent since `alive_since` is not shown as if it were so
     now."""
@@ -94,6 +98,7 @@ def server_view(row: Server, alive_since: datetime) -> ServerView:
             for port in row.ports
             for held in port.addresses
         ),
+        security_groups=security_groups,
         fault=_fault(row.fault),
         host=host,
         host_id=host_id(row.project_id, host),

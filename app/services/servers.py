@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy.orm import Session
+
 from app.db.models import Server
-from app.db.repo import servers
+from app.db.repo import security_groups, servers
 from app.db.repo.paging import Page
 from app.db.repo.servers import ServerFilter
 from app.db.session import reading
@@ -54,14 +56,26 @@ def listed(context: Context, caller: Caller, wanted: Wanted, part: Page) -> list
     )
     with reading(context.sessions) as session:
         rows = servers.listed(session, row_filter, part)
-        return [server_view(row, row_filter.alive_since) for row in rows]
+        groups = _groups(session, [row.id for row in rows])
+        return [server_view(row, row_filter.alive_since, groups[row.id]) for row in rows]
 
 
 def get(context: Context, caller: Caller, server_id: str) -> ServerView:
     """Return a server. Raises NotFound."""
     with reading(context.sessions) as session:
         row = found(servers.get(session, server_id), caller, server_id)
-        return server_view(row, alive_since(context.settings))
+        groups = _groups(session, [row.id])[row.id]
+        return server_view(row, alive_since(context.settings), groups)
+
+
+def _groups(session: Session, server_ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Return the names of each server's security groups."""
+    ids = security_groups.of_servers(session, server_ids)
+    names = security_groups.names(session, {group for found in ids.values() for group in found})
+    return {
+        server_id: tuple(sorted({names[group] for group in found if group in names}))
+        for server_id, found in ids.items()
+    }
 
 
 def delete(context: Context, caller: Caller, server_id: str) -> None:

@@ -6,7 +6,7 @@ Between the request and the build an image can be deleted, a flavor's project li
 from sqlalchemy.orm import Session
 
 from app.db.models import Flavor, Image, Project, RequestSpec, Server
-from app.db.repo import addresses, quota
+from app.db.repo import addresses, quota, security_groups
 from app.db.session import Sessions, reading
 from app.services.image_fit import check_fits
 from tasks.errors import ImageUnusable, NotFound, QuotaExceeded, StaleMessage
@@ -23,6 +23,7 @@ def check(sessions: Sessions, server_id: str) -> None:
             raise NotFound(f"Flavor {server.flavor_id} is gone.")
         _check_image(session, server)
         _check_networks(session, spec)
+        _check_groups(session, spec)
         _check_quota(session, server)
 
 
@@ -38,6 +39,13 @@ def _check_networks(session: Session, spec: RequestSpec) -> None:
     for network_id in spec.network_ids:
         if network_id not in there:
             raise NotFound(f"Network {network_id} is gone.")
+
+
+def _check_groups(session: Session, spec: RequestSpec) -> None:
+    there = security_groups.names(session, spec.security_group_ids)
+    for group_id in spec.security_group_ids:
+        if group_id not in there:
+            raise NotFound(f"Security group {group_id} is gone.")
 
 
 def _check_quota(session: Session, server: Server) -> None:

@@ -15,6 +15,9 @@ from tasks.messages import Failure, Job, StageReport, Value
 
 log = structlog.get_logger(__name__)
 
+#: Stages by which a server's interfaces come to a host, or go: others have to learn of it.
+_MOVING = frozenset({"schedule", "conclude", "forget"})
+
 
 class ControlLedger:
     """The ledger of tasks.runner, for the control side."""
@@ -45,6 +48,8 @@ class ControlLedger:
         report = self._report(job, stage, worker, "finished", started_at)
         with self._store.sessions.begin() as session:
             checkpoint.finish(session, self._store.settings, report)
+        if stage in _MOVING:
+            self._store.publisher.fabric_changed()
 
     def failed(
         self, job: Job, stage: str, worker: str, started_at: float, failure: Failure
@@ -86,3 +91,4 @@ def record_failure(store: Store, report: StageReport) -> None:
         return
     for run_id in to_send:
         store.publisher.publish(run_id)
+    store.publisher.fabric_changed()

@@ -7,7 +7,7 @@ from typing import Any
 import structlog
 
 from app.db.models.base import now
-from app.runs import checkpoint, sweep
+from app.runs import checkpoint, settle, sweep
 from app.services import drift, fleet, watching
 from tasks.control.ledger import record_failure
 from tasks.control.store import Store
@@ -105,5 +105,11 @@ def take_canary(store: Store, message: dict[str, Any]) -> None:
 
 
 def take_sweep(store: Store) -> None:
-    """See to runs that nobody is carrying on."""
+    """See to runs that nobody is carrying on, and to what hosts were not told."""
     sweep.sweep(store.sessions, store.publisher, store.settings)
+    take_fabric_changed(store)
+
+
+def take_fabric_changed(store: Store) -> None:
+    """Tell hosts what has changed about their networks and groups."""
+    settle.settle(store.sessions, store.publisher, store.settings)

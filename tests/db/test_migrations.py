@@ -199,3 +199,34 @@ def test_networks_and_addresses_survive_the_way_down_and_up_again(of_0002: Engin
 
     upgrade(of_0002)
     assert rows(of_0002, "SELECT address, port_id FROM port_addresses") == [("10.9.0.7", "o")]
+
+
+def test_ports_that_were_open_stay_open(of_0002: Engine) -> None:
+    upgrade(of_0002)
+
+    query = (
+        "SELECT g.project_id, r.direction, r.ip_version FROM security_group_rules r"
+        " JOIN security_groups g ON g.id = r.security_group_id"
+        " JOIN port_security_groups m ON m.security_group_id = g.id"
+        " WHERE m.port_id = 'o' AND r.protocol_number IS NULL AND r.remote_prefix IS NULL"
+        " AND r.remote_group_id IS NULL ORDER BY r.direction, r.ip_version"
+    )
+    assert rows(of_0002, query) == [
+        ("p", "egress", 4),
+        ("p", "egress", 6),
+        ("p", "ingress", 4),
+        ("p", "ingress", 6),
+    ]
+    assert rows(of_0002, "SELECT default_of FROM security_groups") == [(None,)]
+
+
+def test_hosts_that_were_there_have_everything_to_learn(before: Engine) -> None:
+    upgrade(before)
+
+    ((revision, carried_out),) = rows(
+        before,
+        "SELECT s.revision, h.fabric_carried_out FROM fabric_states s"
+        " JOIN hypervisors h ON h.id = s.hypervisor_id",
+    )
+    assert isinstance(revision, int)
+    assert revision > carried_out == 0

@@ -13,7 +13,7 @@ from werkzeug.test import TestResponse
 
 from app.db.models import Base
 from app.db.session import Sessions, reading
-from tasks.messages import Tidy
+from tasks.messages import Fabric, Tidy
 from tests.http.world import token_of
 
 
@@ -23,6 +23,7 @@ class Recorder:
 
     sent: list[str] = field(default_factory=list)
     broker: bool = True
+    nudges: int = 0
 
     def publish(self, run_id: str) -> None:
         """Remember the run."""
@@ -34,6 +35,14 @@ class Recorder:
 
     def tidy(self, order: Tidy) -> None:
         """No use case of the API orders this."""
+        raise AssertionError(order)
+
+    def fabric_changed(self) -> None:
+        """Count it."""
+        self.nudges += 1
+
+    def fabric(self, order: Fabric) -> None:
+        """No use case of the API tells hosts anything itself."""
         raise AssertionError(order)
 
     def broker_answers(self) -> bool:

@@ -7,6 +7,7 @@ from tests.http import (
     table_image,
     table_network,
     table_refusals,
+    table_security,
 )
 from tests.http.cases import Case
 
@@ -15,6 +16,7 @@ CASES: list[Case] = [
     *table_compute.CASES,
     *table_image.CASES,
     *table_network.CASES,
+    *table_security.CASES,
     *table_byre.CASES,
     *table_refusals.CASES,
 ]

@@ -90,7 +90,7 @@ def _server(server_id: str, name: str, **changes: Any) -> dict[str, Any]:
     }
 
 
-WEB = _server(ACTIVE, "web", progress=100)
+WEB = _server(ACTIVE, "web", progress=100, security_groups=[{"name": "default"}])
 BROKEN = _server(
     FAILED,
     "broken",
@@ -212,14 +212,14 @@ ABSOLUTE = {
     "maxPersonalitySize": 0,
     "maxServerGroups": 0,
     "maxServerGroupMembers": 0,
-    "maxSecurityGroups": 0,
-    "maxSecurityGroupRules": 0,
+    "maxSecurityGroups": 10,
+    "maxSecurityGroupRules": 100,
     "maxTotalFloatingIps": 0,
     "totalInstancesUsed": 2,
     "totalCoresUsed": 2,
     "totalRAMUsed": 512,
     "totalServerGroupsUsed": 0,
-    "totalSecurityGroupsUsed": 0,
+    "totalSecurityGroupsUsed": 4,
     "totalFloatingIpsUsed": 0,
 }
 

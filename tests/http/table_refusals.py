@@ -5,6 +5,7 @@ from typing import Any
 
 from tests.http.cases import UNAUTHORIZED, Case, Like, compute_fault, identity_fault, image_fault
 from tests.http.world import (
+    BETA_DEFAULT,
     BETA_IMAGE,
     BETA_NETWORK,
     BIG_IMAGE,
@@ -77,6 +78,12 @@ SERVERS_REFUSED = [
     ),
     _create("unknown key", "key_name: key pair nope could not be found.", key_name="nope"),
     _create("another's key", Like("key_name: .*"), 400, "bob", key_name="key"),
+    _create(
+        "ambiguous security group",
+        "Multiple security groups found matching 'twin'. Use an ID to be more specific.",
+        409,
+        security_groups=[{"name": "twin"}],
+    ),
     _create("no name", _field(".name", "Missing data for required field."), name=...),
     _create("empty name", _field(".name"), name=""),
     _create("long name", _field(".name", "must be 1 to 255 .*"), name="x" * 256),
@@ -114,7 +121,19 @@ SERVERS_REFUSED = [
         "availability_zone: moon is not available; there is nova.",
         availability_zone="moon",
     ),
-    _create("security group", _field(".security_groups.0.name"), security_groups=[{"name": "web"}]),
+    _create(
+        "unknown security group",
+        "security_groups: security group 'nope' could not be found.",
+        security_groups=[{"name": "web"}, {"name": "nope"}],
+    ),
+    _create(
+        "another project's security group",
+        f"security_groups: security group '{BETA_DEFAULT}' could not be found.",
+        security_groups=[{"name": BETA_DEFAULT}],
+    ),
+    _create(
+        "security group without a name", _field(".security_groups.0.name"), security_groups=[{}]
+    ),
     _create(
         "volume",
         _field(".block_device_mapping_v2.*"),

@@ -62,7 +62,7 @@ def test_create_answers_at_once(api: Api) -> None:
             "links": links("servers", server_id),
             "adminPass": Like("[A-Za-z0-9]{12}"),
             "OS-DCF:diskConfig": "MANUAL",
-            "security_groups": [],
+            "security_groups": [{"name": "default"}],
         }
     }
 

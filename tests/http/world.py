@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from app.db.models import (
     Attempt,
     Drift,
+    FabricState,
     Fault,
     FixedAddress,
     Flavor,
@@ -19,10 +20,13 @@ from app.db.models import (
     Keypair,
     Network,
     Port,
+    PortSecurityGroup,
     Project,
     RequestSpec,
     RoleAssignment,
     Run,
+    SecurityGroup,
+    SecurityGroupRule,
     Server,
     Stage,
     Subnet,
@@ -46,6 +50,10 @@ PUBLIC_IMAGE, ALPHA_IMAGE, BETA_IMAGE, QUEUED_IMAGE, BIG_IMAGE = (uid(n) for n i
 NETWORK, SUBNET, BETA_NETWORK = uid(31), uid(32), uid(33)
 ACTIVE, FAILED, BETA_SERVER, GONE = uid(41), uid(42), uid(43), uid(44)
 PORT, HOST, KEYPAIR, RUN, LOST = uid(51), uid(61), uid(71), uid(81), uid(91)
+#: Security groups: each project's `default`, one of alpha's own, and two of one name.
+ALPHA_DEFAULT, BETA_DEFAULT, OPERATIONS_DEFAULT, WEB, TWIN, OTHER_TWIN = (
+    uid(n) for n in range(101, 107)
+)
 
 #: user -> (project, role)
 PEOPLE = {
@@ -77,7 +85,7 @@ def token_of(name: str) -> str:
 def make_world(sessions: Sessions, images: Path) -> None:
     """Write it all, and the bytes of the public image."""
     with sessions.begin() as session:
-        for part in (_projects, _people, _things, _images, _networks, _servers, _drift):
+        for part in (_projects, _people, _things, _images, _networks, _groups, _servers, _drift):
             part(session)
             session.flush()
     images.mkdir(parents=True, exist_ok=True)
@@ -156,6 +164,18 @@ def _things(session: Session) -> None:
             vcpus_used=1,
             memory_mib_used=256,
             disk_gib_used=1,
+            fabric_carried_out=5,
+        )
+    )
+    session.flush()
+    session.add(
+        FabricState(
+            hypervisor_id=HOST,
+            revision=7,
+            changed_at=THEN,
+            sent_revision=7,
+            sent_at=THEN,
+            sends=1,
         )
     )
 
@@ -210,6 +230,56 @@ def _networks(session: Session) -> None:
     )
 
 
+def _groups(session: Session) -> None:
+    """Rules have numbers from 111 on, in their order."""
+    for group_id, project_id, name in (
+        (ALPHA_DEFAULT, ALPHA, "default"),
+        (BETA_DEFAULT, BETA, "default"),
+        (OPERATIONS_DEFAULT, OPERATIONS, "default"),
+        (WEB, ALPHA, "web"),
+        (TWIN, ALPHA, "twin"),
+        (OTHER_TWIN, ALPHA, "twin"),
+    ):
+        default_of = project_id if name == "default" else None
+        session.add(
+            SecurityGroup(
+                id=group_id,
+                project_id=project_id,
+                name=name,
+                default_of=default_of,
+                created_at=THEN,
+            )
+        )
+    session.flush()
+    rules: tuple[tuple[str, str, str, int, dict[str, object]], ...] = (
+        (ALPHA_DEFAULT, ALPHA, "ingress", 4, {"remote_group_id": ALPHA_DEFAULT}),
+        (ALPHA_DEFAULT, ALPHA, "egress", 6, {}),
+        (WEB, ALPHA, "ingress", 4, _HTTP),
+        (BETA_DEFAULT, BETA, "egress", 4, {}),
+    )
+    for number, (group_id, project_id, direction, version, facts) in enumerate(rules, 111):
+        session.add(
+            SecurityGroupRule(
+                id=uid(number),
+                security_group_id=group_id,
+                project_id=project_id,
+                direction=direction,
+                ip_version=version,
+                created_at=THEN,
+                **facts,
+            )
+        )
+
+
+_HTTP: dict[str, object] = {
+    "protocol": "tcp",
+    "protocol_number": 6,
+    "port_min": 80,
+    "port_max": 80,
+    "remote_prefix": "192.0.2.7/24",
+}
+
+
 def _servers(session: Session) -> None:
     active = {
         "status": "ACTIVE",
@@ -251,6 +321,8 @@ def _servers(session: Session) -> None:
             created_at=THEN,
         )
     )
+    session.flush()
+    session.add(PortSecurityGroup(port_id=PORT, security_group_id=ALPHA_DEFAULT))
     _run(session)
     session.add(Watch(since=THEN, last_at=now()))
 

@@ -16,7 +16,7 @@ from app.runs.attempts import resume
 from app.runs.start import Asker, request_delete
 from app.runs.sweep import _resume, sweep, take_over
 from app.services import fleet
-from tasks.messages import AttemptRef, Heartbeat, Job, Tidy
+from tasks.messages import AttemptRef, Fabric, Heartbeat, Job, Tidy
 from tasks.pipelines import CREATE, stages_of
 from tests.rows import add_host, make_settings, make_world
 from tests.runs.test_checkpoint import begin_create, job_for, report, states, told
@@ -43,6 +43,12 @@ class Outbox:
 
     def tidy(self, order: Tidy) -> None:
         raise AssertionError("the sweep tidies nothing")
+
+    def fabric_changed(self) -> None:
+        """It is found by the next sweep."""
+
+    def fabric(self, order: Fabric) -> None:
+        raise AssertionError(order)
 
     def broker_answers(self) -> bool:
         return True

@@ -26,7 +26,7 @@ from app.db.session import Sessions
 from app.services import drift
 from app.services.context import Context
 from app.services.drift import DriftFilter, take_change, take_survey
-from tasks.messages import DomainChange, DomainState, Survey, Thing, ThingKind, Tidy
+from tasks.messages import DomainChange, DomainState, Fabric, Survey, Thing, ThingKind, Tidy
 from tests.rows import World, add_host, add_server, make_settings, make_world
 
 SETTINGS = make_settings(drift_grace_s=300, drift_quarantine_s=3600)
@@ -641,6 +641,12 @@ class NoPublisher:
         raise AssertionError(host)
 
     def tidy(self, order: Tidy) -> None:
+        raise AssertionError(order)
+
+    def fabric_changed(self) -> None:
+        """It is found by the next sweep."""
+
+    def fabric(self, order: Fabric) -> None:
         raise AssertionError(order)
 
     def broker_answers(self) -> bool:

@@ -15,6 +15,7 @@ from app.api.routes import Routes
 from app.services import new_servers, servers
 from app.services.new_servers import NewServer
 from app.services.pages import SERVER_ORDERS
+from app.services.security_groups import DEFAULT
 from app.services.server_views import ServerView
 from app.services.servers import Wanted
 from tasks.errors import Forbidden
@@ -64,8 +65,7 @@ def create_server(body: Json) -> Any:
         "links": links_of("servers", made.server_id),
         "adminPass": made.admin_pass,
         "OS-DCF:diskConfig": made.disk_config,
-        # There are none yet: a server's interfaces are filtered against spoofing only.
-        "security_groups": [],
+        "security_groups": request.get("security_groups") or [{"name": DEFAULT}],
     }
     return {"server": server}, headers
 
@@ -108,6 +108,7 @@ def _read_server(request: Json) -> NewServer:
         flavor_id=request["flavorRef"],
         image_id=request["imageRef"],
         network_ids=tuple(network["uuid"] for network in request.get("networks", [])),
+        security_groups=tuple(group["name"] for group in request.get("security_groups", [])),
         key_name=request.get("key_name"),
         user_data=request.get("user_data") or "",
         metadata=metadata,

@@ -79,6 +79,7 @@ class ServerSchema(Schema):
     accessIPv6 = fields.String(required=True)  # noqa: N815
     config_drive = fields.String(required=True)
     key_name = fields.String(required=True, allow_none=True)
+    security_groups = fields.List(fields.Dict())
     progress = fields.Integer()
     fault = fields.Nested(FaultSchema)
 
@@ -132,6 +133,8 @@ def full(view: ServerView, *, for_admin: bool) -> Json:
     }
     if view.status in _WITH_PROGRESS:
         body["progress"] = 100 if view.status == "ACTIVE" else 0
+    if view.security_groups:
+        body["security_groups"] = [{"name": name} for name in view.security_groups]
     if view.fault is not None and view.status in ("ERROR", "DELETED"):
         body["fault"] = _fault(view)
     if for_admin:

@@ -63,9 +63,9 @@ class NetworkRef(Strict):
 
 
 class SecurityGroupRef(Strict):
-    """A security group: there is `default` only."""
+    """A security group, by name or id."""
 
-    name = Text(required=True, validate=validate.Equal("default"))
+    name = Text(required=True, validate=validate.Length(min=1, max=255))
 
 
 class BlockDevice(Strict):
@@ -89,7 +89,9 @@ class CreateServer(Strict):
     imageRef = Text(required=True)  # noqa: N815
     networks = fields.List(fields.Nested(NetworkRef), validate=validate.Length(max=16))
     key_name = Text(allow_none=True, validate=validate.Length(min=1, max=255))
-    security_groups = fields.List(fields.Nested(SecurityGroupRef))
+    security_groups = fields.List(
+        fields.Nested(SecurityGroupRef), validate=validate.Length(max=100)
+    )
     user_data = UserDataField(allow_none=True)
     config_drive = Flag(allow_none=True)
     metadata = MetadataField()

@@ -1,6 +1,7 @@
 """All tables. Importing this package makes the metadata whole, for migrations and for tests."""
 
 from app.db.models.base import Base
+from app.db.models.fabric import FabricChange, FabricState
 from app.db.models.flavor import Flavor
 from app.db.models.hypervisor import Allocation, Hypervisor
 from app.db.models.identity import Project, RoleAssignment, Token, User
@@ -8,6 +9,7 @@ from app.db.models.image import Image
 from app.db.models.keypair import Keypair
 from app.db.models.network import FixedAddress, Network, Port, Subnet
 from app.db.models.run import Attempt, Run, Stage
+from app.db.models.security import PortSecurityGroup, SecurityGroup, SecurityGroupRule
 from app.db.models.server import Fault, RequestSpec, Server
 from app.db.models.watch import Drift, Watch
 
@@ -16,6 +18,8 @@ __all__ = [
     "Attempt",
     "Base",
     "Drift",
+    "FabricChange",
+    "FabricState",
     "Fault",
     "FixedAddress",
     "Flavor",
@@ -24,10 +28,13 @@ __all__ = [
     "Keypair",
     "Network",
     "Port",
+    "PortSecurityGroup",
     "Project",
     "RequestSpec",
     "RoleAssignment",
     "Run",
+    "SecurityGroup",
+    "SecurityGroupRule",
     "Server",
     "Stage",
     "Subnet",

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, Float, ForeignKey, Index, String
+from sqlalchemy import BigInteger, CheckConstraint, Float, ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.models.base import Base, HasId, HasTimes, now
@@ -68,6 +68,8 @@ class Hypervisor(HasId, HasTimes, Base):
     lost_at: Mapped[datetime | None] = mapped_column(default=None)
     #: When its last survey was taken in.
     surveyed_at: Mapped[datetime | None] = mapped_column(default=None)
+    #: The newest fabric that its worker has carried out, as it says itself; 0 for none.
+    fabric_carried_out: Mapped[int] = mapped_column(BigInteger, default=0)
 
 
 class Allocation(HasTimes, Base):

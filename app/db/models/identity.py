@@ -22,6 +22,8 @@ class Project(HasId, HasTimes, Base):
     quota_networks: Mapped[int] = mapped_column(default=100)
     quota_subnets: Mapped[int] = mapped_column(default=100)
     quota_ports: Mapped[int] = mapped_column(default=500)
+    quota_security_groups: Mapped[int] = mapped_column(default=10)
+    quota_security_group_rules: Mapped[int] = mapped_column(default=100)
 
 
 class User(HasId, HasTimes, Base):

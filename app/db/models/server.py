@@ -64,6 +64,8 @@ class RequestSpec(Base):
     server_id: Mapped[str] = mapped_column(ForeignKey("servers.id"), primary_key=True)
     #: Ids of the networks, in the order of the interfaces.
     network_ids: Mapped[list[str]] = mapped_column(default=list)
+    #: Ids of the security groups of its interfaces.
+    security_group_ids: Mapped[list[str]] = mapped_column(default=list)
     #: SSH public key at the time of the request; none without a keypair.
     public_key: Mapped[str | None] = mapped_column(Text, default=None)
     #: base64 as it was given

@@ -147,3 +147,9 @@ def subnets_of(session: Session, subnet_ids: Collection[str]) -> list[Subnet]:
     """Return the subnets with these ids and their networks, in no order."""
     query = select(Subnet).where(Subnet.id.in_(subnet_ids)).options(joinedload(Subnet.network))
     return list(session.scalars(query))
+
+
+def lock_ports(session: Session, server_id: str) -> list[Port]:
+    """Return the server's ports, locked in the order of their ids."""
+    query = select(Port).where(Port.server_id == server_id).order_by(Port.id)
+    return list(session.scalars(query.with_for_update(key_share=True)))
