@@ -6,6 +6,7 @@ from app.db.models import Image, Port, RequestSpec, Server
 from app.runs import fabric, tickets
 from app.runs.boot_properties import LIMIT, PROOF, TEXT
 from app.runs.extra_specs import cpu_policy_of, limits_of
+from app.runs.hardware import hardware_of
 from app.runs.networks_spec import network_specs
 from config.settings import ControlSettings
 from tasks.errors import ImageUnusable
@@ -35,6 +36,7 @@ def build_spec(
             ephemeral_gib=server.ephemeral_gib,
             swap_mib=server.swap_mib,
             cpu_policy=cpu_policy_of(spec.extra_specs),
+            hardware=hardware_of(image.properties),
             limits=limits_of(spec.extra_specs),
         ),
         networks=network_specs(session, [port.network_id for port in ports], server.hypervisor_id),

@@ -1,10 +1,11 @@
 """Can this image be booted on a server of this size? The one place that says so."""
 
 from app.db.models import Image
+from app.runs.hardware import hardware_of
 from tasks.errors import ImageUnusable
 
-#: What the hypervisors can boot.
-BOOTABLE_FORMATS = ("qcow2", "raw")
+#: What the hypervisors can boot: disks, and discs that install one.
+BOOTABLE_FORMATS = ("qcow2", "raw", "iso")
 
 GIB = 1024**3
 
@@ -23,8 +24,13 @@ def check_fits(image: Image, *, root_gib: int, memory_mib: int) -> None:
             f"Flavor's memory is too small for image {image.id}:"
             f" {memory_mib} MiB of {image.min_ram_mib} MiB needed."
         )
+    hardware_of(image.properties)
     if root_gib:
         _check_disk(image, root_gib)
+    elif image.disk_format == "iso":
+        raise ImageUnusable(
+            f"Image {image.id} is a disc to install from: it needs a flavor with a disk."
+        )
 
 
 def _check_disk(image: Image, root_gib: int) -> None:
@@ -33,7 +39,8 @@ def _check_disk(image: Image, root_gib: int) -> None:
             f"Flavor's disk is too small for image {image.id}:"
             f" {root_gib} GiB of {image.min_disk_gib} GiB needed."
         )
-    if image.virtual_size_bytes and image.virtual_size_bytes > root_gib * GIB:
+    is_on_it = image.disk_format != "iso"
+    if is_on_it and image.virtual_size_bytes and image.virtual_size_bytes > root_gib * GIB:
         raise ImageUnusable(
             f"Flavor's disk is too small for image {image.id}:"
             f" {root_gib} GiB, but the image holds a disk of {image.virtual_size_bytes} bytes."

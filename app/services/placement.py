@@ -14,6 +14,7 @@ from app.runs.build_spec import build_spec
 from app.runs.checkpoint import fence
 from app.runs.extra_specs import cpu_policy_of, has_vif_limits
 from app.runs.fabric import note_placed
+from app.runs.hardware import hardware_of
 from app.scheduling import claim as claims
 from app.scheduling.addresses import ensure_ports
 from app.scheduling.rules import Ask, alive_since
@@ -95,7 +96,7 @@ def ask_for(
         memory_mib=server.memory_mib,
         disk_gib=(server.root_gib or virtual_gib) + server.ephemeral_gib + swap_gib,
         vif_limits=has_vif_limits(spec.extra_specs),
-        uefi=image is not None and image.properties.get("hw_firmware_type") == "uefi",
+        uefi=image is not None and hardware_of(image.properties).firmware == "uefi",
         alive_since=alive_since(settings),
         cpu_overcommit=settings.cpu_overcommit,
         memory_overcommit=settings.memory_overcommit,

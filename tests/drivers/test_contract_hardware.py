@@ -1,10 +1,14 @@
 """The port's contract on hardware, extra disks and processors, on every implementation of it."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
-from tasks.errors import HostFull
+from tasks.errors import HostFull, ImageUnusable
 from tasks.messages import ThingKind
+from tests.drivers.boot_code import boot_disc
 from tests.drivers.conftest import Rig
+from tests.drivers.images import serving
 from tests.drivers.values import Server
 
 EXTRA = {"ephemeral_gib": 1, "swap_mib": 64}
@@ -96,6 +100,36 @@ def test_processors_that_the_host_does_not_give_away_are_not_had(rig: Rig) -> No
     with pytest.raises(HostFull):
         rig.host.define(server.job, server.resources(rig.host))
     assert rig.host.find(server.server_id) is None
+
+
+def test_a_disc_to_install_from_goes_with_an_empty_disk(rig: Rig) -> None:
+    server = rig.server()
+    with serving(boot_disc("hello")) as images:
+        server.image = images.source(disk_format="iso")
+        disks = server.disks(rig.host)
+    assert [disk.role for disk in disks] == ["root", "cdrom", "config"]
+    assert server.disks(rig.host) == disks
+    assert kinds(rig, server) == ["config_drive", "disk", "extra_disk"]
+    with pytest.raises(ImageUnusable):
+        rig.host.ensure_root_disk(rig.server().server_id, server.image, 0)
+    rig.host.remove_disks(server.server_id)
+    assert server.traces(rig.host) == []
+
+
+def test_two_that_want_the_last_processor_do_not_both_get_it(dedicated_rig: Rig) -> None:
+    rig = dedicated_rig
+    servers = [rig.server(machine={"cpu_policy": "dedicated"}) for _ in range(4)]
+    specs = [server.resources(rig.host) for server in servers]
+
+    def define(number: int) -> bool:
+        try:
+            rig.host.define(servers[number].job, specs[number])
+        except HostFull:
+            return False
+        return True
+
+    with ThreadPoolExecutor(4) as threads:
+        assert sum(threads.map(define, range(4))) == 1
 
 
 def test_a_processor_is_one_servers_until_it_is_removed(dedicated_rig: Rig) -> None:

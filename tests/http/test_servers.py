@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from app.db.models import Hypervisor, RequestSpec, Run, Server, Stage
+from app.db.models import Hypervisor, Image, RequestSpec, Run, Server, Stage
 from app.db.models.base import now
 from app.db.session import reading
 from tests.http.cases import BASE, UUID, Api, Like, compute_fault, links
@@ -257,3 +257,40 @@ def test_servers_are_found_by_the_status_that_is_shown(
     answer = api.call("alice", "GET", f"/compute/v2.1/servers?status={status}")
 
     assert [server["name"] for server in answer.get_json()["servers"]] == found
+
+
+def test_a_server_keeps_what_its_flavor_said_when_it_was_asked_for(api: Api) -> None:
+    flavor = {"name": "keeps", "id": "keeps", "ram": 256, "vcpus": 1, "disk": 1, "swap": 64}
+    flavor["OS-FLV-EXT-DATA:ephemeral"] = 2
+    api.call("root", "POST", "/compute/v2.1/flavors", json={"flavor": flavor})
+    specs = "/compute/v2.1/flavors/keeps/os-extra_specs"
+    before, after = {"hw:cpu_policy": "dedicated"}, {"hw:cpu_policy": "shared"}
+    api.call("root", "POST", specs, json={"extra_specs": before})
+
+    server_id = create(api, flavorRef="keeps").get_json()["server"]["id"]
+    api.call("root", "POST", specs, json={"extra_specs": after})
+
+    row = server(api, server_id)
+    assert (row.ephemeral_gib, row.swap_mib) == (2, 64)
+    assert spec(api, server_id).extra_specs == before
+    api.call("root", "DELETE", "/compute/v2.1/flavors/keeps")
+
+
+@pytest.mark.parametrize(
+    ("properties", "reason"),
+    [
+        ({"hw_disk_bus": "floppy"}, "hw_disk_bus: 'floppy' is none of .*"),
+        ({"hw_disk_bus": "ide", "hw_machine_type": "q35"}, "hw_disk_bus: ide is for .*"),
+    ],
+)
+def test_hardware_that_cannot_be_had_is_told_at_once(
+    api: Api, properties: dict[str, str], reason: str
+) -> None:
+    with api.sessions.begin() as session:
+        image = session.get_one(Image, PUBLIC_IMAGE)
+        kept, image.properties = image.properties, {**image.properties, **properties}
+    answer = create(api)
+    with api.sessions.begin() as session:
+        session.get_one(Image, PUBLIC_IMAGE).properties = kept
+    assert answer.status_code == 400
+    assert answer.get_json() == compute_fault(400, Like(reason))
