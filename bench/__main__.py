@@ -2,10 +2,12 @@
 
     python -m bench fake [--servers 50] [--burst 200] [--database sqlite|postgresql]
     python -m bench real [--servers 5]
+    python -m bench fabric [--database sqlite|postgresql]
 
 `fake` runs the whole control plane and one compute worker whose host answers at once: what is
 measured is Byre itself. `real` boots guests under libvirt and QEMU; between any two of them the
-same calls are made on the same host without Byre, so both meet the same machine.
+same calls are made on the same host without Byre, so both meet the same machine. `fabric` puts
+together what a full host is told of its security groups.
 """
 
 import argparse
@@ -15,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bench.fabric import run_fabric
 from bench.fake import run_fake
 from bench.real import run_real
 from config.logs import setup_logs
@@ -30,15 +33,19 @@ def _print(result: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Run one of the two measurements."""
+    """Run one of the measurements."""
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
-    parser.add_argument("driver", choices=["fake", "real"])
+    parser.add_argument("driver", choices=["fake", "real", "fabric"])
     parser.add_argument("--servers", type=int)
     parser.add_argument("--burst", type=int, default=200)
     parser.add_argument("--database", choices=["sqlite", "postgresql"], default="sqlite")
     options = parser.parse_args()
     measure: Callable[[argparse.Namespace, Path], dict[str, Any]]
-    measure, count = (run_fake, 50) if options.driver == "fake" else (run_real, 5)
+    measure, count = {
+        "fake": (run_fake, 50),
+        "real": (run_real, 5),
+        "fabric": (run_fabric, 0),
+    }[options.driver]
     options.servers = options.servers or count
     setup_logs(CommonSettings(log_level="WARNING"))
     with tempfile.TemporaryDirectory(prefix="byre-bench-") as directory:
