@@ -1,4 +1,5 @@
-"""Messages to a hypervisor that are no stage of a run: canaries, and what is to be tidied up."""
+"""Messages to a hypervisor that are no stage of a run: canaries, what is to be tidied up, and what
+its networks and groups have to be like."""
 
 import time
 from collections.abc import Callable
@@ -7,9 +8,9 @@ from typing import Any
 
 import structlog
 
-from config.queues import CANARY, CANARY_ANSWER, TIDY
+from config.queues import CANARY, CANARY_ANSWER, FABRIC, TIDY
 from tasks.errors import ByreError
-from tasks.messages import Canary, Thing, Tidy
+from tasks.messages import Canary, Fabric, Thing, Tidy
 from tasks.runner import understood
 from workers.hosted import Hosted
 
@@ -25,8 +26,13 @@ def register(worker: Hosted) -> None:
     def tidy(message: dict[str, Any]) -> None:
         tidy_up(worker, understood(Tidy, message, TIDY))
 
+    def fabric(message: dict[str, Any]) -> None:
+        order = understood(Fabric, message, FABRIC)
+        # No heartbeat says that it was carried out, since no driver can yet: it comes again.
+        log.info("fabric.not_carried_out", revision=order.revision, ports=len(order.ports))
+
     task: Any = worker.celery.task
-    for name, body in ((CANARY, canary), (TIDY, tidy)):
+    for name, body in ((CANARY, canary), (TIDY, tidy), (FABRIC, fabric)):
         task(name=name, shared=False)(body)
 
 
