@@ -5,7 +5,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app.api import faults, requests
 from app.api.auth import EXTENSION
-from app.api.byre import docs, drift, monitoring, runs
+from app.api.byre import cache, docs, drift, monitoring, runs
 from app.api.byre import hypervisors as byre_hypervisors
 from app.api.byre import images as byre_images
 from app.api.compute import flavors, hypervisors, keypairs, limits, server_security, servers
@@ -44,6 +44,7 @@ ROUTES: tuple[Routes, ...] = (
     runs.routes,
     drift.routes,
     byre_hypervisors.routes,
+    cache.routes,
     byre_images.routes,
     monitoring.routes,
     docs.routes,

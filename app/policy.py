@@ -75,6 +75,8 @@ POLICY: dict[str, Who] = {
     "byre:runs:show": READER,
     "byre:drift:list": ADMIN,
     "byre:hypervisors:list": ADMIN,
+    "byre:cache:list": ADMIN,
+    "byre:cache:warm": ADMIN,
     # The ticket in the URL says who may.
     "byre:images:fetch": ANYONE,
     "byre:health:show": ANYONE,

@@ -8,19 +8,23 @@ CONTROL = "control"
 #: Signs of life and the sweep's ticks: a burst of work must not make live hosts look silent.
 PULSE = "pulse"
 PULSE_TASKS = frozenset(
-    {"heartbeat", "hello", "sweep", "survey", "domain_change", "fabric_changed"}
+    {"heartbeat", "hello", "sweep", "survey", "domain_change", "fabric_changed", "cache_report"}
 )
 
 #: Tasks that are no stages, but may go to a hypervisor: their message names it at its top.
 CANARY = "canary"
 TIDY = "tidy"
 FABRIC = "fabric"
+WARM_CACHE = "warm_cache"
 
 #: Says that hosts have something to learn (app.runs.fabric). It has no message.
 FABRIC_CHANGED = "fabric_changed"
 
 #: What comes back; through the queue that all reports take, behind those sent before.
 CANARY_ANSWER = "canary_answer"
+
+#: What is in a hypervisor's image cache.
+CACHE_REPORT = "cache_report"
 
 Router = Callable[..., dict[str, str]]
 
@@ -50,7 +54,7 @@ def make_router(compute_stages: Collection[str]) -> Router:
         one before it has ended: by then `schedule` has put the host into the envelope."""
         if name in compute_stages:
             return {"queue": queue_of(name, args)}
-        if name in {CANARY, TIDY, FABRIC} and args and args[0].get("host"):
+        if name in {CANARY, TIDY, FABRIC, WARM_CACHE} and args and args[0].get("host"):
             return {"queue": compute_queue(args[0]["host"])}
         return {"queue": PULSE if name in PULSE_TASKS else CONTROL}
 

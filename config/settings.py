@@ -195,6 +195,22 @@ class ComputeSettings(CommonSettings):
     #: For fetching one image, or waiting while another build fetches it. Below the limit of the
     #: stage (900 s), so that the failure is told by the one who saw it.
     image_timeout_s: float = Field(default=800.0, gt=0)
+    #: How cached images lie on the host. `raw` is faster to read where images are compressed, and
+    #: larger; see docs/image-cache.md.
+    image_cache_format: Literal["as_is", "raw", "qcow2"] = "as_is"
+    #: An image that nobody has used for so long goes. Nova's default.
+    image_cache_max_age_s: float = Field(default=86_400.0, gt=0)
+    #: All cached images together; what is unused goes, the least lately used first. 0: no limit.
+    image_cache_max_gib: int = Field(default=0, ge=0)
+    #: Room on the file system that unused images make.
+    image_cache_floor_gib: int = Field(default=4, ge=0)
+    #: For so long an image stays whatever happens, since a build may be about to use it. Longer
+    #: than the stage that builds.
+    image_cache_hold_s: float = Field(default=900.0, gt=0)
+    #: How long a broken download is kept to go on with.
+    image_partial_max_age_s: float = Field(default=21_600.0, gt=0)
+    #: How often unused images are looked for.
+    image_cache_interval_s: float = Field(default=600.0, gt=0)
     #: Fake driver only: what it claims to have, and how long its guests boot.
     fake_vcpus: int = Field(default=64, ge=1)
     fake_memory_mib: int = Field(default=262_144, ge=1)

@@ -477,6 +477,8 @@ class Inventory(Value):
     #: `vcpus`; `free_dedicated_vcpus` of them are no domain's.
     dedicated_vcpus: int = Field(default=0, ge=0)
     free_dedicated_vcpus: int = Field(default=0, ge=0)
+    #: What cached images take up of the disk: no server can have it.
+    image_cache_bytes: int = Field(default=0, ge=0)
 
 
 class Heartbeat(Message):
@@ -513,6 +515,49 @@ class Canary(Message):
     host: str | None
     #: Unix seconds of the control plane's clock.
     sent_at: float
+
+
+# --- the host's image cache -----------------------------------------------------------------
+
+
+StoredFormat = Literal["qcow2", "raw", "iso"]
+
+
+class CachedImage(Value):
+    """An image in a hypervisor's cache, on its way there, or why it is not there."""
+
+    #: The id by which it was fetched last; empty when that is not known any more.
+    image_id: str
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    #: As it lies there, which may not be as it was fetched.
+    disk_format: StoredFormat
+    state: Literal["downloading", "ready", "failed"]
+    #: Why it failed.
+    reason: str = ""
+    size_bytes: int = Field(ge=0)
+    #: What it takes up on the host; holes do not.
+    allocated_bytes: int = Field(ge=0)
+    #: Unix seconds of the host's clock.
+    used_at: float
+    #: A disk lies over it, or a build is at it.
+    in_use: bool = False
+
+
+class CacheReport(Message):
+    """All that is in a hypervisor's image cache. `taken_at` is Unix seconds of its clock."""
+
+    host: str
+    taken_at: float
+    images: list[CachedImage]
+
+
+class WarmCache(Message):
+    """Images to have in a hypervisor's cache before anybody builds with them. Void after `deadline`
+    (Unix seconds), when the tickets have expired."""
+
+    host: str
+    deadline: float
+    images: list[ImageSource]
 
 
 # --- what is on a hypervisor -----------------------------------------------------------------

@@ -24,13 +24,20 @@ from tasks.compute import (
 )
 from tasks.pipelines import COMPUTE_STAGES, Side
 from workers import orders
+from workers.cache_keeper import CacheKeeper, Warmer
 from workers.compute_ledger import ComputeLedger
 from workers.heartbeat import Heart
 from workers.hosted import Hosted
+from workers.hypervisor.image_cache import CacheRules
 from workers.hypervisor.journal import Journal
 from workers.hypervisor.port import Hypervisor
 from workers.surveyor import Surveyor
 from workers.watchdog import Watchdog, end_surely
+
+#: What runs beside the stages.
+Beside = Heart | Surveyor | CacheKeeper | Warmer | Watchdog
+
+_GIB = 1024**3
 
 STAGES = {
     "build_resources": build_resources,
@@ -67,6 +74,7 @@ def make_hypervisor(settings: ComputeSettings) -> Hypervisor:
             boot_after_s=settings.fake_boot_s,
             dedicated_vcpus=settings.fake_dedicated_vcpus,
             state=settings.state_dir / "fake.db",
+            cache_rules=cache_rules(settings),
         )
     # libvirt's library is loaded only on a hypervisor that has it.
     from workers.hypervisor.libvirt import LibvirtHypervisor, LibvirtSettings  # noqa: PLC0415
@@ -85,7 +93,20 @@ def make_hypervisor(settings: ComputeSettings) -> Hypervisor:
             cpu_dedicated_set=settings.cpu_dedicated_set,
             cpu_shared_set=settings.cpu_shared_set,
             image_timeout_s=settings.image_timeout_s,
+            image_cache=cache_rules(settings),
         )
+    )
+
+
+def cache_rules(settings: ComputeSettings) -> CacheRules:
+    """Return what the settings say of the image cache."""
+    return CacheRules(
+        stored_as=settings.image_cache_format,
+        max_age_s=settings.image_cache_max_age_s,
+        max_bytes=settings.image_cache_max_gib * _GIB,
+        floor_bytes=settings.image_cache_floor_gib * _GIB,
+        hold_s=settings.image_cache_hold_s,
+        partial_max_age_s=settings.image_partial_max_age_s,
     )
 
 
@@ -98,7 +119,7 @@ def main() -> None:
     setup_logs(settings)
     host = make_hypervisor(settings)
     worker = make_worker(settings, host, Journal(settings.state_dir / "journal"))
-    for thread in (Heart(worker), Surveyor(worker), _watchdog(worker)):
+    for thread in _threads(worker):
         worker_ready.connect(_starting(thread), weak=False)
         worker_shutdown.connect(_stopping(thread), weak=False)
     end_surely()
@@ -116,6 +137,16 @@ def main() -> None:
     )
 
 
+def _threads(worker: Hosted) -> list[Beside]:
+    return [
+        Heart(worker),
+        Surveyor(worker),
+        CacheKeeper(worker),
+        Warmer(worker),
+        _watchdog(worker),
+    ]
+
+
 def _watchdog(worker: Hosted) -> Watchdog:
     settings = worker.settings
     return Watchdog(
@@ -126,11 +157,11 @@ def _watchdog(worker: Hosted) -> Watchdog:
     )
 
 
-def _starting(thread: Heart | Surveyor | Watchdog) -> Callable[..., None]:
+def _starting(thread: Beside) -> Callable[..., None]:
     return lambda **_: thread.start()
 
 
-def _stopping(thread: Heart | Surveyor | Watchdog) -> Callable[..., None]:
+def _stopping(thread: Beside) -> Callable[..., None]:
     return lambda **_: thread.stop()
 
 

@@ -19,6 +19,7 @@ from app.runs.publish import CeleryPublisher
 from config.celery import make_celery
 from config.logs import setup_logs
 from config.queues import (
+    CACHE_REPORT,
     CANARY,
     CANARY_ANSWER,
     CONTROL,
@@ -95,6 +96,7 @@ _TAKEN: dict[str, Callable[[Store, dict[str, Any]], None]] = {
     "hello": reports.take_hello,
     "survey": reports.take_survey,
     "domain_change": reports.take_domain_change,
+    CACHE_REPORT: reports.take_cache_report,
     CANARY: reports.take_canary,
     CANARY_ANSWER: reports.take_canary,
 }

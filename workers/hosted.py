@@ -1,6 +1,6 @@
 """What the parts of one hypervisor's worker share."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from celery import Celery
 
@@ -8,6 +8,7 @@ from config.settings import ComputeSettings
 from workers.compute_ledger import ComputeLedger
 from workers.hypervisor.journal import Journal
 from workers.hypervisor.port import Hypervisor
+from workers.warming import Warming
 
 
 @dataclass(frozen=True)
@@ -20,3 +21,4 @@ class Hosted:
     ledger: ComputeLedger
     settings: ComputeSettings
     process: str
+    warming: Warming = field(default_factory=Warming)

@@ -1,5 +1,5 @@
-"""Messages to a hypervisor that are no stage of a run: canaries, what is to be tidied up, and what
-its networks and groups have to be like."""
+"""Messages to a hypervisor that are no stage of a run: canaries, what is to be tidied up, what its
+networks and groups have to be like, images to fetch ahead."""
 
 import time
 from collections.abc import Callable
@@ -8,9 +8,9 @@ from typing import Any
 
 import structlog
 
-from config.queues import CANARY, CANARY_ANSWER, FABRIC, TIDY
+from config.queues import CANARY, CANARY_ANSWER, FABRIC, TIDY, WARM_CACHE
 from tasks.errors import ByreError
-from tasks.messages import Canary, Fabric, Thing, Tidy
+from tasks.messages import Canary, Fabric, Thing, Tidy, WarmCache
 from tasks.runner import understood
 from workers.hosted import Hosted
 
@@ -31,8 +31,12 @@ def register(worker: Hosted) -> None:
         # No heartbeat says that it was carried out, since no driver can yet: it comes again.
         log.info("fabric.not_carried_out", revision=order.revision, ports=len(order.ports))
 
+    def warm(message: dict[str, Any]) -> None:
+        warm_cache(worker, understood(WarmCache, message, WARM_CACHE))
+
     task: Any = worker.celery.task
-    for name, body in ((CANARY, canary), (TIDY, tidy), (FABRIC, fabric)):
+    bodies = {CANARY: canary, TIDY: tidy, FABRIC: fabric, WARM_CACHE: warm}
+    for name, body in bodies.items():
         task(name=name, shared=False)(body)
 
 
@@ -51,6 +55,16 @@ def tidy_up(worker: Hosted, order: Tidy) -> None:
         _see_to(worker, worker.host.quarantine, thing, "thing.quarantined")
     for thing in _domains_first(order.discard):
         _see_to(worker, worker.host.discard, thing, "thing.discarded")
+
+
+def warm_cache(worker: Hosted, order: WarmCache) -> None:
+    """Have images fetched that somebody means to build with. An order whose tickets have expired
+    is void."""
+    if time.time() > order.deadline:
+        log.info("warming.late", images=len(order.images))
+        return
+    for image in order.images:
+        worker.warming.put(image)
 
 
 def _domains_first(things: list[Thing]) -> list[Thing]:

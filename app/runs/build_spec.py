@@ -27,7 +27,7 @@ def build_spec(
         raise ImageUnusable(f"Image {server.image_id} is gone.")
     interfaces = fabric.specs(session, ports)
     return BuildSpec(
-        image=_source(image, settings, deadline),
+        image=image_source(image, settings, deadline),
         machine=MachineSpec(
             name=server.name,
             vcpus=server.vcpus,
@@ -47,7 +47,8 @@ def build_spec(
     )
 
 
-def _source(image: Image, settings: ControlSettings, deadline: float) -> ImageSource:
+def image_source(image: Image, settings: ControlSettings, deadline: float) -> ImageSource:
+    """Return where a hypervisor fetches the image, with a ticket until the deadline."""
     return ImageSource.parse(
         {
             "image_id": image.id,

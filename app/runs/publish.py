@@ -17,9 +17,9 @@ from app.db.models.base import now
 from app.db.repo import runs
 from app.db.session import Sessions, reading
 from app.runs.envelope import Chain, remaining
-from config.queues import CANARY, FABRIC, FABRIC_CHANGED, TIDY
+from config.queues import CANARY, FABRIC, FABRIC_CHANGED, TIDY, WARM_CACHE
 from config.settings import ControlSettings
-from tasks.messages import Canary, Fabric, Tidy
+from tasks.messages import Canary, Fabric, Tidy, WarmCache
 
 log = structlog.get_logger(__name__)
 
@@ -51,6 +51,10 @@ class Publisher(Protocol):
 
     def fabric(self, order: Fabric) -> None:
         """Tell a host of its networks and groups."""
+        ...
+
+    def warm(self, order: WarmCache) -> None:
+        """Send a host which images it is to have in its cache."""
         ...
 
     def broker_answers(self) -> bool:
@@ -105,6 +109,10 @@ class CeleryPublisher:
     def fabric(self, order: Fabric) -> None:
         """Send the order."""
         self._one(FABRIC, order.model_dump())
+
+    def warm(self, order: WarmCache) -> None:
+        """Send the order."""
+        self._one(WARM_CACHE, order.model_dump())
 
     def broker_answers(self) -> bool:
         """Open a connection, or see that there is one."""

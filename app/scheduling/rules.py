@@ -15,6 +15,8 @@ from app.db.models import Hypervisor
 from app.db.models.base import now
 from config.settings import ControlSettings
 
+_GIB = 1024**3
+
 
 @dataclass(frozen=True)
 class Ask:
@@ -63,8 +65,10 @@ def memory_room(ask: Ask) -> ColumnElement[Any]:
 
 
 def disk_room(ask: Ask) -> ColumnElement[Any]:
-    """GiB of disk that may still be promised."""
-    return Hypervisor.disk_gib * ask.disk_overcommit - Hypervisor.disk_gib_used
+    """GiB of disk that may still be promised: what cached images take up is not, whatever the
+    overcommitment."""
+    cached = Hypervisor.image_cache_bytes / _GIB
+    return Hypervisor.disk_gib * ask.disk_overcommit - cached - Hypervisor.disk_gib_used
 
 
 def dedicated_room() -> ColumnElement[Any]:

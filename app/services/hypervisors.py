@@ -12,6 +12,8 @@ from app.scheduling.rules import alive_since
 from app.services.context import Context
 from tasks.errors import NotFound
 
+_GIB = 1024**3
+
 
 @dataclass(frozen=True)
 class HypervisorView:
@@ -40,6 +42,8 @@ class HypervisorView:
     disk_gib: int
     disk_gib_used: int
     free_disk_gib: int
+    #: What cached images take up, rounded up.
+    image_cache_gib: int
     uefi: bool
     vif_limits: bool
     dedicated_vcpus: int
@@ -137,6 +141,7 @@ def _view(row: Hypervisor, since: datetime, servers: int) -> HypervisorView:
         disk_gib=row.disk_gib,
         disk_gib_used=row.disk_gib_used,
         free_disk_gib=row.free_disk_gib,
+        image_cache_gib=-(-row.image_cache_bytes // _GIB),
         uefi=row.uefi,
         vif_limits=row.vif_limits,
         dedicated_vcpus=row.dedicated_vcpus,

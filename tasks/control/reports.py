@@ -8,12 +8,13 @@ import structlog
 
 from app.db.models.base import now
 from app.runs import checkpoint, settle, sweep
-from app.services import drift, fleet, watching
+from app.services import drift, fleet, image_cache, watching
 from tasks.control.ledger import record_failure
 from tasks.control.store import Store
 from tasks.errors import StaleMessage
 from tasks.messages import (
     BootReport,
+    CacheReport,
     Canary,
     DomainChange,
     DomainRef,
@@ -90,6 +91,11 @@ def take_survey(store: Store, message: dict[str, Any]) -> None:
     order = drift.take_survey(store.sessions, store.settings, Survey.parse(message), now())
     if order is not None:
         store.publisher.tidy(order)
+
+
+def take_cache_report(store: Store, message: dict[str, Any]) -> None:
+    """Note what is in a host's image cache. Raises MalformedMessage, NewerMessage."""
+    image_cache.take_report(store.sessions, CacheReport.parse(message))
 
 
 def take_domain_change(store: Store, message: dict[str, Any]) -> None:

@@ -14,9 +14,12 @@ from tests.drivers.images import ImageServer, serving
 from tests.drivers.libvirtd import PrivateHost
 from tests.drivers.values import Server
 from workers.hypervisor.fake import FakeHypervisor
-from workers.hypervisor.image_cache import ImageCache
+from workers.hypervisor.image_cache import CacheRules, ImageCache
 from workers.hypervisor.libvirt import LibvirtHypervisor, LibvirtSettings
 from workers.hypervisor.port import Hypervisor
+
+#: Whatever is not in use goes when it is looked for.
+CACHE_RULES = CacheRules(max_age_s=0, floor_bytes=0, hold_s=0, retry_pause_s=0.01)
 
 
 @dataclass
@@ -67,6 +70,7 @@ def libvirt_settings(
         console_dir=below / "console",
         acceleration="qemu",
         image_timeout_s=30,
+        image_cache=CACHE_RULES,
     )
 
 
@@ -132,9 +136,11 @@ def make_rig(request: pytest.FixtureRequest, *, dedicated: int = 0) -> Iterator[
 def _fake_rig(
     directory: Path, stack: ExitStack, content: bytes, *, in_file: bool, dedicated: int
 ) -> Rig:
-    cache = ImageCache(directory, directory / "locks", 30)
+    cache = ImageCache(directory, directory / "locks", 30, rules=CACHE_RULES)
     state = directory / "state" / "fake.db" if in_file else None
-    fake = FakeHypervisor(fetch=cache.ensure, state=state, dedicated_vcpus=dedicated)
+    fake = FakeHypervisor(
+        cache_rules=CACHE_RULES, fetch=cache.ensure, state=state, dedicated_vcpus=dedicated
+    )
     images = stack.enter_context(serving(content))
 
     def plant_foreign(server_id: str) -> None:
@@ -144,7 +150,7 @@ def _fake_rig(
     def reopen() -> Hypervisor:
         if state is None:
             return fake
-        again = FakeHypervisor(fetch=cache.ensure, state=state)
+        again = FakeHypervisor(cache_rules=CACHE_RULES, fetch=cache.ensure, state=state)
         stack.callback(again.close)
         return again
 
@@ -157,8 +163,9 @@ def _libvirt_rig(settings: LibvirtSettings, stack: ExitStack, content: bytes) ->
     def plant_foreign(server_id: str) -> None:
         stack.enter_context(foreign_domain(settings.uri, server_id))
 
-    for cached in settings.storage_dir.glob("image-*"):
-        cached.unlink()
+    for pattern in ("image-*", ".image-*"):
+        for cached in settings.storage_dir.glob(pattern):
+            cached.unlink()
 
     def end_guest(server_id: str) -> None:
         with by_hand(settings.uri) as handle:

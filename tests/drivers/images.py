@@ -1,6 +1,7 @@
 """A small HTTP server that hands out one image, well or badly, and counts."""
 
 import hashlib
+import re
 import threading
 import uuid
 from collections.abc import Iterator
@@ -10,17 +11,41 @@ from typing import Literal
 
 from tasks.messages import ImageSource
 
-Manner = Literal["well", "truncated", "error", "slow"]
+#: `breaks`: each connection ends after `break_after` bytes. `whole`: ranges are ignored.
+#: `askew`: another part is sent than was asked for. `chunked`: no length is said. `endless`:
+#: bytes without an end. `no_part`: there is no such range, whatever it is.
+Manner = Literal[
+    "well",
+    "truncated",
+    "error",
+    "slow",
+    "breaks",
+    "whole",
+    "askew",
+    "chunked",
+    "endless",
+    "no_part",
+    "short",
+]
+_RANGE = re.compile(r"bytes=([0-9]+)-")
 
 
 class ImageServer(ThreadingHTTPServer):
     """Serves `content` at every path."""
 
+    request_queue_size = 64
+
     def __init__(self, content: bytes) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.content = content
         self.manner: Manner = "well"
+        self.break_after = 0
+        self.etag = f'"{hashlib.sha256(content).hexdigest()}"'
         self.requests = 0
+        #: Bytes of bodies that were sent, and where each answer began.
+        self.sent_bytes = 0
+        self.offsets: list[int] = []
+        self.counting = threading.Lock()
 
     def source(self, **changes: object) -> ImageSource:
         """Return what the control plane would say of this image."""
@@ -33,24 +58,69 @@ class ImageServer(ThreadingHTTPServer):
         }
         return ImageSource.parse({**values, **changes})
 
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that has heard enough is no error."""
+
 
 class _Handler(BaseHTTPRequestHandler):
     server: ImageServer
 
     def do_GET(self) -> None:
-        self.server.requests += 1
-        if self.server.manner == "error":
+        server = self.server
+        with server.counting:
+            server.requests += 1
+        manner, content, offset = server.manner, server.content, self._offset()
+        if manner == "error":
             self.send_error(503)
             return
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(self.server.content)))
-        self.end_headers()
-        content = self.server.content
-        if self.server.manner == "slow":
+        if manner == "no_part" and offset:
+            self.send_error(416)
+            return
+        if manner == "slow":
             threading.Event().wait(0.3)
-        self.wfile.write(
-            content[: len(content) // 2] if self.server.manner == "truncated" else content
-        )
+        with server.counting:
+            server.offsets.append(offset)
+        if manner in {"chunked", "endless"}:
+            self._begin(200, {})
+            self._send(content)
+            while manner == "endless":
+                self._send(b"more" * 16384)
+            return
+        if manner == "short":
+            content = content[: len(content) // 2]
+        self._answer(content, offset)
+
+    def _answer(self, content: bytes, offset: int) -> None:
+        manner = self.server.manner
+        body = content[offset:]
+        length = {"Content-Length": str(len(body))}
+        if offset:
+            begin = offset + (manner == "askew")
+            said = f"bytes {begin}-{len(content) - 1}/{len(content)}"
+            self._begin(206, {**length, "Content-Range": said})
+        else:
+            self._begin(200, length)
+        if manner == "truncated":
+            body = body[: len(body) // 2]
+        self._send(body[: self.server.break_after] if manner == "breaks" else body)
+
+    def _offset(self) -> int:
+        """Return where the answer begins, by the client's headers."""
+        asked = _RANGE.fullmatch(self.headers.get("Range", ""))
+        current = self.headers.get("If-Range", self.server.etag) == self.server.etag
+        usable = self.server.manner not in {"whole", "chunked", "endless"} and current
+        return int(asked[1]) if asked and usable else 0
+
+    def _begin(self, status: int, headers: dict[str, str]) -> None:
+        self.send_response(status)
+        for name, value in {"ETag": self.server.etag, **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+
+    def _send(self, body: bytes) -> None:
+        self.wfile.write(body)
+        with self.server.counting:
+            self.server.sent_bytes += len(body)
 
     def log_message(self, *args: object) -> None:
         """Say nothing."""
@@ -60,6 +130,7 @@ class _Handler(BaseHTTPRequestHandler):
 def serving(content: bytes) -> Iterator[ImageServer]:
     """Serve the image while the block runs."""
     with ImageServer(content) as server:
+        server.daemon_threads = True
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         try:

@@ -237,11 +237,14 @@ def test_a_bad_download_is_refused_and_leaves_no_file(
     rig: Rig, manner: str, changes: dict[str, object], expected: type[Exception]
 ) -> None:
     rig.images.manner = manner  # type: ignore[assignment]
+    image = rig.images.source(**changes)
     with pytest.raises(expected) as caught:
-        rig.host.ensure_image(rig.images.source(**changes))
+        rig.host.ensure_image(image)
     assert "secret" not in repr(vars(caught.value))
     assert caught.value.__cause__ is None
-    assert [path for path in rig.image_dir.glob("*") if path.is_file()] == []
+    left = [path.name for path in rig.image_dir.glob("*") if path.is_file()]
+    # A download that broke off is gone on with.
+    assert left == ([f".image-{image.sha256}.qcow2.part"] if manner == "truncated" else [])
 
 
 def test_a_failed_download_can_be_tried_again(rig: Rig) -> None:
@@ -250,5 +253,36 @@ def test_a_failed_download_can_be_tried_again(rig: Rig) -> None:
     with pytest.raises(DownloadFailed):
         rig.host.ensure_image(image)
     rig.images.manner = "well"
+    before = rig.images.requests
     rig.host.ensure_image(image)
-    assert rig.images.requests == 2
+    assert rig.images.requests == before + 1
+
+
+def test_the_cache_tells_what_is_in_it_and_what_failed(rig: Rig) -> None:
+    good, bad = rig.images.source(), rig.images.source(sha256="0" * 64)
+    rig.host.ensure_image(good)
+    with pytest.raises(ImageCorrupt):
+        rig.host.ensure_image(bad)
+    listed = {one.sha256: one for one in rig.host.cached_images()}
+    ready, failed = listed[good.sha256], listed[bad.sha256]
+    assert (ready.image_id, ready.state, ready.reason) == (good.image_id, "ready", "")
+    assert (ready.disk_format, ready.size_bytes) == ("qcow2", good.size_bytes)
+    assert not ready.in_use
+    assert (failed.image_id, failed.state, failed.size_bytes) == (bad.image_id, "failed", 0)
+    assert "not the one that was promised" in failed.reason
+    assert rig.host.inventory().image_cache_bytes >= ready.allocated_bytes > 0
+
+
+def test_an_image_is_pruned_when_no_disk_lies_over_it(rig: Rig) -> None:
+    server = rig.server()
+    server.disks(rig.host)
+    assert rig.host.prune_images() == []
+    assert [one.in_use for one in rig.host.cached_images() if one.state == "ready"] == [True]
+    rig.host.quarantine(server.thing(rig.host, "disk"))
+    assert rig.host.prune_images() == []
+    rig.host.discard(server.thing(rig.host, "disk"))
+    assert rig.host.prune_images() == [server.image.sha256]
+    assert rig.host.prune_images() == []
+    with pytest.raises(HostError):
+        rig.host.ensure_root_disk(server.server_id, server.image, 1)
+    server.disks(rig.host)

@@ -13,7 +13,7 @@ from werkzeug.test import TestResponse
 
 from app.db.models import Base
 from app.db.session import Sessions, reading
-from tasks.messages import Fabric, Tidy
+from tasks.messages import Fabric, Tidy, WarmCache
 from tests.http.world import token_of
 
 
@@ -22,6 +22,7 @@ class Recorder:
     """A publisher that remembers what it was to send."""
 
     sent: list[str] = field(default_factory=list)
+    warmed: list[WarmCache] = field(default_factory=list)
     broker: bool = True
     nudges: int = 0
 
@@ -44,6 +45,10 @@ class Recorder:
     def fabric(self, order: Fabric) -> None:
         """No use case of the API tells hosts anything itself."""
         raise AssertionError(order)
+
+    def warm(self, order: WarmCache) -> None:
+        """Remember the order."""
+        self.warmed.append(order)
 
     def broker_answers(self) -> bool:
         """Say what the test wants to hear."""

@@ -4,7 +4,16 @@ from typing import Any
 
 from app.services.server_views import host_id
 from tests.http.cases import Case, Like
-from tests.http.world import ACTIVE, ALPHA, BETA_SERVER, LOST, PUBLIC_IMAGE, RUN
+from tests.http.world import (
+    ACTIVE,
+    ALPHA,
+    BETA_SERVER,
+    BIG_IMAGE,
+    LOST,
+    PUBLIC_IMAGE,
+    QUEUED_IMAGE,
+    RUN,
+)
 
 THEN, LATER = "2026-11-23T03:33:44.123456Z", "2026-11-23T03:33:46.123456Z"
 
@@ -93,6 +102,60 @@ UNOWNED = {
     "next_action_at": "2026-11-24T03:33:46.123456Z",
 }
 
+CACHE = "/byre/v1/hypervisors/host-1/cache"
+NO_HOST = "/byre/v1/hypervisors/nobody/cache"
+CACHED = {
+    "image_id": PUBLIC_IMAGE,
+    "sha256": "a" * 64,
+    "disk_format": "qcow2",
+    "state": "ready",
+    "reason": None,
+    "size_bytes": 3 * 1024**3,
+    "allocated_bytes": 3 * 1024**3 // 2,
+    "used_at": THEN,
+    "in_use": True,
+}
+UNKNOWN_HOST = fault(404, "Not Found", "No hypervisor is named nobody.", "not_found")
+
+
+def _refused(name: str, body: Any, message: Any, status: int = 400, reason: str = "") -> Case:
+    """Return the case of a warming that is refused."""
+    title = {400: "Bad Request", 404: "Not Found", 409: "Conflict"}[status]
+    answer = fault(status, title, message, reason or "bad_request")
+    return Case(f"warming: {name}", "root", "POST", CACHE, status, answer, send=body)
+
+
+WARMINGS = [
+    Case("warming", "root", "POST", CACHE, 202, send={"image_id": PUBLIC_IMAGE}),
+    Case("warming by list", "root", "POST", CACHE, 202, send={"image_ids": [BIG_IMAGE] * 2}),
+    Case("warming: no host", "root", "POST", NO_HOST, 404, UNKNOWN_HOST, send={"image_id": LOST}),
+    _refused("no image", {"image_id": LOST}, f"No image found with ID {LOST}", 404, "not_found"),
+    _refused(
+        "not active",
+        {"image_id": QUEUED_IMAGE},
+        f"Image {QUEUED_IMAGE} cannot be cached: its status is queued.",
+        409,
+        "conflict",
+    ),
+    _refused("nothing", {}, Like(".*image_id: Give either.*")),
+    _refused("both", {"image_id": LOST, "image_ids": [LOST]}, Like(".*image_id: Give either.*")),
+    _refused("none", {"image_ids": []}, Like(".*image_ids: .*between 1 and 100.*")),
+    _refused("many", {"image_ids": [LOST] * 101}, Like(".*image_ids: .*between 1 and 100.*")),
+    _refused("a word", {"image_id": "../etc"}, Like(".*image_id: Not a valid UUID.*")),
+    _refused("a number", {"image_ids": 7}, Like(".*image_ids: Not a valid list.*")),
+    _refused("a word in it", {"image_ids": ["x"]}, Like(".*image_ids.*Not a valid UUID.*")),
+    _refused("more", {"image_id": LOST, "now": True}, Like(".*now: Unknown field.*")),
+    Case(
+        "warming for a member",
+        "alice",
+        "POST",
+        CACHE,
+        403,
+        fault(403, "Forbidden", Like(".*byre:cache:warm.*"), "forbidden"),
+        send={"image_id": PUBLIC_IMAGE},
+    ),
+]
+
 FILE = f"/byre/v1/images/{PUBLIC_IMAGE}/file"
 
 CASES = [
@@ -169,6 +232,30 @@ CASES = [
         403,
         fault(403, "Forbidden", Like(".*byre:drift:list.*"), "forbidden"),
     ),
+    Case(
+        "cache",
+        "root",
+        "GET",
+        CACHE,
+        200,
+        {
+            "host": "host-1",
+            "alive": True,
+            "reported_at": THEN,
+            "allocated_bytes": 3 * 1024**3 // 2,
+            "images": [CACHED],
+        },
+    ),
+    Case("cache of no host", "root", "GET", NO_HOST, 404, UNKNOWN_HOST),
+    Case(
+        "cache for a member",
+        "alice",
+        "GET",
+        CACHE,
+        403,
+        fault(403, "Forbidden", Like(".*byre:cache:list.*"), "forbidden"),
+    ),
+    *WARMINGS,
     Case(
         "image without ticket",
         None,

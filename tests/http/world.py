@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.db.models import (
     Attempt,
+    CachedImage,
     Drift,
     FabricState,
     Fault,
@@ -165,6 +166,8 @@ def _things(session: Session) -> None:
             memory_mib_used=256,
             disk_gib_used=1,
             fabric_carried_out=5,
+            image_cache_bytes=3 * 1024**3 // 2,
+            image_cache_at=THEN,
         )
     )
     session.flush()
@@ -176,6 +179,19 @@ def _things(session: Session) -> None:
             sent_revision=7,
             sent_at=THEN,
             sends=1,
+        )
+    )
+    session.add(
+        CachedImage(
+            hypervisor_id=HOST,
+            sha256="a" * 64,
+            disk_format="qcow2",
+            image_id=PUBLIC_IMAGE,
+            state="ready",
+            size_bytes=3 * 1024**3,
+            allocated_bytes=3 * 1024**3 // 2,
+            used_at=THEN,
+            in_use=True,
         )
     )
 

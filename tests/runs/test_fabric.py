@@ -32,7 +32,7 @@ from app.runs import fabric
 from app.runs.checkpoint import end
 from app.runs.settle import settle
 from app.services import placement
-from tasks.messages import Fabric, FirewallSpec, Tidy
+from tasks.messages import Fabric, FirewallSpec, Tidy, WarmCache
 from tests.rows import World, add_host, add_server, make_settings, make_world
 from tests.runs.test_checkpoint import job_for
 
@@ -60,6 +60,9 @@ class Outbox:
 
     def fabric(self, order: Fabric) -> None:
         self.orders.append(order)
+
+    def warm(self, order: WarmCache) -> None:
+        raise AssertionError(order)
 
     def broker_answers(self) -> bool:
         return True

@@ -112,6 +112,19 @@ def test_overcommit_and_reserve_are_kept(sessions: Sessions) -> None:
         place(sessions, generous, start(sessions, world, memory_mib=1))
 
 
+def test_room_that_cached_images_take_is_not_promised(sessions: Sessions) -> None:
+    """Neither are they overcommitted: they are there already."""
+    world = make_world(sessions)
+    add_host(sessions, "one", disk_gib=3, image_cache_bytes=2**30 + 1)
+    twice = make_settings(host_reserved_memory_mib=0, disk_overcommit=2.0)
+
+    with pytest.raises(NoValidHost, match="without room for 2 GiB of disk"):
+        place(sessions, SETTINGS, start(sessions, world, root_gib=2))
+    assert place(sessions, twice, start(sessions, world, root_gib=4)).host == "one"
+    with pytest.raises(NoValidHost):
+        place(sessions, twice, start(sessions, world, root_gib=1))
+
+
 def test_fifty_parallel_claims_for_room_for_ten(sessions: Sessions) -> None:
     """10 end on hosts, 40 are told why, and the sums add up."""
     world = make_world(sessions)

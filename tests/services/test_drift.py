@@ -26,7 +26,16 @@ from app.db.session import Sessions
 from app.services import drift
 from app.services.context import Context
 from app.services.drift import DriftFilter, take_change, take_survey
-from tasks.messages import DomainChange, DomainState, Fabric, Survey, Thing, ThingKind, Tidy
+from tasks.messages import (
+    DomainChange,
+    DomainState,
+    Fabric,
+    Survey,
+    Thing,
+    ThingKind,
+    Tidy,
+    WarmCache,
+)
 from tests.rows import World, add_host, add_server, make_settings, make_world
 
 SETTINGS = make_settings(drift_grace_s=300, drift_quarantine_s=3600)
@@ -647,6 +656,9 @@ class NoPublisher:
         """It is found by the next sweep."""
 
     def fabric(self, order: Fabric) -> None:
+        raise AssertionError(order)
+
+    def warm(self, order: WarmCache) -> None:
         raise AssertionError(order)
 
     def broker_answers(self) -> bool:

@@ -49,7 +49,8 @@ def test_compute_worker_starts_without_the_control_planes_code() -> None:
 
     assert done.returncode == 0, done.stderr
     stages = ["build_resources", "define_domain", "launch", "poll_boot", "teardown", "unwind"]
-    assert done.stdout.strip() == str(sorted([*stages, "canary", "fabric", "tidy"]))
+    orders = ["canary", "fabric", "tidy", "warm_cache"]
+    assert done.stdout.strip() == str(sorted([*stages, *orders]))
 
 
 def test_wall_itself_stands() -> None:

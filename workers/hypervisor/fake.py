@@ -12,8 +12,9 @@ from typing import Any, Literal
 
 import structlog
 
-from tasks.errors import ForeignOwner, HostError, HostFull, ImageUnusable, StaleMessage
+from tasks.errors import ByreError, ForeignOwner, HostError, HostFull, ImageUnusable, StaleMessage
 from tasks.messages import (
+    CachedImage,
     DiskRef,
     DiskRole,
     DomainSpec,
@@ -29,7 +30,14 @@ from tasks.messages import (
 )
 from workers.hypervisor import names
 from workers.hypervisor.fake_faults import Faulty, verb
-from workers.hypervisor.fake_state import FakeState, Guest, There
+from workers.hypervisor.fake_images import (
+    cached_bytes,
+    cached_images,
+    is_cached,
+    note_image,
+    prune_images,
+)
+from workers.hypervisor.fake_state import Base, FakeState, Guest, There
 from workers.hypervisor.fake_things import (
     add_file,
     all_things,
@@ -37,12 +45,14 @@ from workers.hypervisor.fake_things import (
     remove_what_hangs_on_it,
     set_file_aside,
 )
+from workers.hypervisor.image_cache.rules import CacheRules
 from workers.hypervisor.port import Domain, Observation, Watcher
 from workers.hypervisor.things import check, server_of
 
 log = structlog.get_logger(__name__)
 
 _DIRECTORY = "/fake/"
+_GIB = 1024**3
 
 
 class FakeHypervisor(Faulty):
@@ -60,8 +70,10 @@ class FakeHypervisor(Faulty):
         fetch: Callable[[ImageSource], Any] | None = None,
         now: Callable[[], float] = time.time,
         state: Path | None = None,
+        cache_rules: CacheRules | None = None,
     ) -> None:
         super().__init__()
+        self._cache_rules = cache_rules or CacheRules()
         self.vcpus = vcpus
         self.memory_mib = memory_mib
         self.disk_gib = disk_gib
@@ -105,13 +117,12 @@ class FakeHypervisor(Faulty):
     def inventory(self) -> Inventory:
         """Return what the host was made with, and what is left of its disk."""
         guests = self._state.guests.values()
-        machines = [guest.spec.machine for guest in guests]
-        used = sum(machine.root_gib + machine.ephemeral_gib for machine in machines)
         return Inventory(
             vcpus=self.vcpus,
             memory_mib=self.memory_mib,
             disk_gib=self.disk_gib,
-            free_disk_gib=max(0, self.disk_gib - used),
+            free_disk_gib=max(0, self.disk_gib - self._used_gib()),
+            image_cache_bytes=cached_bytes(self._state),
             hypervisor_type="fake",
             hypervisor_version=1_000_000,
             domain_type="qemu",
@@ -127,21 +138,40 @@ class FakeHypervisor(Faulty):
     @verb
     def ensure_image(self, image: ImageSource) -> None:
         """Note the image; fetch it first, if the fake was told how."""
-        if self._fetch is not None:
-            self._fetch(image)
+        try:
+            if self._fetch is not None:
+                self._fetch(image)
+        except ByreError as error:
+            with self.lock:
+                note_image(self._state, image, self._now(), error.public)
+            raise
         with self.lock:
-            self._state.images[image.sha256] = There()
+            note_image(self._state, image, self._now())
+
+    @verb
+    def cached_images(self) -> list[CachedImage]:
+        """Return the images that were noted."""
+        return cached_images(self._state)
+
+    @verb
+    def prune_images(self) -> list[str]:
+        """Forget images that no disk is over."""
+        free = (self.disk_gib - self._used_gib()) * _GIB - cached_bytes(self._state)
+        return prune_images(self._state, self._cache_rules, free, self._now())
 
     @verb
     def ensure_root_disk(self, server_id: str, image: ImageSource, size_gib: int) -> DiskRef:
         """Note a root disk. Raises HostFull if it is larger than the whole host, ImageUnusable."""
         if size_gib > self.disk_gib:
             raise HostFull("The host has no room for the disk.", size_gib=size_gib)
-        if image.sha256 not in self._state.images:
+        if not is_cached(self._state, image.sha256):
             raise HostError("The image is not in the host's cache.", image=image.image_id)
         if image.disk_format == "iso" and not size_gib:
             raise ImageUnusable("A server that is installed from a disc needs a disk's size.")
-        return self._ensure_disk(names.root_disk_file(server_id), "root")
+        name = names.root_disk_file(server_id)
+        if image.disk_format != "iso":
+            self._state.bases[name] = Base(sha256=image.sha256)
+        return self._ensure_disk(name, "root")
 
     @verb
     def ensure_extra_disks(
@@ -156,7 +186,9 @@ class FakeHypervisor(Faulty):
         if machine.swap_mib:
             found.append(self._ensure_disk(names.swap_disk_file(server_id), "swap"))
         if image.disk_format == "iso":
-            found.append(self._ensure_disk(names.install_disc_file(server_id), "cdrom"))
+            name = names.install_disc_file(server_id)
+            self._state.bases[name] = Base(sha256=image.sha256)
+            found.append(self._ensure_disk(name, "cdrom"))
         return found
 
     @verb
@@ -333,6 +365,10 @@ class FakeHypervisor(Faulty):
         add_file(self._state, name)
         disk_format: Literal["qcow2", "raw"] = "qcow2" if role == "root" else "raw"
         return DiskRef(role=role, path=f"{_DIRECTORY}{name}", disk_format=disk_format)
+
+    def _used_gib(self) -> int:
+        machines = [guest.spec.machine for guest in self._state.guests.values()]
+        return sum(machine.root_gib + machine.ephemeral_gib for machine in machines)
 
     def _free_processors(self, except_for: str = "") -> int:
         others = [g for server_id, g in self._state.guests.items() if server_id != except_for]

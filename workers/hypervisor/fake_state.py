@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from tasks.errors import HostGone
-from tasks.messages import DomainSpec, DomainState, Job, PortSpec, Thing, Value
+from tasks.messages import CachedImage, DomainSpec, DomainState, Job, PortSpec, Thing, Value
 
 _T = TypeVar("_T", bound=Value)
 
@@ -33,6 +33,12 @@ class There(Value):
     """Something of which no more is known than that it is there."""
 
 
+class Base(Value):
+    """The image that a disk lies over."""
+
+    sha256: str
+
+
 class FakeState:
     """Everything on one fake host, by name or id."""
 
@@ -40,7 +46,9 @@ class FakeState:
         """Raises sqlite3.Error and pydantic's ValidationError for a file that is none of ours."""
         self._file = None if path is None else _opened(path)
         #: By digest.
-        self.images = self._kept("image", There)
+        self.images = self._kept("image", CachedImage)
+        #: By the name of a disk: the image that it was made from.
+        self.bases = self._kept("base", Base)
         #: By server: our domains, and those that are not ours.
         self.guests = self._kept("guest", Guest)
         self.foreign = self._kept("foreign", There)

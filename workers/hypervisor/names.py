@@ -40,9 +40,11 @@ def filter_name(port_id: str) -> str:
     return f"byre-port-{checked(port_id)}"
 
 
-def image_file(sha256: str, disk_format: str) -> str:
-    """Return the cached image's file name; the digest's form is checked by its message."""
-    return f"image-{sha256}.{disk_format}"
+def image_file(sha256: str, disk_format: str, stored_as: str | None = None) -> str:
+    """Return the cached image's file name; the digest's form is checked by its message. One that
+    was converted has both formats in its name: equal bytes can be two images."""
+    converted = f".{stored_as}" if stored_as and stored_as != disk_format else ""
+    return f"image-{sha256}.{disk_format}{converted}"
 
 
 def root_disk_file(server_id: str) -> str:

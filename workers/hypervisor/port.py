@@ -14,6 +14,7 @@ from typing import Protocol
 from pydantic import Field
 
 from tasks.messages import (
+    CachedImage,
     DiskRef,
     DomainSpec,
     DomainState,
@@ -71,10 +72,21 @@ class Hypervisor(Protocol):
         """
         ...
 
+    def cached_images(self) -> list[CachedImage]:
+        """Return what is in the host's image cache, is on its way there, or failed lately."""
+        ...
+
+    def prune_images(self) -> list[str]:
+        """Remove cached images that are too old, or in the way of what is to come; return their
+        digests. One that any disk on the host lies over stays, and so does one that a build may be
+        about to use."""
+        ...
+
     def ensure_root_disk(self, server_id: str, image: ImageSource, size_gib: int) -> DiskRef:
         """Have a copy-on-write disk over the cached image, `size_gib` large (0: the image's own
         size); an empty one if the image is a disc to install from. One that is there is returned
-        as it is. Raises HostFull, and ImageUnusable for an empty disk without a size."""
+        as it is. Raises HostFull, and ImageUnusable for an empty disk without a size, or one
+        that is smaller than the image's."""
         ...
 
     def ensure_extra_disks(

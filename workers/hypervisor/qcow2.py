@@ -40,3 +40,9 @@ def read_header(path: Path) -> Header | None:
         file.seek(offset)
         backing = file.read(length).decode(errors="replace") if offset else None
     return Header(virtual_bytes, backing, bool(features & _EXTERNAL_DATA_FILE))
+
+
+def is_qcow2(path: Path) -> bool:
+    """Say whether the file begins as a qcow2 file does, whatever follows."""
+    with path.open("rb") as file:
+        return file.read(len(_MAGIC)) == _MAGIC

@@ -3,7 +3,7 @@
 from app.db.models.base import Base
 from app.db.models.fabric import FabricChange, FabricState
 from app.db.models.flavor import Flavor
-from app.db.models.hypervisor import Allocation, Hypervisor
+from app.db.models.hypervisor import Allocation, CachedImage, Hypervisor
 from app.db.models.identity import Project, RoleAssignment, Token, User
 from app.db.models.image import Image
 from app.db.models.keypair import Keypair
@@ -17,6 +17,7 @@ __all__ = [
     "Allocation",
     "Attempt",
     "Base",
+    "CachedImage",
     "Drift",
     "FabricChange",
     "FabricState",

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, CheckConstraint, Float, ForeignKey, Index, String
+from sqlalchemy import BigInteger, CheckConstraint, Float, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.models.base import Base, HasId, HasTimes, now
@@ -38,6 +38,10 @@ class Hypervisor(HasId, HasTimes, Base):
     memory_mib: Mapped[int] = mapped_column(default=0)
     disk_gib: Mapped[int] = mapped_column(default=0)
     free_disk_gib: Mapped[int] = mapped_column(default=0)
+    #: What cached images take up of its disk.
+    image_cache_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
+    #: When it looked into its image cache last, by its own clock: `cached_images` were true then.
+    image_cache_at: Mapped[datetime | None] = mapped_column(default=None)
     #: Whether it can start guests by UEFI firmware.
     uefi: Mapped[bool] = mapped_column(default=False)
     #: Whether it can hold interfaces to a rate.
@@ -70,6 +74,28 @@ class Hypervisor(HasId, HasTimes, Base):
     surveyed_at: Mapped[datetime | None] = mapped_column(default=None)
     #: The newest fabric that its worker has carried out, as it says itself; 0 for none.
     fabric_carried_out: Mapped[int] = mapped_column(BigInteger, default=0)
+
+
+class CachedImage(Base):
+    """An image in a host's cache, on its way there, or why it is not there: as the host told last.
+
+    state: `downloading`, `ready`, `failed`.
+    """
+
+    __tablename__ = "cached_images"
+
+    hypervisor_id: Mapped[str] = mapped_column(ForeignKey("hypervisors.id"), primary_key=True)
+    sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    #: As it lies there, which may not be as it was uploaded.
+    disk_format: Mapped[str] = mapped_column(String(16), primary_key=True)
+    #: The image by which it was fetched last; it may be gone since.
+    image_id: Mapped[str] = mapped_column(String(36), default="")
+    state: Mapped[str] = mapped_column(String(16))
+    reason: Mapped[str] = mapped_column(Text, default="")
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    allocated_bytes: Mapped[int] = mapped_column(BigInteger)
+    used_at: Mapped[datetime]
+    in_use: Mapped[bool] = mapped_column(default=False)
 
 
 class Allocation(HasTimes, Base):

@@ -6,7 +6,7 @@ from typing import Any, cast
 from sqlalchemy import CursorResult, delete, func, select, update
 from sqlalchemy.orm import Session
 
-from app.db.models import Allocation, Drift, Hypervisor, Run, Server
+from app.db.models import Allocation, CachedImage, Drift, Hypervisor, Run, Server
 
 
 def update_seen(session: Session, name: str, facts: Mapping[str, Any]) -> bool:
@@ -57,5 +57,6 @@ def remove(session: Session, host: Hypervisor) -> None:
         session.execute(
             update(kind).where(kind.hypervisor_id == host.id).values(hypervisor_id=None)
         )
-    session.execute(delete(Drift).where(Drift.hypervisor_id == host.id))
+    for kept in (Drift, CachedImage):
+        session.execute(delete(kept).where(kept.hypervisor_id == host.id))
     session.delete(host)

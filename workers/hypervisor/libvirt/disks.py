@@ -20,7 +20,7 @@ import libvirt
 import structlog
 from lxml import etree
 
-from tasks.errors import HostError, HostFull
+from tasks.errors import HostError, HostFull, ImageUnusable
 from tasks.messages import DiskRef, ImageSource, Thing
 from workers.hypervisor import names
 from workers.hypervisor.config_drive import write_config_drive
@@ -59,15 +59,15 @@ class Disks:
         self._images.ensure(image)
 
     def ensure_root_disk(self, server_id: str, image: ImageSource, size_gib: int) -> DiskRef:
-        """See the port. Raises HostError if a disk of that name lies over another image."""
+        """See the port. Raises HostError if a disk of that name lies over another image, and
+        ImageUnusable if the image's disk is larger."""
         path = self._directory / names.root_disk_file(server_id)
-        base = self._images.path(image)
-        if not base.exists():
-            raise HostError("The image is not in the host's cache.", image=image.image_id)
-        if not _is_whole_overlay(path, base):
-            size_bytes = size_gib * _GIB or self._images.virtual_bytes(image)
-            with self._pool_lock, told_if_full(self._directory):
-                self._create_overlay(path, base, image.disk_format, size_bytes)
+        # Held while the disk is made: an image that no disk lies over yet may be pruned.
+        with self._images.used(image) as cached:
+            if not self._is_whole(path, image):
+                size_bytes = self._root_bytes(image, size_gib)
+                with self._pool_lock, told_if_full(self._directory):
+                    self._create_overlay(path, cached, self._images.disk_format(image), size_bytes)
         return DiskRef(role="root", path=str(path), disk_format="qcow2")
 
     def ensure_config_drive(self, server_id: str, files: dict[str, bytes]) -> DiskRef:
@@ -95,6 +95,23 @@ class Disks:
             if not thing.quarantined:
                 self._forget_volume(self.shelf.path(thing))
             self.shelf.remove(thing)
+
+    def _is_whole(self, path: Path, image: ImageSource) -> bool:
+        """Say whether the root disk is there and finished. Raises HostError if it is another's."""
+        header = read_header(path) if path.exists() else None
+        if header is None or header.backing is None:
+            # Not there, or a tool died while writing it: a finished one names its base.
+            return False
+        if not self._images.holds(header.backing, image):
+            raise HostError("The server has a disk over another image.", path=str(path))
+        return True
+
+    def _root_bytes(self, image: ImageSource, size_gib: int) -> int:
+        """Return how large the root disk is to be. Raises ImageUnusable if that cannot be."""
+        image_bytes = self._images.virtual_bytes(image)
+        if size_gib and size_gib * _GIB < image_bytes:
+            raise ImageUnusable("The image's disk is larger than the flavor's.")
+        return size_gib * _GIB or image_bytes
 
     def _create_overlay(self, path: Path, base: Path, base_format: str, size_bytes: int) -> None:
         with translated("create the root disk"):
@@ -155,18 +172,6 @@ def takes_direct_io(directory: Path) -> bool:
         return False
     finally:
         probe.unlink(missing_ok=True)
-    return True
-
-
-def _is_whole_overlay(path: Path, base: Path) -> bool:
-    if not path.exists():
-        return False
-    header = read_header(path)
-    if header is None or header.backing is None:
-        # A tool died while writing it: a finished one has a header that names its base.
-        return False
-    if header.backing != str(base):
-        raise HostError("The server has a disk over another image.", path=str(path))
     return True
 
 

@@ -4,6 +4,7 @@ import os
 from functools import cached_property
 
 from tasks.messages import (
+    CachedImage,
     DiskRef,
     DomainSpec,
     FirstBoot,
@@ -20,6 +21,7 @@ from workers.hypervisor.first_boot import first_boot_files
 from workers.hypervisor.image_cache import ImageCache
 from workers.hypervisor.libvirt.acceleration import Acceleration
 from workers.hypervisor.libvirt.connection import Keeper
+from workers.hypervisor.libvirt.disk_files import disk_files
 from workers.hypervisor.libvirt.disks import Disks, takes_direct_io
 from workers.hypervisor.libvirt.domains import Domains
 from workers.hypervisor.libvirt.errors import translated
@@ -50,14 +52,16 @@ class LibvirtHypervisor:
         self._acceleration = Acceleration(self._keeper, settings)
         processors = Processors(self._keeper, settings)
         self._inventory = HostInventory(self._keeper, settings.storage_dir, processors)
-        images = ImageCache(
+        self._images = ImageCache(
             settings.storage_dir,
             settings.state_dir / "locks",
             settings.image_timeout_s,
             settings.image_ca_file,
+            rules=settings.image_cache,
+            other_disks=lambda: disk_files(self._keeper),
         )
-        self._disks = Disks(self._keeper, settings.storage_dir, settings.pool_name, images)
-        self._extra_disks = ExtraDisks(settings.storage_dir, images)
+        self._disks = Disks(self._keeper, settings.storage_dir, settings.pool_name, self._images)
+        self._extra_disks = ExtraDisks(settings.storage_dir, self._images)
         self._networks = Networks(self._keeper)
         self._domains = Domains(self._keeper, settings.console_dir, processors)
         self._consoles = Shelf(settings.console_dir, frozenset({"console_log"}))
@@ -70,6 +74,14 @@ class LibvirtHypervisor:
     def ensure_image(self, image: ImageSource) -> None:
         """See the port."""
         self._disks.ensure_image(image)
+
+    def cached_images(self) -> list[CachedImage]:
+        """See the port."""
+        return self._images.listed()
+
+    def prune_images(self) -> list[str]:
+        """See the port."""
+        return self._images.prune()
 
     def ensure_root_disk(self, server_id: str, image: ImageSource, size_gib: int) -> DiskRef:
         """See the port."""

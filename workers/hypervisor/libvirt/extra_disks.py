@@ -11,6 +11,7 @@ Undo    Disks.remove.
 import errno
 import os
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 from tasks.errors import HostError, ImageUnusable
@@ -89,18 +90,11 @@ class ExtraDisks:
                 raise
 
     def _ensure_disc(self, path: Path, image: ImageSource) -> None:
-        cached = self._images.path(image)
         if path.exists():
             # A name is given whole or not at all, and the cache may have let go of its own since.
             return
-        try:
+        with self._images.used(image) as cached, suppress(FileExistsError):
             os.link(cached, path)
-        except FileExistsError:
-            """Another call of the same server was quicker."""
-        except FileNotFoundError as error:
-            raise HostError(
-                "The image is not in the host's cache.", image=image.image_id
-            ) from error
 
 
 def _run(*command: str) -> None:

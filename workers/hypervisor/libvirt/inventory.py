@@ -7,6 +7,7 @@ import libvirt
 from lxml import etree
 
 from tasks.messages import Inventory
+from workers.hypervisor.image_cache.shelf import allocated_bytes
 from workers.hypervisor.libvirt.connection import Keeper
 from workers.hypervisor.libvirt.disks import prepare_directory
 from workers.hypervisor.libvirt.errors import translated
@@ -42,6 +43,7 @@ class HostInventory:
                 vcpus=processors.shared,
                 memory_mib=memory_kib // 1024,
                 disk_gib=disk.total // _GIB,
+                image_cache_bytes=allocated_bytes(self._storage_dir),
                 free_disk_gib=disk.free // _GIB,
                 hypervisor_type=handle.getType(),
                 hypervisor_version=handle.getVersion(),

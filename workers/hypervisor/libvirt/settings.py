@@ -1,8 +1,10 @@
 """What the libvirt driver must be told. The worker's settings fill it in."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
+
+from workers.hypervisor.image_cache import CacheRules
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class LibvirtSettings:
     cpu_shared_set: frozenset[int] = frozenset()
     #: For one image, from the first byte to the last, and for waiting on another's download of it.
     image_timeout_s: float = 1800.0
+    image_cache: CacheRules = field(default_factory=CacheRules)
     #: The authority that signed the API's certificate; unset: the usual ones.
     image_ca_file: Path | None = None
     #: How long a verb waits for a libvirtd that is down before it says HostGone.
