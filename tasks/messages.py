@@ -268,11 +268,13 @@ class Fabric(Message):
 
 
 class FirstBoot(Value):
-    """What the guest is told at its first boot, by config drive."""
+    """What the guest is told at its first boot, by config drive and by the metadata service."""
 
     hostname: str
     name: str
     availability_zone: str
+    #: The flavor's id; empty where an older control plane did not say.
+    instance_type: str = ""
     #: key name -> OpenSSH public key
     public_keys: dict[str, str]
     metadata: dict[str, str]
@@ -407,7 +409,11 @@ class ProofSeen(Value):
     state: Literal["seen", "not_seen", "unknown"]
     #: Seconds from the domain's start to the first look that found it; none unless seen.
     after_s: float | None = None
+    #: Unix seconds, by the host's clock, of that look.
+    seen_at: float | None = None
     detail: str = ""
+    #: `address` only: all of the port's addresses that have been seen.
+    addresses: list[str] = Field(default_factory=list)
 
 
 class PortsRef(Value):
@@ -572,6 +578,8 @@ ThingKind = Literal[
     #: The variables of a guest's UEFI firmware.
     "nvram",
     "console_log",
+    #: What the metadata service tells a guest, and what the guest said.
+    "first_boot",
     "dhcp_entry",
     "filter",
 ]

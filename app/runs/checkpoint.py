@@ -246,7 +246,17 @@ def _complete(session: Session, run: Run, moment: datetime) -> None:
 
 
 def _note_addresses(session: Session, run: Run, report: BootReport) -> None:
-    seen = {p.detail for p in report.proofs if p.proof == "address" and p.state == "seen"}
-    for port in session.get_one(Server, run.server_id).ports:
-        if port.seen_at is None and any(held.address in seen for held in port.addresses):
-            port.seen_at = now()
+    proofs = [p for p in report.proofs if p.proof == "address" and p.state == "seen"]
+    # A worker of version 2 knew one address, and told it as the detail.
+    seen = {address for p in proofs for address in (p.addresses or [p.detail])}
+    server = session.get_one(Server, run.server_id)
+    held = [(port, fixed) for port in server.ports for fixed in port.addresses]
+    for port, fixed in held:
+        if fixed.address not in seen:
+            continue
+        port.seen_at = port.seen_at or now()
+        # What clients take for the address by which to reach it, unless its owner named one.
+        if fixed.subnet.version == 4:
+            server.access_ipv4 = server.access_ipv4 or fixed.address
+        else:
+            server.access_ipv6 = server.access_ipv6 or fixed.address

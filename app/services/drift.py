@@ -36,7 +36,9 @@ ALLOCATION = "allocation"
 #: Seconds within which a host may carry an order out: things may have found an owner by then.
 _ORDER_HOLDS_S = 60.0
 #: What can be put out of action and kept. Nothing is lost with the other kinds.
-KEEPABLE = ("domain", "disk", "extra_disk", "config_drive", "nvram", "console_log")
+KEEPABLE = (
+    "domain", "disk", "extra_disk", "config_drive", "nvram", "console_log", "first_boot",
+)  # fmt: skip
 #: What each settled server must have on its host, beside what its ports must have.
 _OF_A_SERVER = ("domain", "disk", "config_drive")
 

@@ -58,18 +58,31 @@ def merge(
     before = {proof.proof: proof for proof in seen.proofs} if seen else {}
     found = {
         "running": (look.state == "running", look.state or "no domain"),
-        "address": (look.address is not None, look.address or ""),
+        "address": (bool(look.addresses), ""),
         "agent": (look.agent, ""),
         "console": (_console_answers(look, domain), domain.boot.console_text),
+        "first_boot": (look.first_boot, _said(look)),
     }
-    return BootReport(
-        proofs=[
-            before[name]
-            if name in before and before[name].state == "seen"
-            else _proof(name, answer=answer, detail=detail, after_s=after_s)
-            for name, (answer, detail) in found.items()
-        ]
-    )
+    proofs = [
+        before[name]
+        if name in before and before[name].state == "seen"
+        else _proof(name, answer=answer, detail=detail, after_s=after_s)
+        for name, (answer, detail) in found.items()
+    ]
+    return BootReport(proofs=[_with_addresses(p, before.get(p.proof), look) for p in proofs])
+
+
+def _said(look: Observation) -> str:
+    return f"the guest says: {look.first_boot_result}" if look.first_boot_result else ""
+
+
+def _with_addresses(proof: ProofSeen, before: ProofSeen | None, look: Observation) -> ProofSeen:
+    """Name every address that was seen by now; the time stays that of the first."""
+    if proof.proof != "address" or proof.state != "seen":
+        return proof
+    known = before.addresses if before else []
+    addresses = list(dict.fromkeys([*known, *look.addresses]))
+    return proof.model_copy(update={"addresses": addresses, "detail": ", ".join(addresses)})
 
 
 def _console_answers(look: Observation, domain: DomainRef) -> bool | None:
@@ -83,13 +96,21 @@ def _proof(name: str, *, answer: bool | None, detail: str, after_s: float) -> Pr
     if not answer:
         return ProofSeen.parse({"proof": name, "state": "not_seen"})
     return ProofSeen.parse(
-        {"proof": name, "state": "seen", "after_s": round(after_s, 3), "detail": detail}
+        {
+            "proof": name,
+            "state": "seen",
+            "after_s": round(after_s, 3),
+            "seen_at": round(time.time(), 3),
+            "detail": detail,
+        }
     )
 
 
 def state_of(report: BootReport, name: str) -> str:
     """Return the state of one proof."""
-    return next(proof.state for proof in report.proofs if proof.proof == name)
+    states = (proof.state for proof in report.proofs if proof.proof == name)
+    # A report of an older worker may not know the proof.
+    return next(states, "unknown")
 
 
 def describe(report: BootReport) -> str:

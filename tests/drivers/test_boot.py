@@ -78,9 +78,9 @@ def test_a_guest_boots_and_leaves_nothing(libvirt_rig: Rig, boot: Callable[[str]
     look = watch(
         libvirt_rig,
         server,
-        lambda look: bool(look.address and look.agent and "login:" in look.console),
+        lambda look: bool(look.addresses and look.agent and "login:" in look.console),
     )
-    assert (look.state, look.address) == ("running", server.address)
+    assert (look.state, look.addresses) == ("running", [server.address])
     assert "web-1 login:" in look.console
     assert "lease" in "\n".join(server.traces(libvirt_rig.host))
     server.remove(libvirt_rig.host)

@@ -193,14 +193,14 @@ def test_a_root_disk_needs_its_image(rig: Rig) -> None:
 def test_nothing_is_seen_of_a_server_that_is_not_there(rig: Rig) -> None:
     server = rig.server()
     look = rig.host.observe(server.server_id, [server.port])
-    assert (look.state, look.address, look.agent, look.console) == (None, None, None, "")
+    assert (look.state, look.addresses, look.agent, look.console) == (None, [], None, "")
 
 
 def test_a_domain_that_is_only_defined_has_proved_nothing(rig: Rig) -> None:
     server = rig.server()
     rig.host.define(server.job, server.resources(rig.host))
     look = rig.host.observe(server.server_id, [server.port])
-    assert (look.state, look.address, look.agent) == ("shutoff", None, None)
+    assert (look.state, look.addresses, look.agent) == ("shutoff", [], None)
 
 
 @pytest.mark.parametrize("identifier", ["../../etc/passwd", "web", "", "A" * 36])

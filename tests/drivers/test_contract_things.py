@@ -14,9 +14,9 @@ from workers.hypervisor.names import domain_name
 from workers.hypervisor.things import dhcp_thing
 
 KINDS: list[ThingKind] = [
-    "config_drive", "console_log", "dhcp_entry", "disk", "domain", "filter",
+    "config_drive", "console_log", "dhcp_entry", "disk", "domain", "filter", "first_boot",
 ]  # fmt: skip
-FILES: list[ThingKind] = ["config_drive", "console_log", "disk"]
+FILES: list[ThingKind] = ["config_drive", "console_log", "disk", "first_boot"]
 
 
 def run(rig: Rig) -> Server:
@@ -69,7 +69,8 @@ def test_a_survey_shows_half_a_server_and_then_nothing_of_it(rig: Rig) -> None:
     server = rig.server()
     assert server.things(rig.host) == []
     server.disks(rig.host)
-    assert [thing.kind for thing in server.things(rig.host)] == ["config_drive", "disk"]
+    kinds = [thing.kind for thing in server.things(rig.host)]
+    assert kinds == ["config_drive", "disk", "first_boot"]
     rig.host.define(server.job, server.resources(rig.host))
     assert server.thing(rig.host, "domain").state == "shutoff"
     server.remove(rig.host)
@@ -182,7 +183,7 @@ def test_a_running_domain_is_discarded_with_what_hangs_on_it(rig: Rig) -> None:
     server = run(rig)
     rig.host.discard(server.thing(rig.host, "domain"))
     left = [thing.kind for thing in server.things(rig.host)]
-    assert left == ["config_drive", "dhcp_entry", "disk", "filter"]
+    assert left == ["config_drive", "dhcp_entry", "disk", "filter", "first_boot"]
 
 
 @pytest.mark.parametrize("kind", FILES)

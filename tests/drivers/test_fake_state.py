@@ -74,7 +74,7 @@ def test_a_guest_boots_on_while_no_process_looks(path: Path) -> None:
     assert again.observe(server.server_id, [server.port]).console == ""
     clock[0] += 1
     look = again.observe(server.server_id, [server.port])
-    assert (look.state, look.address) == ("running", server.address)
+    assert (look.state, look.addresses) == ("running", [server.address])
     assert look.console.endswith("login: ")
 
 
@@ -107,7 +107,7 @@ def test_threads_share_the_file(path: Path) -> None:
         servers = list(threads.map(lambda _: build(host), range(64)))
     again = FakeHypervisor(state=path)
     assert again.inventory().running_domains == 64
-    assert all(len(server.things(again)) == 6 for server in servers[:4])
+    assert all(len(server.things(again)) == 7 for server in servers[:4])
 
 
 def test_no_ticket_is_kept(path: Path) -> None:

@@ -3,17 +3,21 @@
 import base64
 import json
 from io import BytesIO
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
 import pycdlib
 import pytest
+import yaml
 
 from tasks.errors import MalformedMessage
-from tasks.messages import PortAddress
+from tasks.messages import NetworkSpec, PortAddress, PortSpec, SubnetSpec
 from tests.drivers.values import NETWORK, make_first_boot, make_port
 from workers.hypervisor.config_drive import LABEL, write_config_drive
 from workers.hypervisor.first_boot import VERSIONS, first_boot_files
+from workers.hypervisor.guest_data import GuestData
+from workers.hypervisor.network_data import network_data
 
 SEED = b"\x01" * 512
 
@@ -24,8 +28,18 @@ def files(**changes: object) -> dict[str, bytes]:
         subnet_id=NETWORK.subnets[0].subnet_id, address="10.177.0.7", prefix_length=24
     )
     port = make_port().model_copy(update={"addresses": [fixed], "mac": "fa:16:3e:00:00:07"})
-    return first_boot_files(
-        "server", "project", make_first_boot(**changes), [NETWORK], [port], random_seed=SEED
+    return first_boot_files(guest_data([NETWORK], [port], **changes))
+
+
+def guest_data(networks: list[NetworkSpec], ports: list[PortSpec], **changes: object) -> GuestData:
+    """Return what a guest is told."""
+    return GuestData(
+        server_id="server",
+        project_id="project",
+        first_boot=make_first_boot(**changes),
+        networks=networks,
+        ports=ports,
+        random_seed=SEED.hex(),
     )
 
 
@@ -85,7 +99,7 @@ def test_user_data_that_is_not_base64_is_malformed() -> None:
 
 def test_a_port_needs_its_network() -> None:
     with pytest.raises(MalformedMessage):
-        first_boot_files("s", "p", make_first_boot(), [], [make_port()], random_seed=SEED)
+        first_boot_files(guest_data([], [make_port()]))
 
 
 def test_the_drive_holds_what_was_given(tmp_path: Path) -> None:
@@ -103,3 +117,150 @@ def test_the_drive_holds_what_was_given(tmp_path: Path) -> None:
     image.close()
     assert path.stat().st_mode & 0o777 == 0o600
     assert list(tmp_path.iterdir()) == [path]
+
+
+# --- several networks ----------------------------------------------------------------------------
+
+
+def spec(number: int, kind: str, *subnets: SubnetSpec) -> NetworkSpec:
+    """Return a network of the subnets."""
+    return NetworkSpec.parse(
+        {
+            "network_id": f"0000000{number}-0000-4000-8000-000000000000",
+            "name": "n",
+            "kind": kind,
+            "mtu": 1450,
+            "subnets": [subnet.model_dump() for subnet in subnets],
+        }
+    )
+
+
+def subnet(cidr: str, *, gateway: str | None, host: str | None, **facts: object) -> SubnetSpec:
+    """Return a subnet that is known by its prefix."""
+    version = 6 if ":" in cidr else 4
+    values = {"subnet_id": cidr, "version": version, "cidr": cidr, "gateway": gateway}
+    return SubnetSpec.parse({**values, "host_address": host, **facts})
+
+
+def port_on(network: NetworkSpec, *addresses: str) -> PortSpec:
+    """Return a port with these addresses, one on each of the network's subnets."""
+    fixed = [
+        PortAddress(
+            subnet_id=on.subnet_id, address=address, prefix_length=64 if ":" in address else 24
+        )
+        for on, address in zip(network.subnets, addresses, strict=True)
+    ]
+    return make_port().model_copy(update={"network_id": network.network_id, "addresses": fixed})
+
+
+WAN = subnet("192.0.2.0/24", gateway="192.0.2.1", host=None)
+LAN = subnet(
+    "10.1.0.0/24", gateway="10.1.0.1", host="10.1.0.1", dns=["9.9.9.9"],
+    routes=[{"destination": "10.9.0.0/16", "nexthop": "10.1.0.9"}],
+)  # fmt: skip
+LAN6 = subnet("fd01::/64", gateway="fd01::1", host="fd01::1", dns=["2620:fe::fe", "9.9.9.9"])
+SHUT = subnet("10.2.0.0/24", gateway=None, host="10.2.0.1")
+
+
+def routes_of(*places: tuple[NetworkSpec, PortSpec]) -> dict[str, list[str]]:
+    """Return each address with its routes, as `destination via gateway`."""
+    told = network_data([network for network, _ in places], [port for _, port in places])
+    return {
+        entry["ip_address"]: [
+            f"{ip_network((r['network'], mask_length(r['netmask'])))} via {r['gateway']}"
+            for r in entry["routes"]
+        ]
+        for entry in told["networks"]
+    }
+
+
+def mask_length(mask: str) -> int:
+    """Return how many bits of the mask are set."""
+    return bin(int(ip_address(mask))).count("1")
+
+
+def test_an_ipv6_subnet_is_told_as_static() -> None:
+    network = spec(1, "nat", LAN, LAN6)
+    told = network_data([network], [port_on(network, "10.1.0.5", "fd01::5")])
+    assert [entry["type"] for entry in told["networks"]] == ["ipv4", "ipv6"]
+    assert len({entry["link"] for entry in told["networks"]}) == len(told["links"]) == 1
+    assert told["networks"][1]["netmask"] == "ffff:ffff:ffff:ffff::"
+    assert [service["address"] for service in told["services"]] == ["9.9.9.9", "2620:fe::fe"]
+
+
+def test_each_version_has_one_default_route_and_the_subnets_own_routes() -> None:
+    wan, lan = spec(1, "provider", WAN), spec(2, "nat", LAN, LAN6)
+    places = (wan, port_on(wan, "192.0.2.9")), (lan, port_on(lan, "10.1.0.5", "fd01::5"))
+    assert routes_of(*places) == {
+        "192.0.2.9": ["0.0.0.0/0 via 192.0.2.1"],
+        # The default route leads away from the host, so the way to its metadata is told.
+        "10.1.0.5": ["10.9.0.0/16 via 10.1.0.9", "169.254.169.254/32 via 10.1.0.1"],
+        "fd01::5": ["::/0 via fd01::1"],
+    }
+
+
+def test_a_network_without_a_way_out_has_the_way_to_the_metadata() -> None:
+    shut, lan = spec(1, "isolated", SHUT), spec(2, "nat", LAN)
+    alone = routes_of((shut, port_on(shut, "10.2.0.7")))
+    assert alone == {"10.2.0.7": ["169.254.169.254/32 via 10.2.0.1"]}
+    second = routes_of((lan, port_on(lan, "10.1.0.5")), (shut, port_on(shut, "10.2.0.7")))
+    assert second["10.2.0.7"] == []
+
+
+def test_a_port_without_addresses_is_only_a_link() -> None:
+    network = spec(1, "provider")
+    told = network_data([network], [port_on(network)])
+    assert (len(told["links"]), told["networks"]) == (1, [])
+
+
+# --- vendor data ---------------------------------------------------------------------------------
+
+
+def test_the_operators_vendor_data_is_told_as_it_is() -> None:
+    found = files(vendor_data='{"cloud-init": "#cloud-config\\n{}", "site": [1]}')
+    assert read(found, "vendor_data.json") == {"cloud-init": "#cloud-config\n{}", "site": [1]}
+    assert read(found, "vendor_data2.json") == {}
+    with pytest.raises(MalformedMessage):
+        files(vendor_data="{")
+
+
+def test_a_guest_is_asked_to_phone_home_by_our_vendor_data_alone() -> None:
+    found = files(phone_home_token="t0ken")
+    assert read(found, "vendor_data.json") == {}
+    told = read(found, "vendor_data2.json")["cloud-init"]
+    first, rest = told.split("\n", 1)
+    assert first == "#cloud-config"
+    asked = yaml.safe_load(rest)["phone_home"]
+    assert asked["url"] == "http://169.254.169.254/byre/v1/phone-home/t0ken"
+    assert asked["post"] == ["instance_id", "hostname"]
+
+
+# --- hostile words -------------------------------------------------------------------------------
+
+HOSTILE = [
+    "../../etc/passwd",
+    "a\nb: c",
+    "\x00",
+    "\ud800",
+    "é☃",
+    '"}',
+    "",
+    " ",
+    "%2e%2e",
+    "a\r\nX: y",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_words_are_told_as_data_and_nothing_else(text: str) -> None:
+    found = files(metadata={text: text}, name=text, hostname=text, public_keys={text: text})
+    assert {name.count("/") for name in found} == {2}
+    data = read(found, "meta_data.json")
+    assert (data["meta"], data["name"], data["hostname"]) == ({text: text}, text, text)
+    assert data["public_keys"] == {text: text}
+
+
+def test_user_data_of_the_largest_size_with_every_byte_arrives() -> None:
+    script = (bytes(range(256)) * 256)[:65535]
+    found = files(user_data=base64.b64encode(script).decode())
+    assert found["openstack/latest/user_data"] == script

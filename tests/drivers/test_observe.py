@@ -8,6 +8,7 @@ from workers.hypervisor.libvirt.observe import (
     CONSOLE_TAIL_BYTES,
     arp_addresses,
     console_tail,
+    neighbour_addresses,
 )
 
 ARP_TABLE = """\
@@ -48,3 +49,16 @@ def test_no_more_than_the_end_of_the_console_is_told(tmp_path: Path, older: byte
 def test_a_console_in_no_encoding_is_told_all_the_same(tmp_path: Path) -> None:
     (tmp_path / "console.log").write_bytes(b"\xff\xfe login:")
     assert console_tail(tmp_path / "console.log").endswith(" login:")
+
+
+def test_only_an_ipv6_neighbour_that_answered_is_seen() -> None:
+    table = """[
+        {"dst":"fd01::5","dev":"byre0","lladdr":"FA:16:3e:00:00:05","state":["STALE"]},
+        {"dst":"fd01:0::6","dev":"byre0","lladdr":"fa:16:3e:00:00:06","state":["REACHABLE"]},
+        {"dst":"fd01::7","dev":"byre0","state":["FAILED"]},
+        {"dst":"fd01::8","dev":"byre0","lladdr":"fa:16:3e:00:00:08","state":["INCOMPLETE"]}]"""
+    assert neighbour_addresses(table) == {
+        ("fa:16:3e:00:00:05", "fd01::5"),
+        ("fa:16:3e:00:00:06", "fd01::6"),
+    }
+    assert neighbour_addresses("") == set()

@@ -1,5 +1,6 @@
 """Each compute stage, and each undo, done twice gives what doing it once gives."""
 
+import time
 from collections.abc import Callable
 
 import pytest
@@ -9,6 +10,7 @@ from tasks.errors import BootTimeout, ForeignOwner, GuestDied, HostBusy, NotYet
 from tasks.messages import DomainRef, Job, PortsRef
 from tests.tasks.values import make_build, make_job
 from workers.hypervisor.fake import FakeHypervisor
+from workers.hypervisor.port import Observation
 
 
 def built(job: Job, host: FakeHypervisor, **boot: object) -> tuple[DomainRef, PortsRef]:
@@ -31,7 +33,7 @@ def test_stages_done_twice_make_one_running_server() -> None:
     assert found is not None
     assert (found.run_id, found.attempt, found.state) == (job.run_id, 1, "running")
     # A disk, a drive, a DHCP entry, a filter, a domain: none of them twice.
-    assert len(host.traces(job.server_id, ports.ports)) == 6
+    assert len(host.traces(job.server_id, ports.ports)) == 7
     assert host.inventory().running_domains == 1
 
 
@@ -111,7 +113,8 @@ def test_guest_that_never_boots_ends_with_what_was_seen_and_the_console() -> Non
 
     assert caught.value.public == (
         "The guest did not prove within 30 s that it is up (wanted: address)."
-        " running: seen; address: not seen; agent: unknown; console: unknown."
+        " running: seen; address: not seen; agent: unknown; console: unknown;"
+        " first_boot: unknown."
     )
 
 
@@ -147,3 +150,42 @@ def test_console_in_a_fault_is_bounded() -> None:
     assert len(kept) <= poll_boot.CONSOLE_CHARACTERS
     assert kept.endswith("x" * 300)
     assert "line 999" in kept
+
+
+def test_guest_says_by_itself_that_its_first_boot_is_done() -> None:
+    job, host = make_job(), FakeHypervisor()
+    build = make_build(proof="first_boot")
+    asked = build.first_boot.model_copy(update={"phone_home_token": "t0ken"})
+    spec = build_resources.do(job, host, build=build.model_copy(update={"first_boot": asked}))
+    domain = launch.do(job, host, domain=define_domain.do(job, host, spec=spec))
+
+    said = {proof.proof: proof for proof in poll_boot.do(job, host, domain=domain).proofs}
+
+    assert said["first_boot"].state == "seen"
+    assert said["first_boot"].detail == "the guest says: ok"
+    assert said["first_boot"].seen_at == pytest.approx(time.time(), abs=5)
+
+
+def test_guest_that_was_not_asked_leaves_its_first_boot_unknown() -> None:
+    job, host = make_job(), FakeHypervisor()
+    domain, _ = built(job, host, proof="running")
+
+    report = poll_boot.do(job, host, domain=domain)
+
+    assert poll_boot.state_of(report, "first_boot") == "unknown"
+
+
+def test_addresses_that_come_later_are_added_and_the_first_time_stays() -> None:
+    job, host = make_job(), FakeHypervisor()
+    domain, _ = built(job, host)
+    first, both = (
+        Observation(state="running", addresses=seen, agent=None, console="")
+        for seen in (["10.9.0.7"], ["fd01::7"])
+    )
+
+    before = poll_boot.merge(None, first, domain, 1.0)
+    after = poll_boot.merge(before, both, domain, 9.0)
+
+    (proof,) = [proof for proof in after.proofs if proof.proof == "address"]
+    assert (proof.after_s, proof.addresses) == (1.0, ["10.9.0.7", "fd01::7"])
+    assert proof.detail == "10.9.0.7, fd01::7"

@@ -200,7 +200,12 @@ class FakeHypervisor(Faulty):
         networks: list[NetworkSpec],
         ports: list[PortSpec],
     ) -> DiskRef:
-        """Note a config drive."""
+        """Note a config drive and the metadata."""
+        add_file(self._state, names.guest_data_file(server_id))
+        if first_boot.phone_home_token:
+            self._state.asked[server_id] = There()
+        else:
+            self._state.asked.pop(server_id, None)
         return self._ensure_disk(names.config_drive_file(server_id), "config")
 
     @verb
@@ -208,6 +213,7 @@ class FakeHypervisor(Faulty):
         """Forget the server's disks."""
         for name in _disk_files(server_id):
             self._state.files.pop(name, None)
+        self._state.asked.pop(server_id, None)
 
     @verb
     def ensure_port(self, network: NetworkSpec, port: PortSpec, hostname: str) -> None:
@@ -274,18 +280,20 @@ class FakeHypervisor(Faulty):
         """Show a guest that is up once its time has passed. Raises ForeignOwner."""
         domain = self._find(server_id)
         if domain is None:
-            return Observation(state=None, address=None, agent=None, console="")
+            return Observation(state=None, agent=None, console="")
         guest = self._state.guests[server_id]
         up = self._is_up(server_id, guest)
         if up and "login:" not in guest.console:
             console = f"{domain.server_id} login: "
             guest = self._change(server_id, console=console, told=False)
-        known = [p.addresses[0].address for p in ports if p.port_id in self._ports]
+        known = [a.address for p in ports if p.port_id in self._ports for a in p.addresses]
         return Observation(
             state=guest.state,
-            address=known[0] if up and known else None,
+            addresses=known if up else [],
             agent=True if up else None,
             console=guest.console,
+            first_boot=up if server_id in self._state.asked else None,
+            first_boot_result="ok" if up and server_id in self._state.asked else "",
         )
 
     @verb
@@ -419,6 +427,7 @@ def _disk_files(server_id: str) -> list[str]:
         names.install_disc_file(server_id),
         names.config_drive_file(server_id),
         names.nvram_file(server_id),
+        names.guest_data_file(server_id),
     ]
 
 

@@ -55,6 +55,8 @@ class FakeState:
         #: By name; what was set aside has the name that it had.
         self.files = self._kept("file", Thing)
         self.set_aside = self._kept("set_aside", Thing)
+        #: By server: guests that are asked to say when their first boot is done.
+        self.asked = self._kept("asked", There)
         #: By port: those with a DHCP entry, and those with a filter.
         self.entries = self._kept("entry", PortSpec)
         self.filters = self._kept("filter", PortSpec)

@@ -77,6 +77,16 @@ def nvram_file(server_id: str) -> str:
     return f"{checked(server_id)}.nvram.fd"
 
 
+def guest_data_file(server_id: str) -> str:
+    """Return the name of the file with what the metadata service tells the server's guest."""
+    return f"{checked(server_id)}.first-boot.json"
+
+
+def guest_word_file(server_id: str) -> str:
+    """Return the name of the file with the guest's own word of its first boot."""
+    return f"{checked(server_id)}.first-boot-word.json"
+
+
 def console_file(server_id: str) -> str:
     """Return the console log's file name; older parts follow it with `.0`, `.1` and so on."""
     return f"{checked(server_id)}.console.log"

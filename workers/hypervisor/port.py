@@ -48,12 +48,16 @@ class Observation(Value):
 
     #: None when the domain is not there at all.
     state: DomainState | None
-    #: The first of the asked addresses found in a lease or in the host's ARP table.
-    address: str | None
+    #: Those of the asked addresses found in a lease or among the host's neighbours.
+    addresses: list[str] = Field(default_factory=list)
     #: None when the guest has no agent channel open, so nothing can be said.
     agent: bool | None
     #: The last of the serial console's output, at most 64 KiB, decoded with replacement.
     console: str = Field(repr=False)
+    #: Whether the guest said that its first boot is done. None when it was not asked to say so.
+    first_boot: bool | None = None
+    #: What it said of it: `ok` or `failed`, which is its own word and proves nothing.
+    first_boot_result: str = ""
 
 
 class Hypervisor(Protocol):
@@ -106,11 +110,13 @@ class Hypervisor(Protocol):
         networks: list[NetworkSpec],
         ports: list[PortSpec],
     ) -> DiskRef:
-        """Have a config drive (ISO 9660, label `config-2`) with OpenStack's first-boot files."""
+        """Have a config drive (ISO 9660, label `config-2`) with OpenStack's first-boot files, and
+        keep the same for the host's metadata service."""
         ...
 
     def remove_disks(self, server_id: str) -> None:
-        """Remove all disks of the server, its config drive and its firmware's variables."""
+        """Remove all disks of the server, its config drive, its firmware's variables and what the
+        metadata service tells it."""
         ...
 
     # --- networks ----------------------------------------------------------------------------
@@ -154,16 +160,17 @@ class Hypervisor(Protocol):
 
     def traces(self, server_id: str, ports: list[PortSpec]) -> list[str]:
         """Name everything of this server that is on the host now: domain, disks, config drive,
-        firmware variables, console log, DHCP entries, filters. Empty means that it is really
-        gone."""
+        firmware variables, metadata, console log, DHCP entries, filters. Empty means that it is
+        really gone."""
         ...
 
     # --- what nobody may own any more ----------------------------------------------------------
 
     def survey(self) -> list[Thing]:
         """Return everything on the host that carries our mark: domains, disks, config drives,
-        firmware variables, console logs, DHCP entries, filters. Cached images, networks and the
-        storage pool are shared by servers and not listed; what is not ours is never listed."""
+        firmware variables, metadata, console logs, DHCP entries, filters. Cached images, networks
+        and the storage pool are shared by servers and not listed; what is not ours is never
+        listed."""
         ...
 
     def quarantine(self, thing: Thing) -> None:

@@ -19,6 +19,8 @@ _KINDS: dict[str, ThingKind] = {
     "config.iso": "config_drive",
     "nvram.fd": "nvram",
     "console.log": "console_log",
+    "first-boot.json": "first_boot",
+    "first-boot-word.json": "first_boot",
 }
 _UUID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _WHAT = "|".join(re.escape(what) for what in _KINDS)
@@ -106,6 +108,7 @@ _CHECKS: dict[ThingKind, Callable[[Thing], object]] = {
     "config_drive": file_of,
     "nvram": file_of,
     "console_log": file_of,
+    "first_boot": file_of,
     "dhcp_entry": mac_and_network_of,
     "filter": port_of,
 }

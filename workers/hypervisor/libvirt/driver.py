@@ -18,6 +18,7 @@ from tasks.messages import (
 )
 from workers.hypervisor import names
 from workers.hypervisor.first_boot import first_boot_files
+from workers.hypervisor.guest_data import GuestData, GuestStore
 from workers.hypervisor.image_cache import ImageCache
 from workers.hypervisor.libvirt.acceleration import Acceleration
 from workers.hypervisor.libvirt.connection import Keeper
@@ -65,7 +66,10 @@ class LibvirtHypervisor:
         self._networks = Networks(self._keeper)
         self._domains = Domains(self._keeper, settings.console_dir, processors)
         self._consoles = Shelf(settings.console_dir, frozenset({"console_log"}))
-        self._tidying = Tidying(self._domains, self._disks, self._networks, self._consoles)
+        self._guests = GuestStore(settings.state_dir)
+        self._tidying = Tidying(
+            self._domains, self._disks, self._networks, self._consoles, self._guests.shelf
+        )
 
     def inventory(self) -> Inventory:
         """See the port."""
@@ -104,15 +108,22 @@ class LibvirtHypervisor:
         ports: list[PortSpec],
     ) -> DiskRef:
         """See the port."""
-        seed = os.urandom(_RANDOM_SEED_BYTES)
-        files = first_boot_files(
-            server_id, project_id, first_boot, networks, ports, random_seed=seed
+        data = GuestData(
+            server_id=names.checked(server_id),
+            project_id=project_id,
+            first_boot=first_boot,
+            networks=networks,
+            ports=ports,
+            random_seed=os.urandom(_RANDOM_SEED_BYTES).hex(),
         )
-        return self._disks.ensure_config_drive(server_id, files)
+        drive = self._disks.ensure_config_drive(server_id, first_boot_files(data))
+        self._guests.keep(data)
+        return drive
 
     def remove_disks(self, server_id: str) -> None:
         """See the port."""
         self._disks.remove(server_id)
+        self._guests.remove(server_id)
 
     def ensure_port(self, network: NetworkSpec, port: PortSpec, hostname: str) -> None:
         """See the port."""
@@ -154,8 +165,9 @@ class LibvirtHypervisor:
         with translated("look at the server"):
             handle = self._domains.handle(server_id)
             if handle is not None:
-                return observe(handle, ports, console_log)
-        return Observation(state=None, address=None, agent=None, console=console_tail(console_log))
+                look = observe(handle, ports, console_log)
+                return look.model_copy(update=self._guests.what_it_said(server_id))
+        return Observation(state=None, agent=None, console=console_tail(console_log))
 
     def traces(self, server_id: str, ports: list[PortSpec]) -> list[str]:
         """See the port."""
@@ -163,13 +175,14 @@ class LibvirtHypervisor:
         found = [] if domain is None else [f"domain {names.domain_name(server_id)}"]
         found += [f"disk {path}" for path in self._disks.found(server_id)]
         found += [f"console {path}" for path in self._domains.console_logs(server_id)]
+        found += [f"metadata {path}" for path in self._guests.found(server_id)]
         for port in ports:
             found += self._networks.traces(port)
         return found
 
     def survey(self) -> list[Thing]:
         """See the port."""
-        return survey(self._keeper, [self._disks.shelf, self._consoles])
+        return survey(self._keeper, [self._disks.shelf, self._consoles, self._guests.shelf])
 
     def quarantine(self, thing: Thing) -> None:
         """See the port."""

@@ -1,5 +1,10 @@
 """One look at a guest from outside: state, address, agent and console. Changes nothing."""
 
+import ipaddress
+import json
+import socket
+import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import libvirt
@@ -27,7 +32,7 @@ def observe(handle: libvirt.virDomain, ports: list[PortSpec], console_log: Path)
     running = state == "running"
     return Observation(
         state=state,
-        address=_address(handle, ports) if running else None,
+        addresses=_addresses(handle, ports) if running else [],
         agent=_agent(handle) if running else None,
         console=console_tail(console_log),
     )
@@ -51,16 +56,17 @@ def _end_of(path: Path, length: int) -> bytes:
         return b""
 
 
-def _address(handle: libvirt.virDomain, ports: list[PortSpec]) -> str | None:
-    """Return the first address that is leased, or else answered for: a guest that was told its
-    address by the config drive never asks for a lease."""
-    leased = _leased(handle)
-    for seen in (leased, arp_addresses(_ARP_TABLE.read_text())):
-        for port in ports:
-            for fixed in port.addresses:
-                if (port.mac.lower(), fixed.address) in seen:
-                    return fixed.address
-    return None
+def _addresses(handle: libvirt.virDomain, ports: list[PortSpec]) -> list[str]:
+    """Return the addresses that are leased, or answered for: a guest that was told its address by
+    the config drive never asks for a lease."""
+    seen = _leased(handle) | arp_addresses(_ARP_TABLE.read_text())
+    wanted = [(port.mac.lower(), fixed.address) for port in ports for fixed in port.addresses]
+    unseen = [pair for pair in wanted if pair not in seen and ":" in pair[1]]
+    if unseen:
+        seen |= _neighbours_v6()
+        for _, address in unseen:
+            _ask_for(address)
+    return [address for mac, address in wanted if (mac, address) in seen]
 
 
 def arp_addresses(table: str) -> set[tuple[str, str]]:
@@ -71,6 +77,35 @@ def arp_addresses(table: str) -> set[tuple[str, str]]:
         for address, _, flags, hardware, *_ in rows
         if int(flags, 16) & _ARP_COMPLETE
     }
+
+
+def neighbour_addresses(table: str) -> set[tuple[str, str]]:
+    """Return MAC and address of every neighbour in `ip -json neighbour` that has answered."""
+    answered = {"REACHABLE", "STALE", "DELAY", "PROBE"}
+    return {
+        (row["lladdr"].lower(), str(ipaddress.ip_address(row["dst"])))
+        for row in json.loads(table or "[]")
+        if "lladdr" in row and answered & set(row.get("state", ()))
+    }
+
+
+def _neighbours_v6() -> set[tuple[str, str]]:
+    """The kernel tells its IPv6 neighbours by netlink alone."""
+    asked = subprocess.run(
+        ["ip", "-6", "-json", "neighbour", "show"],
+        capture_output=True,
+        text=True,
+        timeout=_AGENT_LIMIT_S,
+        check=False,
+    )
+    return neighbour_addresses(asked.stdout if asked.returncode == 0 else "")
+
+
+def _ask_for(address: str) -> None:
+    """Have the kernel look for the neighbour, by a packet that means nothing (RFC 863): a guest
+    with a static IPv6 address may never speak to its host by itself."""
+    with suppress(OSError), socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as asking:
+        asking.sendto(b"", (address, 9))
 
 
 def _leased(handle: libvirt.virDomain) -> set[tuple[str, str]]:

@@ -15,11 +15,19 @@ from workers.hypervisor.things import check, mac_and_network_of, port_of, server
 class Tidying:
     """What can be done to things that nobody owns."""
 
-    def __init__(self, domains: Domains, disks: Disks, networks: Networks, consoles: Shelf) -> None:
+    def __init__(
+        self,
+        domains: Domains,
+        disks: Disks,
+        networks: Networks,
+        consoles: Shelf,
+        guest_data: Shelf,
+    ) -> None:
         self._domains = domains
         self._disks = disks
         self._networks = networks
         self._consoles = consoles
+        self._guest_data = guest_data
 
     def quarantine(self, thing: Thing) -> None:
         """See the port. Raises MalformedMessage for a name that the kind cannot have."""
@@ -32,6 +40,8 @@ class Tidying:
                 self._disks.shelf.set_aside(thing)
             case "console_log":
                 self._consoles.set_aside(thing)
+            case "first_boot":
+                self._guest_data.set_aside(thing)
             case "dhcp_entry" | "filter":
                 """Nothing in it is worth looking at, and nothing is out of action by it."""
 
@@ -46,6 +56,8 @@ class Tidying:
                 self._disks.discard(thing)
             case "console_log":
                 self._consoles.remove(thing)
+            case "first_boot":
+                self._guest_data.remove(thing)
             case "dhcp_entry":
                 mac, network_id = mac_and_network_of(thing)
                 self._networks.discard_entry(network_id, mac)
