@@ -15,7 +15,7 @@ from app.db.session import make_engine, make_sessions
 from app.runs.publish import CeleryPublisher
 from app.services import bootstrap, clouds_file, hypervisors, importing, retiring
 from app.services.accounts import ensure_project, ensure_user
-from app.services.bootstrap import Account, NewNetwork
+from app.services.bootstrap import Account, FirstNetwork
 from app.services.context import Context
 from app.services.images import NewImage
 from config.celery import make_celery
@@ -111,7 +111,7 @@ def bootstrap_all(
         demo, admin = bootstrap.bootstrap(
             context.sessions,
             context.settings,
-            NewNetwork("private", cidr, tuple(dns or ())),
+            FirstNetwork("private", cidr, tuple(dns or ())),
             admin_password=os.environ.get("BYRE_BOOTSTRAP_ADMIN_PASSWORD"),
             demo_password=os.environ.get("BYRE_BOOTSTRAP_DEMO_PASSWORD"),
         )
@@ -169,9 +169,9 @@ def _pair(text: str) -> tuple[str, str]:
 @groups["network"].command("create")
 def create_network(
     name: str,
-    cidr: Annotated[str, typer.Option(help="IPv4 block, from a /16 to a /29")],
+    cidr: Annotated[str, typer.Option(help="IPv4 block, from a /16 to a /30")],
     dns: Annotated[list[str] | None, typer.Option(help="name server; may be repeated")] = None,
-    mtu: Annotated[int, typer.Option(min=576, max=9216)] = 1500,
+    mtu: Annotated[int | None, typer.Option(min=1280, max=9216)] = None,
     project: Annotated[
         str | None, typer.Option(help="the only project to use it; by default all do")
     ] = None,
@@ -179,8 +179,8 @@ def create_network(
     """Make a network with one subnet; prints its id. Hosts make theirs when a server needs it."""
     with _context() as context, context.sessions.begin() as session:
         owner = ensure_project(session, context.settings, project or "admin")
-        new = NewNetwork(name, cidr, tuple(dns or ()), shared=project is None, mtu=mtu)
-        print(bootstrap.add_network(session, owner, new).id)
+        new = FirstNetwork(name, cidr, tuple(dns or ()), shared=project is None, mtu=mtu)
+        print(bootstrap.add_network(session, context.settings, owner, new).id)
 
 
 @groups["user"].command("create")

@@ -8,13 +8,30 @@ from app.api.auth import EXTENSION
 from app.api.byre import cache, docs, drift, monitoring, runs
 from app.api.byre import hypervisors as byre_hypervisors
 from app.api.byre import images as byre_images
-from app.api.compute import flavors, hypervisors, keypairs, limits, server_security, servers
+from app.api.compute import (
+    flavors,
+    hypervisors,
+    interfaces,
+    keypairs,
+    limits,
+    server_security,
+    servers,
+)
 from app.api.compute import versions as compute_versions
 from app.api.identity import accounts, tokens
 from app.api.identity import versions as identity_versions
 from app.api.image import files, images
 from app.api.image import versions as image_versions
-from app.api.network import networks, ports, security_groups, security_rules
+from app.api.network import (
+    extensions,
+    networks,
+    ports,
+    quotas,
+    security_groups,
+    security_rules,
+    subnets,
+    tags,
+)
 from app.api.network import versions as network_versions
 from app.api.routes import Api, Routes
 from app.db.session import Sessions
@@ -29,6 +46,7 @@ ROUTES: tuple[Routes, ...] = (
     compute_versions.routes,
     servers.routes,
     server_security.routes,
+    interfaces.routes,
     flavors.routes,
     keypairs.routes,
     hypervisors.routes,
@@ -37,10 +55,14 @@ ROUTES: tuple[Routes, ...] = (
     images.routes,
     files.routes,
     network_versions.routes,
+    extensions.routes,
     networks.routes,
+    subnets.routes,
     ports.routes,
     security_groups.routes,
     security_rules.routes,
+    tags.routes,
+    quotas.routes,
     runs.routes,
     drift.routes,
     byre_hypervisors.routes,

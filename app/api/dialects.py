@@ -39,6 +39,18 @@ _NETWORK_CODES = {
     "over_quota": "OverQuota",
     "security_group_in_use": "SecurityGroupInUse",
     "security_group_rule_exists": "SecurityGroupRuleExists",
+    "invalid_input": "InvalidInput",
+    "network_not_found": "NetworkNotFound",
+    "subnet_not_found": "SubnetNotFound",
+    "port_not_found": "PortNotFound",
+    "network_in_use": "NetworkInUse",
+    "subnet_in_use": "SubnetInUse",
+    "port_in_use": "PortInUse",
+    "mac_address_in_use": "MacAddressInUse",
+    "ip_address_in_use": "IpAddressAlreadyAllocated",
+    "ip_address_generation_failure": "IpAddressGenerationFailure",
+    "gateway_conflict": "GatewayConflictWithAllocationPools",
+    "segment_in_use": "SegmentIdInUse",
 }
 
 

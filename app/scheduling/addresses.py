@@ -12,9 +12,10 @@ the losers' second tries.
 """
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from ipaddress import ip_address, ip_network
 from itertools import islice
 
 from sqlalchemy.orm import Session
@@ -25,7 +26,7 @@ from app.db.repo import addresses
 from app.scheduling import pools
 from app.scheduling.membership import join_groups
 from config.settings import ControlSettings
-from tasks.errors import NoFreeAddress
+from tasks.errors import NoFreeAddress, NotFound
 
 #: How many addresses are looked up at once; doubled with each look that finds none.
 WINDOW, WIDEST = 32, 4096
@@ -49,9 +50,11 @@ def ensure_ports(
     network_ids: Sequence[str],
     group_ids: Sequence[str],
     settings: ControlSettings,
+    fixed: Mapping[int, str] | None = None,
 ) -> list[Port]:
     """Return the server's ports, one for each network; those that are not there are made now, in
-    these security groups. Raises NoFreeAddress, NotFound."""
+    these security groups, with the address that is `fixed` for their position, or any.
+    Raises NoFreeAddress, NotFound."""
     there = {port.position: port for port in addresses.ports_of(session, server.id)}
     missing = {at: each for at, each in enumerate(network_ids) if at not in there}
     if not missing:
@@ -60,13 +63,25 @@ def ensure_ports(
     networks = {row.id: row for row in addresses.networks(session, set(missing.values()))}
     made = []
     for position, network_id in missing.items():
+        if network_id not in networks:
+            raise NotFound(f"Network {network_id} is gone.")
         port = new_port(networks[network_id], server.project_id, server=server, position=position)
-        if not subnets[network_id]:
-            raise NoFreeAddress(f"Network {network_id} has no subnet.")
-        give_addresses(session, port, default_wishes(subnets[network_id]), subnets, settings)
+        wishes = _wishes(network_id, subnets[network_id], (fixed or {}).get(position))
+        give_addresses(session, port, wishes, subnets, settings)
         made.append(port)
     join_groups(session, server.project_id, group_ids, made)
     return addresses.ports_of(session, server.id)
+
+
+def _wishes(network_id: str, subnets: Sequence[Subnet], address: str | None) -> list[Wish]:
+    if not subnets:
+        raise NoFreeAddress(f"Network {network_id} has no subnet.")
+    if address is None:
+        return default_wishes(subnets)
+    for subnet in subnets:
+        if ip_address(address) in ip_network(subnet.cidr):
+            return [Wish(subnet.id, address)]
+    raise NoFreeAddress(f"Network {network_id} has no subnet with the address {address}.")
 
 
 def new_port(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, true
+from sqlalchemy import ColumnElement, String, and_, cast, true
 
 from app.db.models import Hypervisor
 from app.db.models.base import now
@@ -35,6 +35,8 @@ class Ask:
     dedicated_vcpus: int = 0
     uefi: bool = False
     vif_limits: bool = False
+    #: Names of the physical networks that it must have a bridge for.
+    physical_networks: tuple[str, ...] = ()
     #: Names of hosts that this server was tried on without luck.
     tried: tuple[str, ...] = ()
 
@@ -76,6 +78,13 @@ def dedicated_room() -> ColumnElement[Any]:
     return Hypervisor.dedicated_vcpus - Hypervisor.dedicated_vcpus_used
 
 
+def _has_bridge(physical_network: str) -> ColumnElement[bool]:
+    """Names of physical networks are plain words (app.api.network.networks): in quotes they are
+    found in the text of a list's JSON, on any database."""
+    names = cast(Hypervisor.physical_networks, String)
+    return names.contains(f'"{physical_network}"', autoescape=True)
+
+
 #: The rule that refuses hosts which are not heard of.
 SILENT = "alive"
 
@@ -106,6 +115,11 @@ RULES: tuple[Rule, ...] = (
         "vif_limits",
         lambda ask: Hypervisor.vif_limits.is_(True) if ask.vif_limits else true(),
         lambda _: "whose kernel cannot hold interfaces to a rate",
+    ),
+    Rule(
+        "physical_networks",
+        lambda ask: and_(true(), *(_has_bridge(name) for name in ask.physical_networks)),
+        lambda _: "without the physical network that is asked for",
     ),
     Rule(
         "dedicated_vcpus",

@@ -2,17 +2,18 @@
 
 import secrets
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
 
 from sqlalchemy.orm import Session
 
-from app.db.models import Flavor, Network, Project, Subnet
-from app.db.models.base import new_id
+from app.db.models import Flavor, Network, Project
 from app.db.repo import flavors, networks
 from app.db.session import Sessions
+from app.services import networks as network_cases
+from app.services import subnets as subnet_cases
 from app.services.accounts import ensure_project, ensure_user
+from app.services.networks import NewNetwork
+from app.services.subnets import NewSubnet
 from config.settings import ControlSettings
-from tasks.errors import RequestError
 
 #: id, name, vCPUs, MiB of memory, GiB of disk: the names and ids that OpenStack's users know.
 FLAVORS = (
@@ -25,14 +26,15 @@ FLAVORS = (
 
 
 @dataclass(frozen=True)
-class NewNetwork:
-    """A network to make. The gateway is the first address, servers get the others."""
+class FirstNetwork:
+    """A network to make, with one subnet of IPv4, and the first address as its gateway. Without an
+    MTU it gets what suits networks that span hosts."""
 
     name: str
     cidr: str
     dns: tuple[str, ...]
     shared: bool = True
-    mtu: int = 1500
+    mtu: int | None = None
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Account:
 def bootstrap(
     sessions: Sessions,
     settings: ControlSettings,
-    network: NewNetwork,
+    network: FirstNetwork,
     *,
     admin_password: str | None,
     demo_password: str | None,
@@ -65,28 +67,20 @@ def bootstrap(
         for flavor in FLAVORS:
             _ensure_flavor(session, *flavor)
         if networks.by_name(session, network.name) is None:
-            add_network(session, admin_project, network)
+            add_network(session, settings, admin_project, network)
     return demo, admin
 
 
-def add_network(session: Session, project: Project, new: NewNetwork) -> Network:
+def add_network(
+    session: Session, settings: ControlSettings, project: Project, new: FirstNetwork
+) -> Network:
     """Add a network with its one subnet. Raises RequestError."""
-    block = _block(new.cidr)
-    row = Network(id=new_id(), project_id=project.id, name=new.name, shared=new.shared, mtu=new.mtu)
-    session.add(row)
+    asked = NewNetwork(name=new.name, shared=new.shared, mtu=new.mtu)
+    row = network_cases.add_network(session, settings, project.id, asked)
     session.flush()
-    gateway = block.network_address + 1
-    session.add(
-        Subnet(
-            network_id=row.id,
-            name=new.name,
-            cidr=str(block),
-            gateway=str(gateway),
-            dns=[_address(text) for text in new.dns],
-            host_address=str(gateway),
-            pools=[{"start": str(gateway + 1), "end": str(block.broadcast_address - 1)}],
-        )
-    )
+    networks.lock_plan(session)
+    block = NewSubnet(row.id, 4, new.cidr, name=new.name, dns=new.dns)
+    subnet_cases.add_subnet(session, settings, row, block)
     return row
 
 
@@ -106,20 +100,3 @@ def _ensure_flavor(
         session.add(
             Flavor(id=flavor_id, name=name, vcpus=vcpus, memory_mib=memory_mib, root_gib=root_gib)
         )
-
-
-def _block(cidr: str) -> IPv4Network:
-    try:
-        block = IPv4Network(cidr)
-    except ValueError as error:
-        raise RequestError(f"cidr: {error}") from error
-    if not 16 <= block.prefixlen <= 29:
-        raise RequestError(f"cidr: {cidr} must be between a /16 and a /29.")
-    return block
-
-
-def _address(text: str) -> str:
-    try:
-        return str(IPv4Address(text))
-    except ValueError as error:
-        raise RequestError(f"dns: {error}") from error

@@ -1,121 +1,248 @@
-"""Networks, subnets and ports, as those who may use them see them."""
+"""Networks as their owners make, see, change and remove them."""
 
-from collections.abc import Mapping, Sequence
+import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
-from app.db.models import Network, Port, Subnet
-from app.db.repo import networks
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from app.db.models import Network
+from app.db.models.base import new_id
+from app.db.repo import networks as repo
 from app.db.session import reading
+from app.runs import fabric
+from app.runs.networks_spec import PROVIDER
+from app.services import network_quotas
 from app.services.context import Caller, Context
+from app.services.network_errors import (
+    InvalidInput,
+    NetworkInUse,
+    NetworkNotFound,
+    SegmentInUse,
+)
+from app.services.network_views import NetworkView, network_view
+from config.settings import ControlSettings
+from tasks.errors import Conflict, Forbidden
+
+#: The least that IPv6 works with (RFC 8200, section 5), and the most that a host's bridge is given.
+MIN_MTU, MAX_MTU = 1280, 9216
+PLAIN_MTU = 1500
+#: How many numbers are looked at in one go, and how often, for one that no network has.
+_CANDIDATES, _ROUNDS = 16, 20
+
+VXLAN, LOCAL, FLAT, VLAN = "vxlan", "local", "flat", "vlan"
 
 
 @dataclass(frozen=True)
-class NetworkView:
-    """A network that servers can be on."""
+class NewNetwork:
+    """A network as it was asked for. `project_id` None is the caller's; `provider_type` None is a
+    network that spans hosts, and `mtu` None what suits the type."""
 
-    id: str
-    name: str
-    project_id: str
-    shared: bool
-    mtu: int
-    subnet_ids: tuple[str, ...]
-    created_at: datetime
-    updated_at: datetime | None
-
-
-@dataclass(frozen=True)
-class SubnetView:
-    """A network's block of addresses."""
-
-    id: str
-    name: str
-    project_id: str
-    network_id: str
-    version: int
-    cidr: str
-    gateway: str | None
-    dns: tuple[str, ...]
-    pools: tuple[dict[str, Any], ...]
-    created_at: datetime
-    updated_at: datetime | None
-
-
-@dataclass(frozen=True)
-class PortView:
-    """A server's interface. `seen` says whether its guest was seen to use the address."""
-
-    id: str
-    project_id: str
-    network_id: str
-    server_id: str | None
-    mac: str
-    #: (subnet's id, address) each
-    addresses: tuple[tuple[str, str], ...]
-    seen: bool
-    created_at: datetime
-    updated_at: datetime | None
+    name: str = ""
+    description: str = ""
+    project_id: str | None = None
+    shared: bool = False
+    admin_state_up: bool = True
+    port_security: bool = True
+    mtu: int | None = None
+    provider_type: str | None = None
+    physical_network: str | None = None
+    segment: int | None = None
 
 
 def list_networks(context: Context, caller: Caller) -> list[NetworkView]:
     """Return the networks that the caller's project may use."""
     with reading(context.sessions) as session:
-        return [_network(row) for row in networks.networks(session, caller.sees)]
+        return [network_view(row) for row in repo.networks(session, caller.sees)]
 
 
-def list_subnets(context: Context, caller: Caller) -> list[SubnetView]:
-    """Return the subnets of those networks."""
+def get(context: Context, caller: Caller, network_id: str) -> NetworkView:
+    """Return a network. Raises NetworkNotFound."""
     with reading(context.sessions) as session:
-        return [_subnet(row) for row in networks.subnets(session, caller.sees)]
+        return network_view(seen(repo.network(session, network_id), caller, network_id))
 
 
-def list_ports(
-    context: Context, caller: Caller, facts: Mapping[str, Sequence[str]]
-) -> list[PortView]:
-    """Return the ports of the caller's project that have one of the values for each fact."""
-    with reading(context.sessions) as session:
-        return [_port(row) for row in networks.ports(session, caller.sees, facts)]
+def create(context: Context, caller: Caller, new: NewNetwork) -> NetworkView:
+    """Make a network. Raises InvalidInput, SegmentInUse, OverQuota, Forbidden."""
+    project_id = own_project(caller, new.project_id)
+    if not caller.is_admin and (new.shared or new.provider_type or new.physical_network):
+        raise Forbidden("Only an administrator may set shared and provider:* of a network.")
+    with context.sessions.begin() as session:
+        network_quotas.check(session, project_id, "network")
+        row = add_network(session, context.settings, project_id, new)
+        session.flush()
+        session.refresh(row, ["subnets"])
+        return network_view(row)
 
 
-def _network(row: Network) -> NetworkView:
-    return NetworkView(
-        id=row.id,
-        name=row.name,
-        project_id=row.project_id,
-        shared=row.shared,
-        mtu=row.mtu,
-        subnet_ids=tuple(subnet.id for subnet in row.subnets),
-        created_at=row.created_at,
-        updated_at=row.updated_at,
+def add_network(
+    session: Session, settings: ControlSettings, project_id: str, new: NewNetwork
+) -> Network:
+    """Write a network. Raises InvalidInput, SegmentInUse."""
+    kind = new.provider_type or VXLAN
+    row = Network(
+        id=new_id(),
+        project_id=project_id,
+        name=new.name,
+        description=new.description,
+        shared=new.shared,
+        admin_state_up=new.admin_state_up,
+        port_security=new.port_security,
+        mtu=check_mtu(settings, kind, new.mtu),
+    )
+    if kind in (FLAT, VLAN):
+        return _add_provider(session, row, kind, new)
+    if new.physical_network is not None:
+        raise InvalidInput(f"provider:physical_network: has no meaning with {kind}.")
+    if kind == LOCAL:
+        if new.segment is not None:
+            raise InvalidInput(f"provider:segmentation_id: has no meaning with {kind}.")
+        session.add(row)
+        return row
+    if kind == VXLAN:
+        return _add_spanning(session, settings, row, new.segment)
+    raise InvalidInput(
+        f"provider:network_type: {kind} is not supported; vxlan, vlan, flat and local are."
     )
 
 
-def _subnet(row: Subnet) -> SubnetView:
-    return SubnetView(
-        id=row.id,
-        name=row.name,
-        project_id=row.network.project_id,
-        network_id=row.network_id,
-        version=row.version,
-        cidr=row.cidr,
-        gateway=row.gateway,
-        dns=tuple(row.dns),
-        pools=tuple(row.pools),
-        created_at=row.created_at,
-        updated_at=row.updated_at,
-    )
+def check_mtu(settings: ControlSettings, kind: str, mtu: int | None) -> int:
+    """Return the MTU that a network of this type gets. Raises InvalidInput."""
+    most = settings.network_mtu if kind == VXLAN else MAX_MTU
+    if mtu is None or mtu == 0:
+        return min(most, PLAIN_MTU)
+    if not MIN_MTU <= mtu <= most:
+        raise InvalidInput(f"mtu: {mtu} must be from {MIN_MTU} to {most} on a {kind} network.")
+    return mtu
 
 
-def _port(row: Port) -> PortView:
-    return PortView(
-        id=row.id,
-        project_id=row.project_id,
-        network_id=row.network_id,
-        server_id=row.server_id,
-        mac=row.mac,
-        addresses=tuple((held.subnet_id, held.address) for held in row.addresses),
-        seen=row.seen_at is not None,
-        created_at=row.created_at,
-        updated_at=row.updated_at,
-    )
+def update(
+    context: Context, caller: Caller, network_id: str, changes: Mapping[str, Any]
+) -> NetworkView:
+    """Change a network; `changes` are columns. Raises NetworkNotFound, Forbidden, Conflict,
+    InvalidInput."""
+    with context.sessions.begin() as session:
+        row = owned(repo.lock_network(session, network_id), caller, network_id)
+        if changes.get("shared", row.shared) != row.shared:
+            _check_sharing(session, caller, row)
+        facts = dict(changes)
+        if "mtu" in facts:
+            facts["mtu"] = _changed_mtu(session, context.settings, row, facts["mtu"])
+        for name, value in facts.items():
+            setattr(row, name, value)
+        row.revision += 1
+        session.flush()
+        fabric.note_network(session, network_id)
+        view = network_view(row)
+    context.publisher.fabric_changed()
+    return view
+
+
+def delete(context: Context, caller: Caller, network_id: str) -> None:
+    """Remove a network and its subnets. Raises NetworkNotFound, Forbidden, NetworkInUse."""
+    with context.sessions.begin() as session:
+        row = owned(repo.lock_network(session, network_id), caller, network_id)
+        count = repo.on_network(session, network_id)
+        if count:
+            raise NetworkInUse(
+                f"Unable to complete operation on network {network_id}. There are one or more ports"
+                f" still in use on the network: {count}."
+            )
+        repo.delete_network(session, row)
+
+
+# --- who may -------------------------------------------------------------------------------------
+
+
+def seen(row: Network | None, caller: Caller, network_id: str) -> Network:
+    """Return the network if the caller may see it. Raises NetworkNotFound."""
+    if row is None or not (row.shared or owns(caller, row)):
+        raise NetworkNotFound(network_id)
+    return row
+
+
+def owned(row: Network | None, caller: Caller, network_id: str) -> Network:
+    """Return the network if the caller may change it. Raises NetworkNotFound, Forbidden."""
+    row = seen(row, caller, network_id)
+    if not owns(caller, row):
+        raise Forbidden("Policy doesn't allow to change a network of another project.")
+    return row
+
+
+def owns(caller: Caller, row: Network) -> bool:
+    """Say whether the network is the caller's, or the caller an administrator."""
+    return caller.is_admin or row.project_id == caller.project_id
+
+
+def own_project(caller: Caller, project_id: str | None) -> str:
+    """Return the project that a new thing is for. Raises Forbidden."""
+    if project_id is None or project_id == caller.project_id:
+        return caller.project_id
+    if not caller.is_admin:
+        raise Forbidden("Only an administrator may make things for another project.")
+    return project_id
+
+
+# --- parts ---------------------------------------------------------------------------------------
+
+
+def _add_provider(session: Session, row: Network, kind: str, new: NewNetwork) -> Network:
+    if new.physical_network is None:
+        raise InvalidInput(f"provider:physical_network: is needed with {kind}.")
+    if (new.segment is not None) != (kind == VLAN):
+        raise InvalidInput("provider:segmentation_id: is needed with vlan, and only there.")
+    if new.segment is not None and not 1 <= new.segment <= 4094:
+        raise InvalidInput("provider:segmentation_id: a VLAN is from 1 to 4094.")
+    row.kind, row.physical_network, row.vlan = PROVIDER, new.physical_network, new.segment or 0
+    if not _written(session, row):
+        raise SegmentInUse(
+            f"Another network has VLAN {new.segment or 'none'} of {new.physical_network}."
+        )
+    return row
+
+
+def _add_spanning(
+    session: Session, settings: ControlSettings, row: Network, vni: int | None
+) -> Network:
+    """The unique index decides who has a number; looking first only saves tries."""
+    first, last = settings.vni_first, settings.vni_last
+    if vni is not None:
+        if not first <= vni <= last:
+            raise InvalidInput(f"provider:segmentation_id: must be from {first} to {last}.")
+        row.vni = vni
+        if not _written(session, row):
+            raise SegmentInUse(f"Another network has the tunnel {vni}.")
+        return row
+    for _ in range(_ROUNDS):
+        numbers = {first + secrets.randbelow(last - first + 1) for _ in range(_CANDIDATES)}
+        for number in numbers - repo.vnis(session, numbers):
+            row.vni = number
+            if _written(session, row):
+                return row
+    raise Conflict(f"No tunnel's number from {first} to {last} is free.")
+
+
+def _written(session: Session, row: Network) -> bool:
+    try:
+        with session.begin_nested():
+            session.add(row)
+    except IntegrityError:
+        return False
+    return True
+
+
+def _check_sharing(session: Session, caller: Caller, row: Network) -> None:
+    if not caller.is_admin:
+        raise Forbidden("Only an administrator may set shared of a network.")
+    if row.shared and repo.users(session, row.id) - {row.project_id}:
+        raise NetworkInUse(f"Network {row.id} has ports of other projects: it stays shared.")
+
+
+def _changed_mtu(session: Session, settings: ControlSettings, row: Network, mtu: int | None) -> int:
+    kind = VXLAN if row.vni is not None else LOCAL
+    new = check_mtu(settings, kind, mtu)
+    if new != row.mtu and repo.on_network(session, row.id):
+        raise NetworkInUse(f"Network {row.id} has ports, whose guests know its MTU: it stays.")
+    return new

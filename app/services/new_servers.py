@@ -8,26 +8,34 @@ from sqlalchemy.orm import Session
 
 from app.db.models import Flavor, Image, Project, RequestSpec, Server
 from app.db.models.base import new_id
-from app.db.repo import flavors, images, keypairs, networks, quota
+from app.db.repo import flavors, images, keypairs, quota
 from app.runs.start import Asker, start_run
 from app.services.context import Caller, Context
 from app.services.image_fit import check_fits
 from app.services.images import visible_to
 from app.services.security_groups import DEFAULT, see_to_default
 from app.services.server_names import hostname_of, numbered
+from app.services.server_networks import (
+    Interface,
+    Interfaces,
+    attach,
+    check_count,
+    check_room,
+    resolve,
+)
 from app.services.server_security import resolved
-from tasks.errors import Conflict, QuotaExceeded, RequestError
+from tasks.errors import QuotaExceeded, RequestError
 from tasks.pipelines import CREATE, stages_of
 
 
 @dataclass(frozen=True)
 class NewServer:
-    """What was asked for. Empty `network_ids`: whichever one network the project has."""
+    """What was asked for. Empty `interfaces`: whichever one network the project has."""
 
     name: str
     flavor_id: str
     image_id: str
-    network_ids: tuple[str, ...] = ()
+    interfaces: tuple[Interface, ...] = ()
     #: Names or ids; none: the project's default group.
     security_groups: tuple[str, ...] = ()
     key_name: str | None = None
@@ -59,8 +67,8 @@ class _Parts:
     project: Project
     flavor: Flavor
     image: Image
-    network_ids: list[str]
     group_ids: list[str]
+    interfaces: Interfaces
     public_key: str | None
 
 
@@ -75,8 +83,10 @@ def create(context: Context, caller: Caller, new: NewServer) -> Created:
         parts = _look_up(session, context, caller, new)
         count = _allowed_count(session, parts, new)
         servers = [_server(caller, new, name, parts.flavor) for name in numbered(new.name, count)]
+        check_room(session, parts.project, parts.interfaces, count)
         session.add_all(servers)
         session.flush()
+        attach(servers[0], parts.interfaces)
         session.add_all(_spec(server, context, new, parts, admin_pass) for server in servers)
         runs = [
             start_run(
@@ -108,11 +118,12 @@ def _look_up(session: Session, context: Context, caller: Caller, new: NewServer)
         raise RequestError(f"imageRef: image {new.image_id} could not be found.")
     check_fits(image, root_gib=flavor.root_gib, memory_mib=flavor.memory_mib)
     public_key = _public_key(session, caller, new)
-    network_ids = _networks(session, caller, new)
     group_ids = resolved(session, caller.project_id, new.security_groups or (DEFAULT,))
+    interfaces = resolve(session, caller, new.interfaces)
+    check_count(interfaces, new.max_count)
     # Last of all: whoever holds the project makes its other requests wait.
     project = quota.lock_project(session, caller.project_id)
-    return _Parts(project, flavor, image, network_ids, group_ids, public_key)
+    return _Parts(project, flavor, image, group_ids, interfaces, public_key)
 
 
 def _public_key(session: Session, caller: Caller, new: NewServer) -> str | None:
@@ -122,19 +133,6 @@ def _public_key(session: Session, caller: Caller, new: NewServer) -> str | None:
     if keypair is None:
         raise RequestError(f"key_name: key pair {new.key_name} could not be found.")
     return keypair.public_key
-
-
-def _networks(session: Session, caller: Caller, new: NewServer) -> list[str]:
-    if new.network_ids:
-        there = networks.usable_ids(session, caller.project_id, new.network_ids)
-        for network_id in new.network_ids:
-            if network_id not in there:
-                raise RequestError(f"networks: network {network_id} could not be found.")
-        return list(new.network_ids)
-    usable = networks.usable_ids(session, caller.project_id, None)
-    if len(usable) > 1:
-        raise Conflict("Multiple possible networks found, use a Network ID to be more specific.")
-    return usable
 
 
 def _allowed_count(session: Session, parts: _Parts, new: NewServer) -> int:
@@ -195,8 +193,9 @@ def _spec(
 ) -> RequestSpec:
     return RequestSpec(
         server_id=server.id,
-        network_ids=parts.network_ids,
         security_group_ids=parts.group_ids,
+        network_ids=parts.interfaces.network_ids,
+        hints=parts.interfaces.hints(),
         public_key=parts.public_key,
         user_data=new.user_data,
         admin_pass=admin_pass,

@@ -1,6 +1,7 @@
 """Place a server on a host, and let go of the place again."""
 
 import math
+from dataclasses import replace
 from datetime import timedelta
 
 from sqlalchemy.orm import Session
@@ -19,6 +20,7 @@ from app.scheduling import claim as claims
 from app.scheduling.addresses import ensure_ports
 from app.scheduling.rules import Ask, alive_since
 from app.services.image_fit import GIB
+from app.services.server_networks import fixed_of, physical_networks
 from config.settings import ControlSettings
 from tasks.errors import NotYet, NoValidHost
 from tasks.messages import Job, Placement
@@ -62,10 +64,18 @@ def _place(sessions: Sessions, settings: ControlSettings, job: Job) -> Placement
         tried = tuple(str(attempt.host) for attempt in hosts_tried(session, run))
         spec = session.get_one(RequestSpec, server.id)
         ask = ask_for(server, spec, image, settings, tried)
+        ask = replace(ask, physical_networks=physical_networks(session, spec.network_ids))
         claimed = claims.claim(session, server, job, ask)
         server.hypervisor_id = run.hypervisor_id = claimed.hypervisor_id
         runs.get_attempt(session, run).host = claimed.host
-        ports = ensure_ports(session, server, spec.network_ids, spec.security_group_ids, settings)
+        ports = ensure_ports(
+            session,
+            server,
+            spec.network_ids,
+            spec.security_group_ids,
+            settings,
+            fixed_of(spec),
+        )
         build = build_spec(session, server, spec, ports, settings, job.deadline)
         note_placed(session, build.ports)
         _limit_boot(session, run, build.boot.limit_s)

@@ -14,8 +14,11 @@ from tests.http.world import (
     FAILED,
     GONE,
     KEYPAIR,
+    NETWORK,
+    PORT,
     PUBLIC_IMAGE,
     PUBLIC_KEY,
+    SUBNET,
     THEN_MICRO,
     THEN_TEXT,
     uid,
@@ -36,6 +39,14 @@ V21 = {
     "min_version": "2.1",
     "updated": "2013-07-23T11:33:21Z",
     "links": [{"rel": "self", "href": f"{BASE}/compute/v2.1/"}],
+}
+
+INTERFACE = {
+    "port_id": PORT,
+    "net_id": NETWORK,
+    "mac_addr": "fa:16:3e:00:00:01",
+    "port_state": "ACTIVE",
+    "fixed_ips": [{"subnet_id": SUBNET, "ip_address": "10.77.0.5"}],
 }
 
 
@@ -565,5 +576,37 @@ CASES = [
         "/compute/v2.1/limits?reserved=False",
         200,
         {"limits": {"rate": [], "absolute": ABSOLUTE}},
+    ),
+    Case(
+        "interfaces",
+        "alice",
+        "GET",
+        f"/compute/v2.1/servers/{ACTIVE}/os-interface",
+        200,
+        {"interfaceAttachments": [INTERFACE]},
+    ),
+    Case(
+        "interface",
+        "alice",
+        "GET",
+        f"/compute/v2.1/servers/{ACTIVE}/os-interface/{PORT}",
+        200,
+        {"interfaceAttachment": INTERFACE},
+    ),
+    Case(
+        "no interface",
+        "alice",
+        "GET",
+        f"/compute/v2.1/servers/{ACTIVE}/os-interface/x",
+        404,
+        compute_fault(404, f"Interface x of server {ACTIVE} could not be found."),
+    ),
+    Case(
+        "another's interfaces",
+        "bob",
+        "GET",
+        f"/compute/v2.1/servers/{ACTIVE}/os-interface",
+        404,
+        compute_fault(404, f"Instance {ACTIVE} could not be found."),
     ),
 ]

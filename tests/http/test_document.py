@@ -23,7 +23,7 @@ def test_it_tells_every_route(quiet_api: Api) -> None:
     told = {(method.upper(), path) for path, item in paths.items() for method in item}
 
     for rule in quiet_api.app.url_map.iter_rules():
-        path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
+        path = re.sub(r"<(?:[^:<>]+:)?(\w+)>", r"{\1}", rule.rule)
         for method in (rule.methods or set()) - {"HEAD"}:
             assert (method, path) in told
 

@@ -159,12 +159,13 @@ def test_a_network_is_made(command: Command, sessions: Sessions) -> None:
     with reading(sessions) as session:
         network = session.get_one(Network, result.output.strip())
         (subnet,) = network.subnets
-        assert (network.name, network.shared, network.mtu) == ("lab", True, 1500)
+        assert (network.kind, network.vni is None) == ("nat", False)
+        assert (network.name, network.shared, network.mtu) == ("lab", True, 1450)
         assert (subnet.gateway, subnet.dns) == ("10.9.8.1", ["192.0.2.53"])
         assert subnet.pools == [{"start": "10.9.8.2", "end": "10.9.8.14"}]
 
 
-@pytest.mark.parametrize("cidr", ["10.9.8.0/30", "10.0.0.0/8", "10.9.8.1/24", "nonsense"])
+@pytest.mark.parametrize("cidr", ["10.9.8.0/31", "10.0.0.0/8", "10.9.8.1/24", "nonsense"])
 def test_a_network_that_cannot_be(command: Command, sessions: Sessions, cidr: str) -> None:
     result = command("network", "create", "lab", "--cidr", cidr)
 

@@ -15,6 +15,7 @@ from app.runs.publish import CeleryPublisher
 from app.services import new_servers, servers
 from app.services.context import Caller, Context
 from app.services.new_servers import NewServer
+from app.services.server_networks import Interface
 from config.celery import make_celery
 from config.queues import CONTROL, PULSE
 from config.settings import ControlSettings
@@ -140,7 +141,9 @@ class Api:
         """Ask for servers."""
         world = self._database.world
         flavor = self._database.large_flavor_id if large else world.flavor_id
-        new = NewServer("web", flavor, world.image_id, (world.network_id,), max_count=count)
+        new = NewServer(
+            "web", flavor, world.image_id, (Interface(world.network_id),), max_count=count
+        )
 
         def work() -> None:
             # A refusal is an answer too: no server was accepted.

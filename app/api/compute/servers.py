@@ -16,6 +16,7 @@ from app.services import new_servers, servers
 from app.services.new_servers import NewServer
 from app.services.pages import SERVER_ORDERS
 from app.services.security_groups import DEFAULT
+from app.services.server_networks import Interface
 from app.services.server_views import ServerView
 from app.services.servers import Wanted
 from tasks.errors import Forbidden
@@ -107,8 +108,8 @@ def _read_server(request: Json) -> NewServer:
         name=request["name"],
         flavor_id=request["flavorRef"],
         image_id=request["imageRef"],
-        network_ids=tuple(network["uuid"] for network in request.get("networks", [])),
         security_groups=tuple(group["name"] for group in request.get("security_groups", [])),
+        interfaces=tuple(_interface(each) for each in request.get("networks", [])),
         key_name=request.get("key_name"),
         user_data=request.get("user_data") or "",
         metadata=metadata,
@@ -119,6 +120,14 @@ def _read_server(request: Json) -> NewServer:
         disk_config=request.get("OS-DCF:diskConfig", "MANUAL"),
         min_count=min_count,
         max_count=request.get("max_count", min_count),
+    )
+
+
+def _interface(network: Json) -> Interface:
+    return Interface(
+        network_id=network.get("uuid"),
+        address=network.get("fixed_ip"),
+        port_id=network.get("port"),
     )
 
 

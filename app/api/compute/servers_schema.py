@@ -4,7 +4,7 @@ import base64
 import binascii
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -29,7 +29,7 @@ MAX_USER_DATA = 65535
 _PASSWORD = validate.Length(min=1, max=255)
 
 
-def _address(family: type[ipaddress.IPv4Address | ipaddress.IPv6Address]) -> Any:
+def _address(family: Callable[[str], object]) -> Any:
     def check(value: str) -> None:
         try:
             if value:
@@ -57,9 +57,18 @@ class UserDataField(fields.Field[str]):
 
 
 class NetworkRef(Strict):
-    """A network to be on. A fixed address or a port of one's own cannot be had yet."""
+    """A network to be on, with a certain address there or any; or a port of one's own."""
 
-    uuid = Text(required=True)
+    uuid = Text(allow_none=True)
+    port = Text(allow_none=True)
+    fixed_ip = Text(allow_none=True, validate=_address(ipaddress.ip_address))
+
+    @validates_schema
+    def _check_one(self, data: Mapping[str, Any], **_: Any) -> None:
+        if data.get("port") is None and data.get("uuid") is None:
+            raise ValidationError("must name uuid or port.")
+        if data.get("port") is not None and data.get("fixed_ip") is not None:
+            raise ValidationError("cannot be used with a port, which has its own.", "fixed_ip")
 
 
 class SecurityGroupRef(Strict):
@@ -117,9 +126,6 @@ class CreateServer(Strict):
             raise ValidationError("must name an image.", "imageRef")
         if devices and devices[0]["uuid"] != image:
             raise ValidationError("must be of the image of imageRef.", "block_device_mapping_v2")
-        named = [network["uuid"] for network in data.get("networks", [])]
-        if len(named) != len(set(named)):
-            raise ValidationError("must name each network once.", "networks")
 
 
 class NoHints(Strict):

@@ -12,7 +12,8 @@ from tasks.errors import RequestError
 
 Json = dict[str, Any]
 
-_WORDS = frozenset({"fields", "limit", "marker", "page_reverse", "sort_key", "sort_dir"})
+_TAGS = frozenset({"tags", "tags-any", "not-tags", "not-tags-any"})
+_WORDS = _TAGS | {"fields", "limit", "marker", "page_reverse", "sort_key", "sort_dir"}
 _TRUE, _FALSE = ("true", "1"), ("false", "0")
 
 
@@ -24,7 +25,7 @@ def select(
     if unknown:
         raise RequestError(f"{unknown} is invalid attribute for filtering")
     wanted = {name: query.getlist(name) for name in query.keys() - _WORDS}
-    found = [body for body in bodies if _fits(body, wanted)]
+    found = [body for body in bodies if _fits(body, wanted) and _is_tagged(body, query)]
     found = _page(_sorted(found, query, known), query)
     chosen = set(query.getlist("fields"))
     return [project(body, chosen) for body in found]
@@ -36,7 +37,20 @@ def project(body: Json, chosen: Collection[str]) -> Json:
 
 
 def _fits(body: Json, wanted: dict[str, list[str]]) -> bool:
-    return all(any(_equal(body[name], text) for text in texts) for name, texts in wanted.items())
+    return all(
+        any(_equal(body.get(name), text) for text in texts) for name, texts in wanted.items()
+    )
+
+
+def _is_tagged(body: Json, query: MultiDict[str, str]) -> bool:
+    """Each of the four words names tags, separated by commas."""
+    has = set(body.get("tags", ()))
+    for word in _TAGS & query.keys():
+        asked = set(query[word].split(","))
+        found = bool(asked & has) if word.endswith("any") else asked <= has
+        if found == word.startswith("not"):
+            return False
+    return True
 
 
 def _equal(value: Any, text: str) -> bool:
@@ -62,7 +76,7 @@ def _sorted(bodies: list[Json], query: MultiDict[str, str], known: Collection[st
         if key not in known:
             raise RequestError(f"{key} is invalid attribute for sort_keys")
         descending = at < len(directions) and directions[at] == "desc"
-        bodies = sorted(bodies, key=lambda body: str(body[key]), reverse=descending)
+        bodies = sorted(bodies, key=lambda body: str(body.get(key)), reverse=descending)
     return bodies
 
 

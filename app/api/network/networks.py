@@ -1,41 +1,45 @@
-"""Networks and subnets: list and show."""
+"""Networks: create, list, show, update, delete."""
 
 from typing import Any
 
 from flask import request
-from marshmallow import Schema, fields
+from marshmallow import Schema, fields, validate
 
 from app.api.auth import caller, context
+from app.api.compute.schema import Count, Flag, Strict, wrapped
 from app.api.dialects import NETWORK
+from app.api.network.common import (
+    Common,
+    common,
+    name_field,
+    only,
+    project_of,
+    renamed,
+    short_list,
+    text_field,
+)
 from app.api.network.lists import Json, project, select
 from app.api.routes import Routes
-from app.api.times import second_time
 from app.services import networks
-from app.services.networks import NetworkView, SubnetView
-from tasks.errors import NotFound
+from app.services.network_views import NetworkView
+from app.services.networks import NewNetwork
 
-routes = Routes(NETWORK, "networks", "What servers can be on.", "/v2.0")
+routes = Routes(NETWORK, "networks", "What servers can be on.", "/v2.0/networks")
 
-
-class Common(Schema):
-    """What everything of the network API has."""
-
-    id = fields.String()
-    name = fields.String()
-    tenant_id = fields.String()
-    project_id = fields.String()
-    description = fields.String()
-    tags = fields.List(fields.String())
-    revision_number = fields.Integer()
-    created_at = fields.String()
-    updated_at = fields.String()
+#: Names of physical networks are words of the operator's: they are looked for in text.
+_WORD = validate.Regexp(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
 
 
 class NetworkSchema(Common):
-    """A network."""
+    """A network. What begins with `provider:` is shown to administrators only."""
 
     class Meta:
-        include = {"router:external": fields.Boolean()}
+        include = {
+            "router:external": fields.Boolean(),
+            "provider:network_type": fields.String(),
+            "provider:physical_network": fields.String(allow_none=True),
+            "provider:segmentation_id": fields.Integer(allow_none=True),
+        }
 
     status = fields.String()
     admin_state_up = fields.Boolean()
@@ -47,28 +51,36 @@ class NetworkSchema(Common):
     port_security_enabled = fields.Boolean()
 
 
-class PoolSchema(Schema):
-    """Addresses from one to another."""
+class UpdateNetwork(Strict):
+    """What can be changed of a network."""
 
-    start = fields.String(required=True)
-    end = fields.String(required=True)
+    class Meta(Strict.Meta):
+        # There are no routers, and so no networks that lead to them.
+        include = {"router:external": only([False])}
+
+    name = name_field()
+    description = name_field()
+    admin_state_up = Flag()
+    shared = Flag()
+    mtu = Count(allow_none=True)
+    port_security_enabled = Flag()
 
 
-class SubnetSchema(Common):
-    """A network's block of addresses."""
+class CreateNetwork(UpdateNetwork):
+    """A network to be made. With nothing said it spans hosts."""
 
-    network_id = fields.String()
-    ip_version = fields.Integer()
-    cidr = fields.String()
-    gateway_ip = fields.String(allow_none=True)
-    enable_dhcp = fields.Boolean()
-    dns_nameservers = fields.List(fields.String())
-    allocation_pools = fields.List(fields.Nested(PoolSchema))
-    host_routes = fields.List(fields.Dict())
-    ipv6_ra_mode = fields.String(allow_none=True)
-    ipv6_address_mode = fields.String(allow_none=True)
-    subnetpool_id = fields.String(allow_none=True)
-    service_types = fields.List(fields.String())
+    class Meta(UpdateNetwork.Meta):
+        include = {
+            **UpdateNetwork.Meta.include,
+            "provider:network_type": text_field(64, allow_none=True),
+            "provider:physical_network": fields.String(allow_none=True, validate=_WORD),
+            "provider:segmentation_id": Count(allow_none=True),
+        }
+
+    project_id = text_field()
+    tenant_id = text_field()
+    availability_zone_hints = short_list(text_field())
+    is_default = only([False])
 
 
 class NetworksAnswer(Schema):
@@ -83,103 +95,90 @@ class NetworkAnswer(Schema):
     network = fields.Nested(NetworkSchema, required=True)
 
 
-class SubnetsAnswer(Schema):
-    """Subnets."""
+#: field -> column
+_COLUMNS = {
+    "name": "name",
+    "description": "description",
+    "admin_state_up": "admin_state_up",
+    "shared": "shared",
+    "mtu": "mtu",
+    "port_security_enabled": "port_security",
+}
+_NEW = {
+    **_COLUMNS,
+    "provider:network_type": "provider_type",
+    "provider:physical_network": "physical_network",
+    "provider:segmentation_id": "segment",
+}
 
-    subnets = fields.List(fields.Nested(SubnetSchema), required=True)
 
-
-class SubnetAnswer(Schema):
-    """A subnet, wrapped."""
-
-    subnet = fields.Nested(SubnetSchema, required=True)
-
-
-@routes.endpoint("GET", "/networks", "networks:list", returns=NetworksAnswer, errors=(400,))
+@routes.endpoint("GET", "", "networks:list", returns=NetworksAnswer, errors=(400,))
 def list_networks() -> Any:
     """List the networks that one may use; any field is a filter"""
-    return {"networks": select(_networks(), request.args, NetworkSchema().fields)}
+    bodies = [_network(view) for view in networks.list_networks(context(), caller())]
+    return {"networks": select(bodies, request.args, NetworkSchema().fields)}
 
 
 @routes.endpoint(
-    "GET", "/networks/<network_id>", "networks:list", returns=NetworkAnswer, errors=(404,)
+    "POST",
+    "",
+    "networks:create",
+    body=wrapped("network", CreateNetwork),
+    returns=NetworkAnswer,
+    status=201,
+    errors=(404, 409),
 )
+def create_network(body: Json) -> Any:
+    """Make a network"""
+    asked = body["network"]
+    new = NewNetwork(project_id=project_of(asked), **renamed(asked, _NEW))
+    return {"network": _network(networks.create(context(), caller(), new))}
+
+
+@routes.endpoint("GET", "/<network_id>", "networks:list", returns=NetworkAnswer, errors=(404,))
 def show_network(network_id: str) -> Any:
     """Show a network"""
-    for body in _networks():
-        if body["id"] == network_id:
-            return {"network": project(body, request.args.getlist("fields"))}
-    raise NotFound(f"Network {network_id} could not be found.")
+    body = _network(networks.get(context(), caller(), network_id))
+    return {"network": project(body, request.args.getlist("fields"))}
 
 
-@routes.endpoint("GET", "/subnets", "subnets:list", returns=SubnetsAnswer, errors=(400,))
-def list_subnets() -> Any:
-    """List the subnets of the networks that one may use; any field is a filter"""
-    return {"subnets": select(_subnets(), request.args, SubnetSchema().fields)}
+@routes.endpoint(
+    "PUT",
+    "/<network_id>",
+    "networks:update",
+    body=wrapped("network", UpdateNetwork),
+    returns=NetworkAnswer,
+    errors=(404, 409),
+)
+def update_network(body: Json, network_id: str) -> Any:
+    """Change a network"""
+    changes = renamed(body["network"], _COLUMNS)
+    return {"network": _network(networks.update(context(), caller(), network_id, changes))}
 
 
-@routes.endpoint("GET", "/subnets/<subnet_id>", "subnets:list", returns=SubnetAnswer, errors=(404,))
-def show_subnet(subnet_id: str) -> Any:
-    """Show a subnet"""
-    for body in _subnets():
-        if body["id"] == subnet_id:
-            return {"subnet": project(body, request.args.getlist("fields"))}
-    raise NotFound(f"Subnet {subnet_id} could not be found.")
-
-
-def _networks() -> list[Json]:
-    return [_network(view) for view in networks.list_networks(context(), caller())]
-
-
-def _subnets() -> list[Json]:
-    return [_subnet(view) for view in networks.list_subnets(context(), caller())]
-
-
-def common(view: Any) -> Json:
-    """Return what everything of the network API has."""
-    return {
-        "id": view.id,
-        "tenant_id": view.project_id,
-        "project_id": view.project_id,
-        "description": "",
-        "tags": [],
-        "revision_number": 0,
-        "created_at": second_time(view.created_at),
-        "updated_at": second_time(view.updated_at or view.created_at),
-    }
+@routes.endpoint("DELETE", "/<network_id>", "networks:delete", status=204, errors=(404, 409))
+def delete_network(network_id: str) -> None:
+    """Remove a network that no port is on"""
+    networks.delete(context(), caller(), network_id)
 
 
 def _network(view: NetworkView) -> Json:
-    return {
+    body = {
         **common(view),
-        "name": view.name,
         "status": "ACTIVE",
-        "admin_state_up": True,
+        "admin_state_up": view.admin_state_up,
         "shared": view.shared,
         "router:external": False,
         "mtu": view.mtu,
         "subnets": list(view.subnet_ids),
         "availability_zones": [context().settings.availability_zone],
         "availability_zone_hints": [],
-        # Interfaces are filtered against spoofing, whoever they belong to.
-        "port_security_enabled": True,
+        "port_security_enabled": view.port_security,
     }
-
-
-def _subnet(view: SubnetView) -> Json:
-    return {
-        **common(view),
-        "name": view.name,
-        "network_id": view.network_id,
-        "ip_version": view.version,
-        "cidr": view.cidr,
-        "gateway_ip": view.gateway,
-        "enable_dhcp": True,
-        "dns_nameservers": list(view.dns),
-        "allocation_pools": list(view.pools),
-        "host_routes": [],
-        "ipv6_ra_mode": None,
-        "ipv6_address_mode": None,
-        "subnetpool_id": None,
-        "service_types": [],
-    }
+    if caller().is_admin:
+        body |= {
+            "provider:network_type": view.provider_type,
+            "provider:physical_network": view.provider_physical,
+            "provider:segmentation_id": view.provider_segment,
+        }
+    return body

@@ -8,8 +8,8 @@ from marshmallow import Schema, fields, validate
 from app.api.auth import caller, context
 from app.api.compute.schema import Flag, Strict, Text, wrapped
 from app.api.dialects import NETWORK
+from app.api.network.common import Common
 from app.api.network.lists import Json, project, select
-from app.api.network.networks import Common
 from app.api.network.security_rules import RuleSchema, rule_body
 from app.api.routes import Routes
 from app.api.times import second_time

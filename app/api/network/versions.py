@@ -25,20 +25,8 @@ class NetworkVersions(Schema):
     versions = fields.List(fields.Nested(NetworkVersion), required=True)
 
 
-class Extensions(Schema):
-    """What is honoured beyond the core."""
-
-    extensions = fields.List(fields.Dict(), required=True)
-
-
 @routes.endpoint("GET", "/", "versions", returns=NetworkVersions)
 def list_versions() -> Any:
     """List the versions of the network API"""
     links = [{"rel": "self", "href": f"{base_url()}/network/v2.0/"}]
     return {"versions": [{"id": "v2.0", "status": "CURRENT", "links": links}]}
-
-
-@routes.endpoint("GET", "/v2.0/extensions", "extensions:list", returns=Extensions)
-def list_extensions() -> Any:
-    """List what is honoured beyond networks, subnets and ports: nothing yet"""
-    return {"extensions": []}

@@ -95,13 +95,14 @@ def forget(session: Session, subnet_id: str, among: Sequence[str]) -> None:
 
 
 def give_back(
-    session: Session, port_ids: Sequence[str], among: Sequence[str] | None = None
+    session: Session, port_ids: Sequence[str], one: tuple[str, str] | None = None
 ) -> None:
-    """Take the ports' addresses from them, those given or all: from now on they rest."""
+    """Take the ports' addresses from them, all or one (subnet's id, address): from now on they
+    rest."""
     session.flush()
     change = update(FixedAddress).where(FixedAddress.port_id.in_(port_ids))
-    if among is not None:
-        change = change.where(FixedAddress.address.in_(among))
+    if one is not None:
+        change = change.where(FixedAddress.subnet_id == one[0], FixedAddress.address == one[1])
     session.execute(
         change.values(port_id=None, released_at=now()).execution_options(synchronize_session=False)
     )

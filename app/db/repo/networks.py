@@ -1,11 +1,14 @@
 """Queries on networks, subnets and ports, as owners see them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
-from sqlalchemy import Select, or_, select
+from sqlalchemy import Select, func, or_, select, text
 from sqlalchemy.orm import Session, joinedload, selectinload
 
-from app.db.models import Network, Port, Subnet
+from app.db.models import FixedAddress, Hypervisor, Network, Port, Server, Subnet
+
+#: Held by those who look for room among all subnets and then write one.
+_PLAN_LOCK = 0x62797266
 
 
 def _visible(query: Select[Network], project_id: str | None) -> Select[Network]:
@@ -14,10 +17,29 @@ def _visible(query: Select[Network], project_id: str | None) -> Select[Network]:
     return query.where(or_(Network.shared.is_(True), Network.project_id == project_id))
 
 
-def networks(session: Session, project_id: str | None) -> list[Network]:
-    """Return the networks that a project may use (None: all), with their subnets, by age."""
+def networks(
+    session: Session, project_id: str | None, among: Collection[str] | None = None
+) -> list[Network]:
+    """Return the networks that a project may use (None: all), with their subnets, by age; of those
+    given, or all."""
     query = _visible(select(Network), project_id).options(selectinload(Network.subnets))
+    if among is not None:
+        query = query.where(Network.id.in_(among))
     return list(session.scalars(query.order_by(Network.created_at, Network.id)))
+
+
+def network(session: Session, network_id: str, *, lock: bool = False) -> Network | None:
+    """Return a network with its subnets, locked against removal by `lock`, or None."""
+    query = select(Network).where(Network.id == network_id).options(selectinload(Network.subnets))
+    if lock:
+        query = query.with_for_update(read=True, key_share=True)
+    return session.scalars(query).one_or_none()
+
+
+def lock_network(session: Session, network_id: str) -> Network | None:
+    """Return a network with its subnets, locked: nothing comes onto it until the commit."""
+    query = select(Network).where(Network.id == network_id).options(selectinload(Network.subnets))
+    return session.scalars(query.with_for_update(of=Network)).one_or_none()
 
 
 def usable_ids(session: Session, project_id: str, among: Sequence[str] | None) -> list[str]:
@@ -34,22 +56,131 @@ def by_name(session: Session, name: str) -> Network | None:
     return session.scalars(query.limit(1)).one_or_none()
 
 
-def subnets(session: Session, project_id: str | None) -> list[Subnet]:
-    """Return the subnets of the networks that a project sees (None: all), by age."""
+def vnis(session: Session, among: Collection[int]) -> set[int]:
+    """Return those of the tunnels' numbers that networks have."""
+    query = select(Network.vni).where(Network.vni.in_(among))
+    return {vni for vni in session.scalars(query) if vni is not None}
+
+
+def users(session: Session, network_id: str) -> set[str]:
+    """Return the projects that have ports on the network."""
+    query = select(Port.project_id).where(Port.network_id == network_id).distinct()
+    return set(session.scalars(query))
+
+
+def delete_network(session: Session, row: Network) -> None:
+    """Remove a network; its subnets go with it."""
+    session.delete(row)
+    session.flush()
+
+
+# --- subnets -------------------------------------------------------------------------------------
+
+
+def subnets(
+    session: Session, project_id: str | None, among: Collection[str] | None = None
+) -> list[Subnet]:
+    """Return the subnets of the networks that a project sees (None: all), by age; of those given,
+    or all."""
     query = select(Subnet).options(joinedload(Subnet.network))
+    if among is not None:
+        query = query.where(Subnet.id.in_(among))
     if project_id is not None:
         ids = _visible(select(Network), project_id).with_only_columns(Network.id)
         query = query.where(Subnet.network_id.in_(ids))
     return list(session.scalars(query.order_by(Subnet.created_at, Subnet.id)))
 
 
+def subnet(session: Session, subnet_id: str) -> Subnet | None:
+    """Return a subnet with its network, or None."""
+    query = select(Subnet).where(Subnet.id == subnet_id).options(joinedload(Subnet.network))
+    return session.scalars(query).one_or_none()
+
+
+def lock_subnet(session: Session, subnet_id: str) -> Subnet | None:
+    """Return a subnet, locked: nobody takes an address of it until the commit."""
+    query = select(Subnet).where(Subnet.id == subnet_id).with_for_update(of=Subnet)
+    return session.scalars(query.execution_options(populate_existing=True)).one_or_none()
+
+
+def lock_plan(session: Session) -> None:
+    """Keep others from adding subnets until the commit. SQLite has one writer anyway."""
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _PLAN_LOCK})
+
+
+def blocks(session: Session, version: int) -> list[tuple[str, str, str, str]]:
+    """Return (cidr, subnet's id, network's id, network's kind) of all subnets of an IP version."""
+    query = select(Subnet.cidr, Subnet.id, Subnet.network_id, Network.kind)
+    query = query.join(Network, Network.id == Subnet.network_id).where(Subnet.version == version)
+    return [(cidr, own, owner, kind) for cidr, own, owner, kind in session.execute(query)]
+
+
+def held(session: Session, subnet_id: str, among: Collection[str] | None = None) -> list[str]:
+    """Return some addresses of the subnet that ports have; of those given, or any."""
+    query = select(FixedAddress.address).where(
+        FixedAddress.subnet_id == subnet_id, FixedAddress.port_id.is_not(None)
+    )
+    if among is not None:
+        query = query.where(FixedAddress.address.in_(among))
+    return list(session.scalars(query.limit(10)))
+
+
+def underlays(session: Session) -> list[str]:
+    """Return the hosts' own addresses."""
+    return list(session.scalars(select(Hypervisor.host_ip).distinct()))
+
+
+# --- ports ---------------------------------------------------------------------------------------
+
+
 def ports(
     session: Session, project_id: str | None, facts: Mapping[str, Sequence[str]]
-) -> list[Port]:
-    """Return a project's ports (None: all), by age, with facts: column -> values."""
-    query = select(Port).options(joinedload(Port.network))
+) -> list[tuple[Port, str]]:
+    """Return a project's ports (None: all) with their hosts' names, by age, with facts: column ->
+    values."""
+    query = (
+        select(Port, func.coalesce(Hypervisor.name, ""))
+        .outerjoin(Server, Server.id == Port.server_id)
+        .outerjoin(Hypervisor, Hypervisor.id == Server.hypervisor_id)
+    )
     if project_id is not None:
         query = query.where(Port.project_id == project_id)
     for name, values in facts.items():
-        query = query.where(getattr(Port, name).in_(values))
-    return list(session.scalars(query.order_by(Port.created_at, Port.id)))
+        column = func.coalesce(Port.server_id, Port.device_id) if name == "device_id" else None
+        column = getattr(Port, name) if column is None else column
+        query = query.where(column.in_(values))
+    found = session.execute(query.order_by(Port.created_at, Port.id))
+    return [(port, host) for port, host in found]
+
+
+def lock_port(session: Session, port_id: str) -> Port | None:
+    """Return a port, locked, or None."""
+    query = select(Port).where(Port.id == port_id).with_for_update(of=Port)
+    return session.scalars(query.execution_options(populate_existing=True)).one_or_none()
+
+
+def on_network(session: Session, network_id: str) -> int:
+    """Count the ports of a network."""
+    return session.scalars(select(func.count()).where(Port.network_id == network_id)).one()
+
+
+def has_mac(session: Session, mac: str) -> bool:
+    """Say whether a port has the MAC."""
+    return session.scalars(select(Port.id).where(Port.mac == mac)).first() is not None
+
+
+# --- quota ---------------------------------------------------------------------------------------
+
+
+def usage(session: Session, project_id: str) -> dict[str, int]:
+    """Count the project's networks, subnets and ports."""
+    counts = {
+        "network": select(func.count()).where(Network.project_id == project_id),
+        "subnet": select(func.count())
+        .select_from(Subnet)
+        .join(Network, Network.id == Subnet.network_id)
+        .where(Network.project_id == project_id),
+        "port": select(func.count()).where(Port.project_id == project_id),
+    }
+    return {name: session.scalars(query).one() for name, query in counts.items()}

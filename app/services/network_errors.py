@@ -1,0 +1,90 @@
+"""What the network API refuses that its clients tell apart by name (app.api.dialects)."""
+
+from tasks.errors import Conflict, NotFound, RequestError
+
+
+class InvalidInput(RequestError):
+    """A value that does not fit the others, or what is there."""
+
+    code = "invalid_input"
+
+
+class NetworkNotFound(NotFound):
+    """No such network, or another project's."""
+
+    code = "network_not_found"
+
+    def __init__(self, network_id: str) -> None:
+        super().__init__(f"Network {network_id} could not be found.")
+
+
+class SubnetNotFound(NotFound):
+    """No such subnet, or of another project's network."""
+
+    code = "subnet_not_found"
+
+    def __init__(self, subnet_id: str) -> None:
+        super().__init__(f"Subnet {subnet_id} could not be found.")
+
+
+class PortNotFound(NotFound):
+    """No such port, or another project's."""
+
+    code = "port_not_found"
+
+    def __init__(self, port_id: str) -> None:
+        super().__init__(f"Port {port_id} could not be found.")
+
+
+class NetworkInUse(Conflict):
+    """Ports are on the network."""
+
+    code = "network_in_use"
+
+
+class SubnetInUse(Conflict):
+    """Ports have addresses of the subnet."""
+
+    code = "subnet_in_use"
+
+
+class PortInUse(Conflict):
+    """A server has the port."""
+
+    code = "port_in_use"
+
+
+class MacAddressInUse(Conflict):
+    """Another port has the MAC."""
+
+    code = "mac_address_in_use"
+
+
+class IpAddressInUse(Conflict):
+    """Another port has the address, or the network itself."""
+
+    code = "ip_address_in_use"
+
+
+class NoAddressLeft(Conflict):
+    """The subnet has no address left."""
+
+    code = "ip_address_generation_failure"
+
+
+class GatewayInPool(Conflict):
+    """The gateway is among the addresses that ports may get."""
+
+    code = "gateway_conflict"
+
+
+class Overlap(Conflict):
+    """The block overlaps another one that the same hosts route, or one that is kept free."""
+
+    code = "cidr_overlap"
+
+
+class SegmentInUse(Conflict):
+    """Another network has that VLAN of the physical network, or that tunnel."""
+
+    code = "segment_in_use"

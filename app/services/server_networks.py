@@ -1,0 +1,146 @@
+"""What a new server hangs on: networks of which it gets a port of its own, addresses that it is to
+have there, and ports that its owner made before."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from app.db.models import Network, Port, Project, RequestSpec, Server
+from app.db.repo import addresses, networks
+from app.services.context import Caller
+from app.services.ports import read_wishes
+from tasks.errors import Conflict, QuotaExceeded, RequestError
+
+#: Where the request spec's hints keep the addresses that were asked for, by position.
+FIXED = "fixed_addresses"
+
+
+@dataclass(frozen=True)
+class Interface:
+    """An interface as it was asked for: a network, perhaps with an address there, or a port."""
+
+    network_id: str | None = None
+    address: str | None = None
+    port_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Interfaces:
+    """All of a server's: their networks in order, and by position what is certain of them."""
+
+    network_ids: list[str]
+    fixed: dict[str, str] = field(default_factory=dict)
+    ports: dict[int, Port] = field(default_factory=dict)
+
+    def hints(self) -> dict[str, Any]:
+        """Return what the request spec keeps of it."""
+        return {FIXED: self.fixed} if self.fixed else {}
+
+
+def resolve(session: Session, caller: Caller, wanted: Sequence[Interface]) -> Interfaces:
+    """Return what was asked for, its ports locked. Nothing: the one network that the project has.
+    Raises RequestError, Conflict."""
+    if not wanted:
+        return Interfaces(_the_one(session, caller))
+    ports = _lock_ports(session, caller, [each.port_id for each in wanted if each.port_id])
+    named = {each.network_id for each in wanted if each.network_id and not each.port_id}
+    usable = _usable(session, caller, named)
+    found = Interfaces([])
+    for position, each in enumerate(wanted):
+        if each.port_id is not None:
+            port = ports[each.port_id]
+            found.ports[position] = port
+            found.network_ids.append(port.network_id)
+            continue
+        network = usable.get(each.network_id or "")
+        if network is None:
+            raise RequestError(f"networks: network {each.network_id} could not be found.")
+        if each.address is not None:
+            found.fixed[str(position)] = _free(session, network, each.address)
+        found.network_ids.append(network.id)
+    _check_twice(found)
+    return found
+
+
+def check_count(interfaces: Interfaces, count: int) -> None:
+    """Several servers cannot share what there is once. Raises RequestError."""
+    if count > 1 and (interfaces.ports or interfaces.fixed):
+        raise RequestError(
+            "networks: a port or a fixed_ip cannot be given to several servers; ask for one."
+        )
+
+
+def check_room(session: Session, project: Project, interfaces: Interfaces, count: int) -> None:
+    """The ports that are still to be made must fit the project's limit. Raises QuotaExceeded."""
+    more = count * (len(interfaces.network_ids) - len(interfaces.ports))
+    used = networks.usage(session, project.id)["port"]
+    if more and 0 <= project.quota_ports < used + more:
+        raise QuotaExceeded("Maximum number of ports exceeded")
+
+
+def attach(server: Server, interfaces: Interfaces) -> None:
+    """Hang the owner's ports on the server; its row is there."""
+    for position, port in interfaces.ports.items():
+        port.server_id, port.position, port.seen_at = server.id, position, None
+        port.revision += 1
+
+
+def fixed_of(spec: RequestSpec) -> dict[int, str]:
+    """Return the addresses that were asked for, by position."""
+    return {int(position): address for position, address in spec.hints.get(FIXED, {}).items()}
+
+
+def _the_one(session: Session, caller: Caller) -> list[str]:
+    usable = networks.usable_ids(session, caller.project_id, None)
+    if len(usable) > 1:
+        raise Conflict("Multiple possible networks found, use a Network ID to be more specific.")
+    return usable
+
+
+def _usable(session: Session, caller: Caller, named: Collection[str]) -> dict[str, Network]:
+    found = {row.id: row for row in networks.networks(session, caller.project_id, named)}
+    for row in found.values():
+        if not row.subnets:
+            raise RequestError(
+                f"networks: network {row.id} requires a subnet in order to boot instances on."
+            )
+    return found
+
+
+def _lock_ports(session: Session, caller: Caller, port_ids: Sequence[str]) -> dict[str, Port]:
+    """Always in the same order: no two can wait for each other."""
+    found: dict[str, Port] = {}
+    if len(set(port_ids)) < len(port_ids):
+        raise RequestError("networks: a port is named twice.")
+    for port_id in sorted(port_ids):
+        port = networks.lock_port(session, port_id)
+        if port is None or not (caller.is_admin or port.project_id == caller.project_id):
+            raise RequestError(f"networks: port {port_id} could not be found.")
+        if port.server_id is not None or port.device_id:
+            raise Conflict(f"Port {port_id} is still in use.")
+        if not port.addresses:
+            raise RequestError(f"networks: port {port_id} requires a FixedIP in order to be used.")
+        found[port_id] = port
+    return found
+
+
+def _free(session: Session, network: Network, address: str) -> str:
+    (wish,) = read_wishes(network.subnets, [(None, address)])
+    taken = networks.held(session, wish.subnet_id, [str(wish.address)])
+    own = [(subnet.gateway, subnet.host_address) for subnet in network.subnets]
+    if taken or any(wish.address in pair for pair in own):
+        raise RequestError(f"networks: fixed_ip {wish.address} is already in use.")
+    return str(wish.address)
+
+
+def _check_twice(found: Interfaces) -> None:
+    if len(set(found.fixed.values())) < len(found.fixed):
+        raise RequestError("networks: a fixed_ip is named twice.")
+
+
+def physical_networks(session: Session, network_ids: Collection[str]) -> tuple[str, ...]:
+    """Return the physical networks that a host must have for these networks."""
+    rows = addresses.networks(session, network_ids)
+    return tuple(sorted({row.physical_network for row in rows if row.physical_network}))
