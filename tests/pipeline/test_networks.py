@@ -3,6 +3,7 @@ with the fake driver."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +54,8 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
         image_id = _fill(sessions)
         byre.start_control(BYRE_ADDRESS_REST_S="0")
         for host in ("h1", "h2"):
-            byre.start_compute(host)
-            wait_until(lambda host=host: byre.programs[f"compute-{host}"].says("ready."), host)
+            program = byre.start_compute(host)
+            wait_until(partial(program.says, "ready."), host)
         user, admin = (_connect(byre, name) for name in ("demo", "admin"))
         yield Cloud(user, admin, image_id)
     finally:
@@ -135,7 +136,7 @@ def test_things_are_changed_and_found_again(cloud: Cloud) -> None:
     assert found.revision_number == 2
     assert [each.id for each in cloud.user.network.networks(tags="a")] == [network.id]
     assert list(cloud.user.network.networks(name="found", is_shared=True)) == []
-    quota = cloud.user.network.get_quota(cloud.user.current_project_id)
+    quota = cloud.user.network.get_quota(str(cloud.user.current_project_id))
     assert (quota.networks, quota.ports) == (100, 500)
     assert cloud.user.network.find_extension("port-security") is not None
     with pytest.raises(BadRequestException, match="not supported"):
