@@ -178,7 +178,7 @@ def test_readiness_names_the_part_that_is_missing(
     api.recorder.broker = broken != "broker"
     if broken == "control":
         with api.sessions.begin() as session:
-            session.get_one(Watch, 1).last_at -= timedelta(minutes=5)
+            session.get_one(Watch, 1).last_at -= timedelta(minutes=20)
     if broken == "database":
         monkeypatch.setattr("app.services.health.database_answers", lambda _: False)
 
