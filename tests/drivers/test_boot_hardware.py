@@ -237,3 +237,16 @@ def test_processors_and_their_time_are_limited(
         finally:
             for server in (own, shared):
                 server.remove(host)
+
+
+@pytest.mark.parametrize("limit", ["cpu_shares", "cpu_quota_us"])
+def test_a_host_without_control_groups_starts_nobody_unlimited(
+    libvirt_rig: Rig, limit: str
+) -> None:
+    server = libvirt_rig.server(machine={"limits": {limit: 5000}})
+    libvirt_rig.host.define(server.job, server.resources(libvirt_rig.host))
+    with pytest.raises(HostError, match=r"has no control groups|lacks what"):
+        libvirt_rig.host.start(server.server_id)
+    found = libvirt_rig.host.find(server.server_id)
+    assert found is not None
+    assert found.state == "shutoff"

@@ -408,7 +408,9 @@ def test_nothing_is_missing_of_a_server_under_a_run(scene: Scene) -> None:
 
 # --- what nobody owns ----------------------------------------------------------------------------
 
-KEEPABLE: list[ThingKind] = ["domain", "disk", "config_drive", "console_log"]
+KEEPABLE: list[ThingKind] = [
+    "domain", "disk", "extra_disk", "config_drive", "nvram", "console_log",
+]  # fmt: skip
 
 
 def strange_ends() -> list[Thing]:

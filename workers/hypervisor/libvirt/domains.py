@@ -9,6 +9,7 @@ from pathlib import Path
 
 import libvirt
 import structlog
+from lxml import etree
 
 from tasks.errors import ByreError, ForeignOwner, HostError, HostFull, StaleMessage
 from tasks.messages import DomainSpec, DomainState, Job
@@ -22,7 +23,7 @@ from workers.hypervisor.libvirt.domain_xml import (
     domain_xml,
     metadata_xml,
 )
-from workers.hypervisor.libvirt.errors import to_byre, translated
+from workers.hypervisor.libvirt.errors import is_gone, to_byre, translated
 from workers.hypervisor.libvirt.lookup import absent_is_done, lookup
 from workers.hypervisor.libvirt.machine_xml import Ground
 from workers.hypervisor.libvirt.marks import is_quarantined, mark_of, mark_quarantined
@@ -154,6 +155,7 @@ class Domains:
                 # Another call started it in the meantime; what we wanted is there.
                 return
             raise self._start_failure(handle, error) from error
+        _refuse_unweighed(handle)
 
     def _start_failure(self, handle: libvirt.virDomain, error: libvirt.libvirtError) -> ByreError:
         """QEMU's want of memory comes as any failure of QEMU does, so memory is looked at."""
@@ -189,6 +191,21 @@ def _described(server_id: str, handle: libvirt.virDomain) -> Domain:
         attempt=int(fields.get("attempt", "0")),
         state=state_of(handle),
     )
+
+
+def _refuse_unweighed(handle: libvirt.virDomain) -> None:
+    """End a domain that was started without the weight that its flavor gives it: where libvirt sees
+    no control groups, it refuses limits in time, but passes over a weight. Raises HostError."""
+    if etree.fromstring(handle.XMLDesc(0)).find("cputune/shares") is None:
+        return
+    try:
+        handle.schedulerParameters()
+    except libvirt.libvirtError as error:
+        if is_gone(error):
+            raise
+        with absent_is_done(libvirt.VIR_ERR_OPERATION_INVALID):
+            handle.destroyFlags(0)
+        raise HostError("The hypervisor has no control groups to weigh processors by.") from error
 
 
 def _mark_running(handle: libvirt.virDomain, job: Job, name: str) -> None:
