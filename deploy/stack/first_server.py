@@ -48,6 +48,7 @@ def make_first_server(stack: Stack) -> str:
     """Ask for the server, and return its id as soon as it is accepted."""
     api = stack.login(USER)
     _ensure_keypair(api, stack.layout)
+    _let_in(api)
     body = {
         "name": NAME,
         "imageRef": _id_of(api, f"/image/v2/images?name={IMAGE_NAME}", "images"),
@@ -148,6 +149,25 @@ def _ensure_keypair(api: Api, layout: Layout) -> None:
     api.delete(f"/compute/v2.1/os-keypairs/{NAME}")
     body = {"keypair": {"name": NAME, "public_key": public_key}}
     api.post("/compute/v2.1/os-keypairs", body)
+
+
+def _let_in(api: Api) -> None:
+    """Add rules for ping and SSH to the project's default group, which lets nobody in by itself."""
+    group = _id_of(api, "/network/v2.0/security-groups?name=default", "security_groups")
+    for protocol, port in (("icmp", None), ("tcp", 22)):
+        rule = {
+            "security_group_id": group,
+            "direction": "ingress",
+            "ethertype": "IPv4",
+            "protocol": protocol,
+            "port_range_min": port,
+            "port_range_max": port,
+        }
+        try:
+            api.post("/network/v2.0/security-group-rules", {"security_group_rule": rule})
+        except ApiError as error:
+            if error.status != 409:  # 409: it is there already
+                raise
 
 
 def _id_of(api: Api, path: str, word: str) -> str:

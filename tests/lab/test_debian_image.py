@@ -112,7 +112,7 @@ def test_cloud_init_applies_all_that_the_server_was_created_with(
         (address,) = lab.user.compute.get_server(guest.server_id).addresses["private"]
         link = json.loads(guest.run("ip -json -4 address show scope global"))[0]
         assert [found["local"] for found in link["addr_info"]] == [address["addr"]]
-        assert link["mtu"] == lab.user.network.find_network("private").mtu
+        assert link["mtu"] == lab.user.network.find_network("private", ignore_missing=False).mtu
 
         assert guest.run("systemctl is-active qemu-guest-agent") == "active"
         assert int(guest.run("df --output=size -BM / | tail -1").rstrip("M")) > 4000
