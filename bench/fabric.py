@@ -34,7 +34,7 @@ from app.runs import fabric
 from app.runs.settle import settle
 from bench.plane import database, summary
 from config.settings import ControlSettings
-from tasks.messages import Fabric, Tidy
+from tasks.messages import Fabric, Tidy, WarmCache
 
 PORTS_A_HOST, GROUPS, RULES_A_GROUP = 500, 50, 10
 ROUNDS = 20
@@ -53,6 +53,9 @@ class _Weighing:
         """Nothing here asks for it."""
 
     def tidy(self, order: Tidy) -> None:
+        """Nothing here asks for it."""
+
+    def warm(self, order: WarmCache) -> None:
         """Nothing here asks for it."""
 
     def fabric_changed(self) -> None:

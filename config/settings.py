@@ -9,10 +9,12 @@ import os
 import socket
 import sys
 import tomllib
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn, TypeVar
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -27,6 +29,15 @@ from config.cpu_sets import parse_cpu_set
 
 S = TypeVar("S", bound="CommonSettings")
 
+
+def _pairs(text: str) -> dict[str, str]:
+    """Read `name:value,name:value`. Raises ValueError."""
+    pairs = [pair.partition(":") for pair in text.split(",") if pair.strip()]
+    if not all(name.strip() and value.strip() for name, _, value in pairs):
+        raise ValueError("must be name:bridge, more of them after commas")
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
 #: EX_CONFIG of sysexits.h: a supervisor can tell a wrong setting from a crash.
 EXIT_CONFIG = 78
 
@@ -34,6 +45,15 @@ EXIT_CONFIG = 78
 CpuSet = Annotated[
     frozenset[int],
     BeforeValidator(lambda given: parse_cpu_set(given) if isinstance(given, str) else given),
+]
+HostIp = Annotated[str, AfterValidator(lambda given: str(ip_address(given)))]
+PhysicalNetworks = Annotated[
+    dict[
+        Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")],
+        # An interface's name: at most 15 characters of Linux's.
+        Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,14}$")],
+    ],
+    BeforeValidator(lambda given: _pairs(given) if isinstance(given, str) else given),
 ]
 #: `pcid,-vmx` in a setting: features that the guest's processor is to have, or not to have.
 CpuFeatures = Annotated[
@@ -161,8 +181,12 @@ class ComputeSettings(CommonSettings):
     """What a hypervisor's worker reads. There is no database here, on purpose."""
 
     host: str = Field(default_factory=socket.gethostname, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    #: Shown to operators as the host's address.
-    host_ip: str = "127.0.0.1"
+    #: The host's own address by which the other hosts reach it: tunnels of networks that span hosts
+    #: end there. With one on loopback, networks end on this host. Operators see it.
+    host_ip: HostIp = "127.0.0.1"
+    #: Bridges of this host by which provider networks reach the world: `physnet1:br-ext`, more
+    #: after commas.
+    physical_networks: PhysicalNetworks = Field(default_factory=dict)
     driver: Literal["libvirt", "fake"] = "libvirt"
     #: Stages that run at once: libvirt calls release the interpreter, so threads serve.
     compute_threads: int = Field(default=4, ge=1)

@@ -17,6 +17,7 @@ class DhcpLease(TypedDict):
     expirytime: int
     mac: str
     ipaddr: str
+    type: int
     prefix: int
     hostname: str | None
     clientid: str | None
@@ -182,6 +183,7 @@ VIR_FROM_QEMU: int
 VIR_FROM_REMOTE: int
 VIR_FROM_RPC: int
 VIR_NETWORK_SECTION_IP_DHCP_HOST: int
+VIR_IP_ADDR_TYPE_IPV4: int
 VIR_NETWORK_UPDATE_AFFECT_CONFIG: int
 VIR_NETWORK_UPDATE_AFFECT_LIVE: int
 VIR_NETWORK_UPDATE_COMMAND_ADD_LAST: int

@@ -26,6 +26,7 @@ from tasks.pipelines import COMPUTE_STAGES, Side
 from workers import orders
 from workers.cache_keeper import CacheKeeper, Warmer
 from workers.compute_ledger import ComputeLedger
+from workers.fabric import FabricKeeper
 from workers.heartbeat import Heart
 from workers.hosted import Hosted
 from workers.hypervisor.image_cache import CacheRules
@@ -57,7 +58,8 @@ def make_worker(settings: ComputeSettings, host: Hypervisor, journal: Journal) -
     runner.register(
         celery, Side.COMPUTE, STAGES, lambda: host, lambda: ledger, compute_worker(settings.host)
     )
-    worker = Hosted(celery, host, journal, ledger, settings, process)
+    fabric = FabricKeeper(host, settings.state_dir)
+    worker = Hosted(celery, host, journal, ledger, fabric, settings, process)
     orders.register(worker)
     return worker
 
@@ -73,6 +75,7 @@ def make_hypervisor(settings: ComputeSettings) -> Hypervisor:
             disk_gib=settings.fake_disk_gib,
             boot_after_s=settings.fake_boot_s,
             dedicated_vcpus=settings.fake_dedicated_vcpus,
+            physical_networks=sorted(settings.physical_networks),
             state=settings.state_dir / "fake.db",
             cache_rules=cache_rules(settings),
         )
@@ -84,6 +87,8 @@ def make_hypervisor(settings: ComputeSettings) -> Hypervisor:
             uri=settings.libvirt_uri,
             storage_dir=settings.storage_dir,
             pool_name=settings.storage_pool,
+            underlay_address=settings.host_ip,
+            physical_networks=settings.physical_networks,
             state_dir=settings.state_dir,
             console_dir=settings.console_dir,
             acceleration=settings.acceleration,

@@ -29,6 +29,7 @@ class Heart(threading.Thread):
         super().__init__(name="heartbeat", daemon=True)
         self._celery, self._host, self._settings = worker.celery, worker.host, worker.settings
         self._ledger, self._process = worker.ledger, worker.process
+        self._fabric = worker.fabric
         self._journal, self._pruned_at = worker.journal, 0.0
         self._stopped = threading.Event()
 
@@ -68,6 +69,7 @@ class Heart(threading.Thread):
                 sent_at=time.time(),
                 inventory=self._host.inventory(),
                 at_work=self._ledger.at_work(),
+                fabric=self._fabric.revision(),
                 slots=self._settings.compute_threads,
                 busy=self._ledger.busy(),
             )

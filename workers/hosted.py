@@ -6,6 +6,7 @@ from celery import Celery
 
 from config.settings import ComputeSettings
 from workers.compute_ledger import ComputeLedger
+from workers.fabric import FabricKeeper
 from workers.hypervisor.journal import Journal
 from workers.hypervisor.port import Hypervisor
 from workers.warming import Warming
@@ -19,6 +20,7 @@ class Hosted:
     host: Hypervisor
     journal: Journal
     ledger: ComputeLedger
+    fabric: FabricKeeper
     settings: ComputeSettings
     process: str
     warming: Warming = field(default_factory=Warming)

@@ -27,9 +27,7 @@ def register(worker: Hosted) -> None:
         tidy_up(worker, understood(Tidy, message, TIDY))
 
     def fabric(message: dict[str, Any]) -> None:
-        order = understood(Fabric, message, FABRIC)
-        # No heartbeat says that it was carried out, since no driver can yet: it comes again.
-        log.info("fabric.not_carried_out", revision=order.revision, ports=len(order.ports))
+        worker.fabric.carry_out(understood(Fabric, message, FABRIC))
 
     def warm(message: dict[str, Any]) -> None:
         warm_cache(worker, understood(WarmCache, message, WARM_CACHE))

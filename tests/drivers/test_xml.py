@@ -106,10 +106,11 @@ def test_a_dns_server_that_is_no_address_is_refused() -> None:
 
 def test_an_entry_keeps_its_name_when_it_is_repeated() -> None:
     port = make_port()
-    entry = wanted_entry(port, "web", [])
-    assert entry == DhcpEntry(port.mac, port.addresses[0].address, "web")
-    assert wanted_entry(port, "web", [entry]) == entry
-    assert wanted_entry(make_port(), "web", [entry]).name is None
+    address = port.addresses[0].address
+    entry = wanted_entry(port, address, "web", [])
+    assert entry == DhcpEntry(port.mac, address, "web")
+    assert wanted_entry(port, address, "web", [entry]) == entry
+    assert wanted_entry(make_port(), address, "web", [entry]).name is None
 
 
 def test_a_filter_is_libvirts_own_against_spoofing() -> None:

@@ -15,6 +15,7 @@ from tasks.errors import DownloadFailed, HostGone
 from tasks.messages import CacheReport, ImageSource, WarmCache
 from workers.cache_keeper import CacheKeeper, Warmer
 from workers.compute_ledger import ComputeLedger
+from workers.fabric import FabricKeeper
 from workers.hosted import Hosted
 from workers.hypervisor.fake import FakeHypervisor
 from workers.hypervisor.journal import Journal
@@ -53,7 +54,8 @@ def make_worker(directory: Path, host: FakeHypervisor, outbox: Outbox) -> Hosted
         host="h", driver="fake", survey_interval_s=0.02, image_cache_interval_s=0.05
     )
     journal = Journal(directory)
-    return Hosted(outbox, host, journal, ComputeLedger(outbox, journal, "p"), settings, "p")
+    ledger, fabric = ComputeLedger(outbox, journal, "p"), FabricKeeper(host, directory)
+    return Hosted(outbox, host, journal, ledger, fabric, settings, "p")
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from config.settings import ComputeSettings
 from tasks.errors import HostGone, StaleMessage
 from tests.tasks.values import make_job
 from workers.compute_ledger import ComputeLedger
+from workers.fabric import FabricKeeper
 from workers.heartbeat import Heart
 from workers.hosted import Hosted
 from workers.hypervisor.fake import FakeHypervisor
@@ -65,7 +66,9 @@ def test_heart_beats_on_after_any_trouble(celery: Keeping, tmp_path: Path, troub
     settings = ComputeSettings(host="h", driver="fake", heartbeat_interval_s=0.01)
     journal = Journal(tmp_path)
     ledger = ComputeLedger(celery, journal, "p")
-    heart = Heart(Hosted(celery, host, journal, ledger, settings, "p"))
+    heart = Heart(
+        Hosted(celery, host, journal, ledger, FabricKeeper(host, tmp_path), settings, "p")
+    )
     heart.start()
     try:
         for _ in range(500):

@@ -6,7 +6,7 @@ downloaded unless an image cache is given.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -66,6 +66,7 @@ class FakeHypervisor(Faulty):
         memory_mib: int = 32 * 1024,
         disk_gib: int = 500,
         dedicated_vcpus: int = 0,
+        physical_networks: Sequence[str] = (),
         boot_after_s: float = 0.0,
         fetch: Callable[[ImageSource], Any] | None = None,
         now: Callable[[], float] = time.time,
@@ -79,6 +80,9 @@ class FakeHypervisor(Faulty):
         self.disk_gib = disk_gib
         #: Processors for guests with processors of their own, beside `vcpus`.
         self.dedicated_vcpus = dedicated_vcpus
+        self._physical_networks = list(physical_networks)
+        #: As they were asked for last.
+        self.networks: dict[str, NetworkSpec] = {}
         #: Seconds from a domain's start to its address, agent and `login:`.
         self.boot_after_s = boot_after_s
         #: Servers whose guest never gets anywhere.
@@ -133,6 +137,7 @@ class FakeHypervisor(Faulty):
             vif_limits=True,
             dedicated_vcpus=self.dedicated_vcpus,
             free_dedicated_vcpus=self._free_processors(),
+            physical_networks=self._physical_networks,
         )
 
     @verb
@@ -214,6 +219,21 @@ class FakeHypervisor(Faulty):
         for name in _disk_files(server_id):
             self._state.files.pop(name, None)
         self._state.asked.pop(server_id, None)
+
+    @verb
+    def ensure_network(self, network: NetworkSpec) -> None:
+        """Note the network as it is wanted. Raises HostError without its physical network."""
+        names.network_name(network.network_id)
+        if network.kind == "provider" and network.physical_network not in self._physical_networks:
+            raise HostError("The host does not have the network's physical network.")
+        self.networks[network.network_id] = network
+
+    @verb
+    def remove_idle_networks(self, keep: Collection[str]) -> None:
+        """Forget networks that no port is on."""
+        used = {port.network_id for port in self._ports.values()} | set(keep)
+        for network_id in set(self.networks) - used:
+            del self.networks[network_id]
 
     @verb
     def ensure_port(self, network: NetworkSpec, port: PortSpec, hostname: str) -> None:

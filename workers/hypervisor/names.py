@@ -35,6 +35,25 @@ def bridge_name(network_id: str) -> str:
     return f"byre{checked(network_id)[:8]}"
 
 
+#: What the names of all tunnels begin with, and of nothing else.
+TUNNEL = "byrx"
+
+
+def tunnel_name(network_id: str) -> str:
+    """Return the name of the VXLAN interface by which the network spans hosts."""
+    return f"{TUNNEL}{checked(network_id)[:8]}"
+
+
+def vlan_link_name(network_id: str) -> str:
+    """Return the name of the interface that carries a provider network's VLAN tag."""
+    return f"byrw{checked(network_id)[:8]}"
+
+
+def vlan_bridge_name(network_id: str) -> str:
+    """Return the name of the bridge of a provider network with a VLAN tag."""
+    return f"byrv{checked(network_id)[:8]}"
+
+
 def filter_name(port_id: str) -> str:
     """Return the name of the port's packet filter."""
     return f"byre-port-{checked(port_id)}"

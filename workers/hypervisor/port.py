@@ -8,7 +8,7 @@ that the control plane chose, so a repeated message finds what the first one mad
 Every verb may raise HostGone (the daemon does not answer) and HostError; others are named.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Protocol
 
 from pydantic import Field
@@ -120,6 +120,18 @@ class Hypervisor(Protocol):
         ...
 
     # --- networks ----------------------------------------------------------------------------
+
+    def ensure_network(self, network: NetworkSpec) -> None:
+        """Have the network up on this host as it is described, with its tunnel to the other hosts
+        that carry it. One that was different is changed, which interrupts its guests for less than
+        a second. Raises ForeignOwner, and HostError if the host lacks its physical network or its
+        MTU does not fit."""
+        ...
+
+    def remove_idle_networks(self, keep: Collection[str]) -> None:
+        """Remove our networks, except those with these ids, that nothing on the host has used for
+        a quarter of an hour."""
+        ...
 
     def ensure_port(self, network: NetworkSpec, port: PortSpec, hostname: str) -> None:
         """Have the network up on this host, the port's address as a static DHCP entry of it, and

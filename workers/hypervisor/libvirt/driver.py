@@ -1,6 +1,7 @@
 """The port, carried out by libvirt: each verb is handed to the part that knows it."""
 
 import os
+from collections.abc import Collection
 from functools import cached_property
 
 from tasks.messages import (
@@ -32,6 +33,7 @@ from workers.hypervisor.libvirt.inventory import HostInventory
 from workers.hypervisor.libvirt.machine_xml import DiskCache, Ground
 from workers.hypervisor.libvirt.networks import Networks
 from workers.hypervisor.libvirt.observe import console_tail, observe
+from workers.hypervisor.libvirt.overlay import Tunnels
 from workers.hypervisor.libvirt.processors import Processors
 from workers.hypervisor.libvirt.settings import LibvirtSettings
 from workers.hypervisor.libvirt.survey import survey
@@ -52,7 +54,9 @@ class LibvirtHypervisor:
         self._keeper = Keeper(settings.uri, settings.patience_s, self._events.note)
         self._acceleration = Acceleration(self._keeper, settings)
         processors = Processors(self._keeper, settings)
-        self._inventory = HostInventory(self._keeper, settings.storage_dir, processors)
+        self._inventory = HostInventory(
+            self._keeper, settings.storage_dir, processors, sorted(settings.physical_networks)
+        )
         self._images = ImageCache(
             settings.storage_dir,
             settings.state_dir / "locks",
@@ -63,7 +67,8 @@ class LibvirtHypervisor:
         )
         self._disks = Disks(self._keeper, settings.storage_dir, settings.pool_name, self._images)
         self._extra_disks = ExtraDisks(settings.storage_dir, self._images)
-        self._networks = Networks(self._keeper)
+        tunnels = Tunnels(settings.underlay_address)
+        self._networks = Networks(self._keeper, tunnels, settings.physical_networks)
         self._domains = Domains(self._keeper, settings.console_dir, processors)
         self._consoles = Shelf(settings.console_dir, frozenset({"console_log"}))
         self._guests = GuestStore(settings.state_dir)
@@ -124,6 +129,14 @@ class LibvirtHypervisor:
         """See the port."""
         self._disks.remove(server_id)
         self._guests.remove(server_id)
+
+    def ensure_network(self, network: NetworkSpec) -> None:
+        """See the port."""
+        self._networks.ensure_network(network)
+
+    def remove_idle_networks(self, keep: Collection[str]) -> None:
+        """See the port."""
+        self._networks.remove_idle(keep)
 
     def ensure_port(self, network: NetworkSpec, port: PortSpec, hostname: str) -> None:
         """See the port."""

@@ -21,10 +21,17 @@ _GIB = 1024**3
 class HostInventory:
     """Reads one host. What cannot change while its libvirtd runs is read once."""
 
-    def __init__(self, keeper: Keeper, storage_dir: Path, processors: Processors) -> None:
+    def __init__(
+        self,
+        keeper: Keeper,
+        storage_dir: Path,
+        processors: Processors,
+        physical_networks: list[str],
+    ) -> None:
         self._keeper = keeper
         self._storage_dir = storage_dir
         self._processors = processors
+        self._physical_networks = physical_networks
         self._cpu_model: str | None = None
         self._uefi: bool | None = None
         self._shapes: bool | None = None
@@ -53,6 +60,7 @@ class HostInventory:
                 running_domains=handle.numOfDomains(),
                 uefi=self._has_uefi(handle, domain_type),
                 vif_limits=self._can_shape(),
+                physical_networks=self._physical_networks,
                 dedicated_vcpus=processors.dedicated,
                 free_dedicated_vcpus=processors.free,
             )

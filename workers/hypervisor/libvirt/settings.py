@@ -1,5 +1,6 @@
 """What the libvirt driver must be told. The worker's settings fill it in."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -20,6 +21,10 @@ class LibvirtSettings:
     #: Serial consoles' logs. virtlogd writes and bounds them.
     console_dir: Path
     pool_name: str = "byre"
+    #: The host's address on the network between hosts; loopback: its networks end on it.
+    underlay_address: str = "127.0.0.1"
+    #: Physical network -> the bridge by which this host has it.
+    physical_networks: Mapping[str, str] = field(default_factory=dict)
     #: `auto` proves once a boot that KVM runs a guest, and emulates if it does not.
     acceleration: Literal["auto", "kvm", "qemu"] = "auto"
     #: The kernel of the probe guest; unset: the newest readable /boot/vmlinuz-*.

@@ -1,0 +1,87 @@
+"""Carries out what the control plane says of this host's networks and security groups.
+
+Effect  networks with their tunnels, and the packet filter, as the newest order says them; a file
+        that names its revision, and the boot of the machine in which it was carried out: tunnels
+        and filters do not outlive that.
+Repeat  an order that is older than what was carried out is dropped; the same one is carried out
+        again, which changes nothing. Two at once wait for each other.
+Undo    none: the next order is the undo. What an order does not name is left as it is, until
+        nothing on the host uses it.
+"""
+
+import json
+import threading
+from pathlib import Path
+
+import structlog
+
+from tasks.errors import ByreError
+from tasks.messages import Fabric, NetworkSpec
+from workers.hypervisor.files import replacing
+from workers.hypervisor.port import Hypervisor
+
+log = structlog.get_logger(__name__)
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+class FabricKeeper:
+    """The orders of one host."""
+
+    def __init__(self, host: Hypervisor, state_dir: Path) -> None:
+        self._host = host
+        self._file = state_dir / "fabric.json"
+        self._lock = threading.Lock()
+        self._revision = self._read()
+
+    def revision(self) -> int:
+        """Return the newest revision that was carried out since the machine's start; 0: none."""
+        return self._revision
+
+    def carry_out(self, order: Fabric) -> None:
+        """Carry the order out, if it is none of the past. What fails is told in the log, and asked
+        for again by the control plane, which sees that this revision was not reached."""
+        with self._lock:
+            if order.revision < self._revision:
+                log.info("fabric.late", revision=order.revision, carried_out=self._revision)
+                return
+            failed = [network for network in order.networks if not self._network(network)]
+            if not failed:
+                self._tidy(order)
+                self._keep(order.revision)
+                log.info("fabric.carried_out", revision=order.revision)
+
+    def _network(self, network: NetworkSpec) -> bool:
+        try:
+            self._host.ensure_network(network)
+        except ByreError as error:
+            log.warning("fabric.network", network=network.network_id, reason=error.public)
+            return False
+        return True
+
+    def _tidy(self, order: Fabric) -> None:
+        """What is left over disturbs nobody, so failing to remove it is no failure."""
+        try:
+            self._host.remove_idle_networks({network.network_id for network in order.networks})
+        except ByreError as error:
+            log.warning("fabric.tidy", reason=error.public)
+
+    def _keep(self, revision: int) -> None:
+        if revision == self._revision and self._file.exists():
+            return
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(self._file) as (file, _):
+            file.write(json.dumps({"boot": _boot(), "revision": revision}).encode())
+        self._revision = revision
+
+    def _read(self) -> int:
+        """A file that is not there, not readable or of another boot says nothing."""
+        try:
+            kept = json.loads(self._file.read_text())
+            return int(kept["revision"]) if kept["boot"] == _boot() else 0
+        except (OSError, ValueError, KeyError, TypeError):
+            return 0
+
+
+def _boot() -> str:
+    return _BOOT_ID.read_text().strip()
