@@ -66,10 +66,12 @@ def build(session: Session, hypervisor_id: str, host: str, revision: int) -> Fab
     """Return all that a host has to know. `revision` was read before."""
     rows = repo.ports_on(session, hypervisor_id)
     ports = specs(session, rows)
+    networks = network_specs(session, [row.network_id for row in rows], hypervisor_id)
     return Fabric(
         host=host,
         revision=revision,
-        networks=network_specs(session, [row.network_id for row in rows], hypervisor_id),
+        # Hosts know things by their ids; what an owner called them is none of their business.
+        networks=[each.model_copy(update={"name": each.network_id}) for each in networks],
         ports=ports,
         firewall=_firewall(session, ports, revision),
     )

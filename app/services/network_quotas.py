@@ -12,7 +12,13 @@ from app.services.network_errors import InvalidInput
 from tasks.errors import Forbidden, NotFound, OverQuota
 
 #: resource -> column of Project
-COLUMNS = {"network": "quota_networks", "subnet": "quota_subnets", "port": "quota_ports"}
+COLUMNS = {
+    "network": "quota_networks",
+    "subnet": "quota_subnets",
+    "port": "quota_ports",
+    "security_group": "quota_security_groups",
+    "security_group_rule": "quota_security_group_rules",
+}
 
 
 @dataclass(frozen=True)

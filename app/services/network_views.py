@@ -1,5 +1,6 @@
 """What is shown of networks, subnets and ports, as frozen values made from their rows."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -70,6 +71,7 @@ class PortView(ThingView):
     seen: bool
     #: The hypervisor's name, for operators; empty while it is on none.
     host: str = ""
+    security_groups: tuple[str, ...] = ()
 
 
 def network_type(row: Network) -> str:
@@ -112,7 +114,7 @@ def subnet_view(row: Subnet) -> SubnetView:
     )
 
 
-def port_view(row: Port, host: str = "") -> PortView:
+def port_view(row: Port, host: str = "", groups: Sequence[str] = ()) -> PortView:
     """Return what is shown of a port; its addresses are read with it."""
     return PortView(
         **_common(row),
@@ -129,6 +131,7 @@ def port_view(row: Port, host: str = "") -> PortView:
         dns_name=row.dns_name,
         seen=row.seen_at is not None,
         host=host,
+        security_groups=tuple(groups),
     )
 
 

@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.db.models import Network, Port, Server, Subnet
-from app.db.repo import addresses
+from app.db.repo import addresses, security_groups
 from app.db.repo import networks as repo
 from app.db.session import reading
 from app.runs import fabric
@@ -21,7 +21,7 @@ from app.scheduling.addresses import (
     give_addresses,
     new_port,
 )
-from app.services import cidrs, network_quotas
+from app.services import cidrs, network_quotas, port_groups
 from app.services.context import Caller, Context
 from app.services.network_errors import (
     InvalidInput,
@@ -33,6 +33,7 @@ from app.services.network_errors import (
 )
 from app.services.network_views import PortView, port_view
 from app.services.networks import own_project, owns, seen
+from app.services.security_groups import see_to_default
 from config.settings import ControlSettings
 from tasks.errors import Conflict, Forbidden, NoFreeAddress
 
@@ -58,6 +59,8 @@ class NewPort:
     fixed: Sequence[Fixed] | None = None
     port_security: bool | None = None
     pairs: Sequence[Mapping[str, Any]] = ()
+    #: Ids; None is the project's default group, if it has port security.
+    security_groups: Sequence[str] | None = None
     device_id: str = ""
     device_owner: str = ""
     dns_name: str = ""
@@ -68,7 +71,9 @@ def list_ports(
 ) -> list[PortView]:
     """Return the ports of the caller's project that have one of the values for each fact."""
     with reading(context.sessions) as session:
-        return [port_view(row, host) for row, host in repo.ports(session, caller.sees, facts)]
+        found = repo.ports(session, caller.sees, facts)
+        groups = security_groups.of_ports(session, [row.id for row, _ in found])
+        return [port_view(row, host, groups.get(row.id, ())) for row, host in found]
 
 
 def get(context: Context, caller: Caller, port_id: str) -> PortView:
@@ -86,7 +91,8 @@ def of_server(context: Context, server_id: str) -> list[PortView]:
 
 def create(context: Context, caller: Caller, new: NewPort) -> PortView:
     """Make a port. Raises NetworkNotFound, Forbidden, InvalidInput, OverQuota, MacAddressInUse,
-    IpAddressInUse, NoAddressLeft."""
+    IpAddressInUse, NoAddressLeft, NotFound, Conflict."""
+    default = see_to_default(context, own_project(caller, new.project_id))
     with context.sessions.begin() as session:
         found = repo.network(session, new.network_id, lock=True)
         network = seen(found, caller, new.network_id)
@@ -98,13 +104,19 @@ def create(context: Context, caller: Caller, new: NewPort) -> PortView:
         subnets = locked[network.id]
         wishes = default_wishes(subnets) if new.fixed is None else read_wishes(subnets, new.fixed)
         take(session, row, wishes, locked, context.settings)
-        return port_view(row)
+        if new.security_groups is not None:
+            port_groups.replace(session, caller, row, new.security_groups)
+        elif row.port_security:
+            port_groups.replace(session, caller, row, [default])
+        view = port_view(row, groups=port_groups.of(session, row))
+    context.publisher.fabric_changed()
+    return view
 
 
 def update(context: Context, caller: Caller, port_id: str, changes: Mapping[str, Any]) -> PortView:
     """Change a port; `changes` are columns, and `fixed` are its addresses.
     Raises PortNotFound, Forbidden, InvalidInput, PortInUse, MacAddressInUse, IpAddressInUse,
-    NoAddressLeft, Conflict."""
+    NoAddressLeft, NotFound, Conflict."""
     with context.sessions.begin() as session:
         row = lock_owned(session, caller, port_id)
         facts = dict(changes)
@@ -116,6 +128,7 @@ def update(context: Context, caller: Caller, port_id: str, changes: Mapping[str,
             _unless(facts.get("address_pairs"), row.address_pairs) or (),
         )
         _check_server_keeps(row, facts)
+        groups = facts.pop("security_groups", None)
         _take_anew(session, row, facts.pop("fixed", None), context.settings)
         for name, value in _checked(session, row, facts).items():
             setattr(row, name, value)
@@ -123,10 +136,13 @@ def update(context: Context, caller: Caller, port_id: str, changes: Mapping[str,
             raise Conflict(
                 "Port Security must be enabled in order to have allowed address pairs on a port."
             )
+        if groups is not None:
+            port_groups.replace(session, caller, row, groups)
+        port_groups.check(session, row)
         row.revision += 1
         session.flush()
-        _tell_host(session, row)
-        view = port_view(row)
+        _tell_hosts(session, row)
+        view = port_view(row, groups=port_groups.of(session, row))
     context.publisher.fabric_changed()
     return view
 
@@ -139,7 +155,9 @@ def delete(context: Context, caller: Caller, port_id: str) -> None:
             raise PortInUse(
                 f"Port {port_id} cannot be deleted: it is an interface of server {row.server_id}."
             )
+        fabric.note_members(session, port_groups.of(session, row))
         addresses.delete_ports(session, [port_id])
+    context.publisher.fabric_changed()
 
 
 def lock_owned(session: Session, caller: Caller, port_id: str) -> Port:
@@ -150,8 +168,10 @@ def lock_owned(session: Session, caller: Caller, port_id: str) -> Port:
     return row
 
 
-def _tell_host(session: Session, row: Port) -> None:
-    """The host of a server's port is to keep it to something else from now on."""
+def _tell_hosts(session: Session, row: Port) -> None:
+    """The host of a server's port is to keep it to something else from now on; others know its
+    addresses, and what else it may send from, as its groups' members."""
+    fabric.note_members(session, port_groups.of(session, row))
     server = session.get(Server, row.server_id) if row.server_id else None
     if server is not None and server.hypervisor_id is not None:
         fabric.note_host(session, server.hypervisor_id)

@@ -215,7 +215,7 @@ def update(context: Context, caller: Caller, group_id: str, changes: Changes) ->
     if changes.name is not None:
         _refuse_default_name(changes.name)
     with context.sessions.begin() as session:
-        group = _locked(session, caller, group_id)
+        group = lock_owned(session, caller, group_id)
         if group.default_of is not None and changes.name is not None:
             raise Conflict("Updating default security group not allowed.")
         if changes.stateful not in (None, group.stateful):
@@ -233,19 +233,10 @@ def update(context: Context, caller: Caller, group_id: str, changes: Changes) ->
     return view
 
 
-def set_tags(context: Context, caller: Caller, group_id: str, tags: Sequence[str]) -> list[str]:
-    """Replace the group's tags. Raises NotFound."""
-    with context.sessions.begin() as session:
-        group = _locked(session, caller, group_id)
-        group.tags = sorted(set(tags))
-        group.revision += 1
-        return list(group.tags)
-
-
 def delete(context: Context, caller: Caller, group_id: str) -> None:
     """Remove a group, and other groups' rules that name it. Raises NotFound, Conflict."""
     with context.sessions.begin() as session:
-        group = _locked(session, caller, group_id)
+        group = lock_owned(session, caller, group_id)
         if group.default_of is not None:
             raise Conflict("Insufficient rights for removing default security group.")
         if repo.is_used(session, group_id):
@@ -296,7 +287,7 @@ def delete_rule(context: Context, caller: Caller, rule_id: str) -> None:
     """Remove a rule. Raises NotFound."""
     with context.sessions.begin() as session:
         rule = _found_rule(repo.get_rule(session, rule_id), caller, rule_id)
-        group = _locked(session, caller, rule.security_group_id)
+        group = lock_owned(session, caller, rule.security_group_id)
         rule = _found_rule(repo.get_rule(session, rule_id), caller, rule_id)
         session.delete(rule)
         group.revision += 1
@@ -317,9 +308,6 @@ def _groups_of(
                 _found(found.get(group_id), caller, group_id)
         if new.project_id not in (None, found[new.group_id].project_id):
             raise RequestError(f"project_id: security group {new.group_id} is another project's.")
-        other = found[new.remote_group_id or new.group_id]
-        if other.project_id != found[new.group_id].project_id and not caller.is_admin:
-            raise _missing(other.id)
     return {group_id: found[group_id] for group_id in named}
 
 
@@ -399,13 +387,9 @@ def _refuse_default_name(name: str) -> None:
         raise Conflict("Default security group already exists.")
 
 
-def _missing(group_id: str) -> NotFound:
-    return NotFound(f"Security group {group_id} does not exist")
-
-
 def _found(row: SecurityGroup | None, caller: Caller, group_id: str) -> SecurityGroup:
     if row is None or not (row.project_id == caller.project_id or caller.is_admin):
-        raise _missing(group_id)
+        raise NotFound(f"Security group {group_id} does not exist")
     return row
 
 
@@ -415,7 +399,8 @@ def _found_rule(row: SecurityGroupRule | None, caller: Caller, rule_id: str) -> 
     return row
 
 
-def _locked(session: Session, caller: Caller, group_id: str) -> SecurityGroup:
+def lock_owned(session: Session, caller: Caller, group_id: str) -> SecurityGroup:
+    """Return a group of the caller's, locked. Raises NotFound."""
     return _found(next(iter(repo.lock(session, [group_id])), None), caller, group_id)
 
 

@@ -1,20 +1,20 @@
-"""Tags of networks, subnets and ports: words by which their owners find them again."""
+"""Tags of networks, subnets, ports and security groups, by which their owners find them again."""
 
 from collections.abc import Callable, Collection
 from typing import Any
 
 from sqlalchemy.orm import Session
 
-from app.db.models import Network, Port, Subnet
+from app.db.models import Network, Port, SecurityGroup, Subnet
 from app.db.repo import networks as repo
-from app.services import networks, ports, subnets
+from app.services import networks, ports, security_groups, subnets
 from app.services.context import Caller, Context
 from app.services.network_errors import InvalidInput
 from tasks.errors import NotFound
 
 MAX_TAGS, MAX_LENGTH = 50, 60
 
-Tagged = Network | Subnet | Port
+Tagged = Network | Subnet | Port | SecurityGroup
 
 
 def _network(session: Session, caller: Caller, thing_id: str) -> Tagged:
@@ -34,11 +34,13 @@ _LOOKS: dict[str, Callable[[Context, Caller, str], Any]] = {
     "networks": networks.get,
     "subnets": subnets.get,
     "ports": ports.get,
+    "security-groups": security_groups.get,
 }
 _LOCKS: dict[str, Callable[[Session, Caller, str], Tagged]] = {
     "networks": _network,
     "subnets": _subnet,
     "ports": _port,
+    "security-groups": security_groups.lock_owned,
 }
 
 

@@ -7,6 +7,7 @@ from tests.http.cases import BASE, Case, Like, network_fault
 from tests.http.world import (
     ACTIVE,
     ALPHA,
+    ALPHA_DEFAULT,
     BETA_NETWORK,
     NETWORK,
     OPERATIONS,
@@ -66,7 +67,7 @@ PORT_BODY = {
     "admin_state_up": True,
     "mac_address": "fa:16:3e:00:00:01",
     "fixed_ips": [{"subnet_id": SUBNET, "ip_address": "10.77.0.5"}],
-    "security_groups": [],
+    "security_groups": [ALPHA_DEFAULT],
     "allowed_address_pairs": [],
     "device_id": ACTIVE,
     "device_owner": "compute:nova",
@@ -737,7 +738,13 @@ MADE_WRONG = [
 ]
 
 _USED = {name: {"limit": 100, "used": 0, "reserved": 0} for name in ("network", "subnet")}
-_DETAILS = {"quota": {**_USED, "port": {"limit": 500, "used": 1, "reserved": 0}}}
+_GROUPS_USED = {
+    "security_group": {"limit": 10, "used": 4, "reserved": 0},
+    "security_group_rule": {"limit": 100, "used": 3, "reserved": 0},
+}
+_GROUP_QUOTAS = {"security_group": 10, "security_group_rule": 100}
+_PORTS_USED = {"limit": 500, "used": 1, "reserved": 0}
+_DETAILS = {"quota": {**_USED, "port": _PORTS_USED, **_GROUPS_USED}}
 
 CASES += [
     *MADE_WRONG,
@@ -748,7 +755,7 @@ CASES += [
         "GET",
         f"{V2}/quotas/{ALPHA}",
         200,
-        {"quota": {"network": 100, "subnet": 100, "port": 500}},
+        {"quota": {"network": 100, "subnet": 100, "port": 500, **_GROUP_QUOTAS}},
     ),
     Case("quota's details", "alice", "GET", f"{V2}/quotas/{ALPHA}/details", 200, _DETAILS),
     Case("quota's old details", "alice", "GET", f"{V2}/quotas/{ALPHA}/details.json", 200, _DETAILS),

@@ -228,7 +228,7 @@ def test_port_is_changed_and_removed(api: Api) -> None:
     assert (changed["fixed_ips"], changed["name"]) == ([kept, new], "second")
     changed = send(api, "PUT", path, {"port": {"fixed_ips": [new]}})
     assert changed["fixed_ips"] == [new]
-    free = send(api, "PUT", path, {"port": {"port_security_enabled": False}})
+    free = send(api, "PUT", path, {"port": {"port_security_enabled": False, "security_groups": []}})
     assert free["port_security_enabled"] is False
     pairs = {"port": {"allowed_address_pairs": [{"ip_address": "10.66.0.9"}]}}
     assert refused(api, "PUT", path, pairs) == (409, "Conflict")
@@ -249,7 +249,7 @@ def test_port_on_a_shared_network_gets_an_address_of_choice(api: Api) -> None:
 def test_quotas_are_kept(api: Api) -> None:
     limits = {"network": 1, "subnet": 1, "port": 2}
     changed = send(api, "PUT", f"{V2}/quotas/{ALPHA}", {"quota": limits}, "root")
-    assert changed == limits
+    assert changed == {**limits, "security_group": 10, "security_group_rule": 100}
     network, _ = own_network(api)
 
     assert refused(api, "POST", f"{V2}/networks", {"network": {}}) == (409, "OverQuota")

@@ -337,3 +337,102 @@ def test_hostile_words_are_kept_and_shown_as_they_are(api: Api, text: str) -> No
 
     shown = api.call("alice", "GET", f"{GROUPS}/{body['id']}").get_json()["security_group"]
     assert (shown["name"], shown["description"]) == (text, text)
+
+
+# --- ports ---------------------------------------------------------------------------------------
+
+
+def own_network(api: Api) -> str:
+    """Make alpha a network with a subnet; return its id."""
+    network = made(api.call("alice", "POST", f"{V2}/networks", json={"network": {"name": "n"}}))
+    block = {"network_id": network["id"], "ip_version": 4, "cidr": "10.66.0.0/24"}
+    made(api.call("alice", "POST", f"{V2}/subnets", json={"subnet": block}))
+    return str(network["id"])
+
+
+def make_port(api: Api, **facts: Any) -> Any:
+    """Make a port on a network of alpha's own; return the answer."""
+    port = {"network_id": own_network(api), **facts}
+    return api.call("alice", "POST", f"{V2}/ports", json={"port": port})
+
+
+def change_port(api: Api, port_id: str, who: str = "alice", **facts: Any) -> Any:
+    """Change a port; return the answer."""
+    return api.call(who, "PUT", f"{V2}/ports/{port_id}", json={"port": facts})
+
+
+@pytest.mark.parametrize(
+    ("asked", "groups"),
+    [
+        ({}, [ALPHA_DEFAULT]),
+        ({"security_groups": None}, [ALPHA_DEFAULT]),
+        ({"security_groups": []}, []),
+        ({"security_groups": [WEB, TWIN, WEB]}, [WEB, TWIN]),
+        ({"port_security_enabled": False}, []),
+        ({"port_security_enabled": False, "security_groups": []}, []),
+    ],
+)
+def test_port_is_made_in_its_groups(api: Api, asked: dict[str, Any], groups: list[str]) -> None:
+    body = made(make_port(api, **asked))
+
+    assert body["security_groups"] == groups
+    assert groups_of(api, body["id"]) == set(groups)
+    assert {(kind, group) for kind, group in noted(api) if kind == "members"} == {
+        ("members", group) for group in groups
+    }
+
+
+@pytest.mark.parametrize(
+    ("asked", "status"),
+    [
+        ({"security_groups": ["nope"]}, 404),
+        ({"security_groups": [BETA_DEFAULT]}, 404),
+        ({"security_groups": ["web"]}, 404),
+        ({"security_groups": WEB}, 400),
+        ({"security_groups": [1]}, 400),
+        ({"security_groups": [WEB] * 65}, 400),
+        ({"security_groups": [WEB], "port_security_enabled": False}, 409),
+    ],
+)
+def test_port_in_impossible_groups_is_not_made(
+    api: Api, asked: dict[str, Any], status: int
+) -> None:
+    assert make_port(api, **asked).status_code == status
+
+    ports = api.call("alice", "GET", f"{V2}/ports").get_json()["ports"]
+    assert [port["id"] for port in ports] == [PORT]
+
+
+def test_port_of_a_server_changes_its_groups(api: Api) -> None:
+    body = change_port(api, PORT, security_groups=[WEB]).get_json()["port"]
+
+    assert body["security_groups"] == [WEB]
+    assert set(noted(api)) == {("members", ALPHA_DEFAULT), ("members", WEB), ("host", HOST)}
+    assert api.recorder.nudges == 1
+    found = api.call("alice", "GET", f"{V2}/ports?security_groups={WEB}").get_json()["ports"]
+    assert [port["id"] for port in found] == [PORT]
+
+
+def test_port_in_groups_keeps_its_port_security(api: Api) -> None:
+    assert change_port(api, PORT, "root", port_security_enabled=False).status_code == 409
+
+    free = change_port(api, PORT, "root", port_security_enabled=False, security_groups=[])
+
+    assert free.status_code == 200
+    assert groups_of(api, PORT) == set()
+    assert change_port(api, PORT, "root", security_groups=[ALPHA_DEFAULT]).status_code == 409
+
+
+def test_others_groups_cannot_be_given_to_a_port(api: Api) -> None:
+    assert change_port(api, PORT, security_groups=[BETA_DEFAULT]).status_code == 404
+    assert groups_of(api, PORT) == {ALPHA_DEFAULT}
+
+
+def test_removed_port_is_no_member_any_more(api: Api) -> None:
+    body = made(make_port(api, security_groups=[WEB]))
+    before = len(noted(api))
+
+    assert api.call("alice", "DELETE", f"{V2}/ports/{body['id']}").status_code == 204
+
+    assert noted(api)[before:] == [("members", WEB)]
+    assert api.call("alice", "DELETE", f"{GROUPS}/{WEB}").status_code == 204

@@ -277,6 +277,8 @@ def test_no_word_of_an_owner_reaches_a_host(scene: Scene) -> None:
         for group in session.scalars(select(SecurityGroup)):
             group.name = group.description = hostile
             group.tags = [hostile]
+        for thing in (*session.scalars(select(Network)), *session.scalars(select(Port))):
+            thing.name = thing.description = hostile
         session.add(
             _rule(
                 scene.front,

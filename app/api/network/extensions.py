@@ -23,9 +23,12 @@ EXTENSIONS = {
     "provider": ("Provider Network", "Networks that operators made."),
     "quota_details": ("Quota details management support", "What is used of the limits."),
     "quotas": ("Quota management support", "What a project may have."),
+    "security-group": ("security-group", "What may reach ports, and what they may."),
+    "security-groups-normalized-cidr": ("Normalized CIDR", "normalized_cidr of rules."),
     "sorting": ("Sorting support", "sort_key and sort_dir."),
     "standard-attr-description": ("standard-attr-description", "Descriptions."),
     "standard-attr-revisions": ("Resource revision numbers", "A count of changes."),
+    "stateful-security-group": ("Stateful security group", "stateful of security groups."),
     "standard-attr-tag": ("Tag support", "Tags."),
     "standard-attr-timestamp": ("Resource timestamps", "created_at and updated_at."),
 }

@@ -95,6 +95,7 @@ class UpdatePort(Strict):
     fixed_ips = short_list(fields.Nested(FixedWish))
     allowed_address_pairs = short_list(fields.Nested(PairWish))
     port_security_enabled = Flag()
+    security_groups = short_list(text_field(), allow_none=True)
     device_id = text_field()
     device_owner = text_field()
     dns_name = text_field(63)
@@ -128,6 +129,7 @@ _COLUMNS = {
     "mac_address": "mac",
     "port_security_enabled": "port_security",
 }
+_CHANGED = {"allowed_address_pairs": "address_pairs", "security_groups": "security_groups"}
 
 
 @routes.endpoint("GET", "", "ports:list", returns=PortsAnswer, errors=(400,))
@@ -158,6 +160,7 @@ def create_port(body: Json) -> Any:
         network_id=asked["network_id"],
         project_id=project_of(asked),
         pairs=asked.get("allowed_address_pairs", ()),
+        security_groups=asked.get("security_groups"),
         fixed=_fixed(asked),
         **renamed(asked, _COLUMNS),
     )
@@ -182,7 +185,7 @@ def show_port(port_id: str) -> Any:
 def update_port(body: Json, port_id: str) -> Any:
     """Change a port"""
     asked = body["port"]
-    changes = renamed(asked, {**_COLUMNS, "allowed_address_pairs": "address_pairs"})
+    changes = renamed(asked, {**_COLUMNS, **_CHANGED})
     if "fixed_ips" in asked:
         changes["fixed"] = _fixed(asked)
     return {"port": _port(ports.update(context(), caller(), port_id, changes))}
@@ -211,7 +214,7 @@ def _port(view: PortView) -> Json:
         "fixed_ips": [
             {"subnet_id": subnet_id, "ip_address": address} for subnet_id, address in view.addresses
         ],
-        "security_groups": [],
+        "security_groups": list(view.security_groups),
         # As in Neutron: a pair without a MAC is one with the port's own.
         "allowed_address_pairs": [{"mac_address": view.mac, **pair} for pair in view.address_pairs],
         "device_id": view.device_id,

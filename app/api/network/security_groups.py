@@ -61,16 +61,6 @@ class UpdateGroup(Strict):
     stateful = Flag()
 
 
-class Tags(Strict):
-    """All tags of a thing."""
-
-    tags = fields.List(
-        Text(validate=validate.Length(min=1, max=60)),
-        required=True,
-        validate=validate.Length(max=50),
-    )
-
-
 CreateGroupRequest = wrapped("security_group", CreateGroup)
 UpdateGroupRequest = wrapped("security_group", UpdateGroup)
 
@@ -129,25 +119,6 @@ def update_group(body: Json, group_id: str) -> Any:
 def delete_group(group_id: str) -> None:
     """Remove a security group that no port is in; rules that name it go with it"""
     security_groups.delete(context(), caller(), group_id)
-
-
-@routes.endpoint("GET", "/<group_id>/tags", "security_groups:list", returns=Tags, errors=(404,))
-def show_group_tags(group_id: str) -> Any:
-    """List a security group's tags"""
-    return {"tags": list(security_groups.get(context(), caller(), group_id).tags)}
-
-
-@routes.endpoint(
-    "PUT",
-    "/<group_id>/tags",
-    "security_groups:update",
-    body=Tags,
-    returns=Tags,
-    errors=(404,),
-)
-def replace_group_tags(body: Json, group_id: str) -> Any:
-    """Replace a security group's tags"""
-    return {"tags": security_groups.set_tags(context(), caller(), group_id, body["tags"])}
 
 
 def _body(view: GroupView) -> Json:

@@ -1,4 +1,4 @@
-"""Tags of networks, subnets and ports."""
+"""Tags of networks, subnets, ports and security groups."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from app.services import tags
 
 routes = Routes(NETWORK, "tags", "Words by which things are found again.", "/v2.0")
 
-_ALL = "/<any(networks, subnets, ports):collection>/<thing_id>/tags"
+_ALL = "/<any(networks, subnets, ports, 'security-groups'):collection>/<thing_id>/tags"
 _ONE = f"{_ALL}/<tag>"
 
 

@@ -5,7 +5,16 @@ from collections.abc import Collection, Mapping, Sequence
 from sqlalchemy import Select, func, or_, select, text
 from sqlalchemy.orm import Session, joinedload, selectinload
 
-from app.db.models import FixedAddress, Hypervisor, Network, Port, Server, Subnet
+from app.db.models import (
+    FixedAddress,
+    Hypervisor,
+    Network,
+    Port,
+    SecurityGroup,
+    SecurityGroupRule,
+    Server,
+    Subnet,
+)
 
 #: Held by those who look for room among all subnets and then write one.
 _PLAN_LOCK = 0x62797266
@@ -174,7 +183,7 @@ def has_mac(session: Session, mac: str) -> bool:
 
 
 def usage(session: Session, project_id: str) -> dict[str, int]:
-    """Count the project's networks, subnets and ports."""
+    """Count the project's networks, subnets, ports, security groups and their rules."""
     counts = {
         "network": select(func.count()).where(Network.project_id == project_id),
         "subnet": select(func.count())
@@ -182,5 +191,9 @@ def usage(session: Session, project_id: str) -> dict[str, int]:
         .join(Network, Network.id == Subnet.network_id)
         .where(Network.project_id == project_id),
         "port": select(func.count()).where(Port.project_id == project_id),
+        "security_group": select(func.count()).where(SecurityGroup.project_id == project_id),
+        "security_group_rule": select(func.count()).where(
+            SecurityGroupRule.project_id == project_id
+        ),
     }
     return {name: session.scalars(query).one() for name, query in counts.items()}
