@@ -2,12 +2,14 @@
 
     python -m bench fake [--servers 50] [--burst 200] [--database sqlite|postgresql]
     python -m bench real [--servers 5]
+    python -m bench cache
     python -m bench fabric [--database sqlite|postgresql]
 
 `fake` runs the whole control plane and one compute worker whose host answers at once: what is
 measured is Byre itself. `real` boots guests under libvirt and QEMU; between any two of them the
 same calls are made on the same host without Byre, so both meet the same machine. `fabric` puts
-together what a full host is told of its security groups.
+together what a full host is told of its security groups. `cache` times builds with an empty and
+with a full image cache, and many at once, and counts what they read over the wire.
 """
 
 import argparse
@@ -17,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bench.cache import run_cache
 from bench.fabric import run_fabric
 from bench.fake import run_fake
 from bench.real import run_real
@@ -35,7 +38,7 @@ def _print(result: dict[str, Any]) -> None:
 def main() -> None:
     """Run one of the measurements."""
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
-    parser.add_argument("driver", choices=["fake", "real", "fabric"])
+    parser.add_argument("driver", choices=["fake", "real", "cache", "fabric"])
     parser.add_argument("--servers", type=int)
     parser.add_argument("--burst", type=int, default=200)
     parser.add_argument("--database", choices=["sqlite", "postgresql"], default="sqlite")
@@ -44,6 +47,7 @@ def main() -> None:
     measure, count = {
         "fake": (run_fake, 50),
         "real": (run_real, 5),
+        "cache": (run_cache, 0),
         "fabric": (run_fabric, 0),
     }[options.driver]
     options.servers = options.servers or count
