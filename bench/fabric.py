@@ -65,9 +65,6 @@ class _Weighing:
         """Weigh it as it would be sent."""
         self.bytes.append(len(order.model_dump_json()))
 
-    def warm(self, order: WarmCache) -> None:
-        """Nothing here asks for it."""
-
     def broker_answers(self) -> bool:
         """There is none."""
         return True
