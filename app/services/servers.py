@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy.orm import Session
-
 from app.db.models import Server
 from app.db.repo import security_groups, servers
 from app.db.repo.paging import Page
@@ -56,26 +54,16 @@ def listed(context: Context, caller: Caller, wanted: Wanted, part: Page) -> list
     )
     with reading(context.sessions) as session:
         rows = servers.listed(session, row_filter, part)
-        groups = _groups(session, [row.id for row in rows])
-        return [server_view(row, row_filter.alive_since, groups[row.id]) for row in rows]
+        groups = security_groups.names_of_servers(session, [row.id for row in rows])
+        return [server_view(row, row_filter.alive_since, tuple(groups[row.id])) for row in rows]
 
 
 def get(context: Context, caller: Caller, server_id: str) -> ServerView:
     """Return a server. Raises NotFound."""
     with reading(context.sessions) as session:
         row = found(servers.get(session, server_id), caller, server_id)
-        groups = _groups(session, [row.id])[row.id]
-        return server_view(row, alive_since(context.settings), groups)
-
-
-def _groups(session: Session, server_ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Return the names of each server's security groups."""
-    ids = security_groups.of_servers(session, server_ids)
-    names = security_groups.names(session, {group for found in ids.values() for group in found})
-    return {
-        server_id: tuple(sorted({names[group] for group in found if group in names}))
-        for server_id, found in ids.items()
-    }
+        groups = security_groups.names_of_servers(session, [row.id])[row.id]
+        return server_view(row, alive_since(context.settings), tuple(groups))
 
 
 def delete(context: Context, caller: Caller, server_id: str) -> None:
