@@ -12,6 +12,7 @@ import pytest
 from tasks.errors import HostGone
 from tests.drivers.images import ImageServer, serving
 from workers.hypervisor.image_cache import CacheRules, ImageCache
+from workers.hypervisor.image_cache.locks import Locks
 from workers.hypervisor.image_cache.pruning import to_go
 from workers.hypervisor.image_cache.shelf import Entry
 
@@ -68,6 +69,7 @@ class Bench:
         self.state = directory / "state"
         self.others: list[Path] = []
         self.is_blind = False
+        self.asks_meanwhile = False
         self.cache = ImageCache(self.pool, self.state, 30, rules=rules, other_disks=self._others)
         self.image = images.source()
         self.base = self.cache.ensure(self.image)
@@ -75,6 +77,8 @@ class Bench:
     def _others(self) -> Iterable[Path]:
         if self.is_blind:
             raise HostGone("libvirt is silent")
+        if self.asks_meanwhile:
+            self.cache.ensure(self.image)
         return self.others
 
     def age(self, path: Path, seconds: float = 2 * DAY) -> None:
@@ -209,6 +213,29 @@ def test_a_build_that_asks_for_it_holds_it(bench: Bench) -> None:
     assert pressed.prune() == []
     bench.age(bench.base, 1000)
     assert pressed.prune() == [bench.image.sha256]
+
+
+def test_a_build_that_asks_while_the_disks_are_looked_at_keeps_its_image(bench: Bench) -> None:
+    bench.asks_meanwhile = True
+    assert not bench.prune()
+
+
+def test_a_lock_whose_file_was_removed_excludes_nobody_and_is_not_had(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between opening and locking it, its last holder may have removed it."""
+    locks, really = Locks(tmp_path), fcntl.flock
+
+    def late(file: int, kind: int) -> None:
+        locks.remove("a")
+        really(file, kind)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with locks.tried("a") as had:
+        assert not had
+    monkeypatch.undo()
+    with locks.tried("a") as had, locks.tried("a") as again:
+        assert (had, again) == (True, False)
 
 
 def test_room_for_a_new_image_is_made_of_unused_ones(tmp_path: Path, blank_image: bytes) -> None:
