@@ -57,7 +57,8 @@ CMD ["celery", "--app", "workers.flower", "flower", "--address=0.0.0.0", "--port
 FROM python AS compute
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends \
-        dnsmasq-base e2fsprogs ebtables iproute2 iptables libvirt-clients libvirt-daemon \
+        conntrack dnsmasq-base e2fsprogs ebtables iproute2 iptables kmod \
+        libvirt-clients libvirt-daemon \
         libvirt-daemon-config-nwfilter libvirt-daemon-driver-qemu libvirt-daemon-system \
         nftables ovmf qemu-system-x86 qemu-utils \
     && rm -rf /var/lib/apt/lists/*

@@ -202,6 +202,8 @@ class PortSpec(Value):
     #: Ids of its security groups. With none, nothing but DHCP, ARP and ND gets through.
     groups: list[str] = Field(default_factory=list)
     pairs: list[AddressPair] = Field(default_factory=list)
+    #: Whether its groups decide what gets through. Not so for ports of version 2, which knew none.
+    grouped: bool = True
 
     @model_validator(mode="before")
     @classmethod
@@ -215,7 +217,7 @@ class PortSpec(Value):
             "address": raw.pop("address"),
             "prefix_length": raw.pop("prefix_length", 32),
         }
-        return {**raw, "addresses": [address]}
+        return {**raw, "addresses": [address], "grouped": False}
 
 
 class RuleSpec(Value):
@@ -582,6 +584,8 @@ ThingKind = Literal[
     "first_boot",
     "dhcp_entry",
     "filter",
+    #: What a port's security groups allow.
+    "firewall",
 ]
 
 
@@ -592,7 +596,7 @@ class Thing(Value):
     name: str
     #: The server whose id is in its name or mark; none where only a port or a MAC is.
     server_id: str | None = None
-    #: The port whose id is in the filter's name.
+    #: The port whose id is in the name of its filter or of its firewall rules.
     port_id: str | None = None
     #: The MAC that a DHCP entry is for, in lower case.
     mac: str | None = None

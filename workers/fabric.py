@@ -46,7 +46,7 @@ class FabricKeeper:
                 log.info("fabric.late", revision=order.revision, carried_out=self._revision)
                 return
             failed = [network for network in order.networks if not self._network(network)]
-            if not failed:
+            if not failed and self._firewall(order):
                 self._tidy(order)
                 self._keep(order.revision)
                 log.info("fabric.carried_out", revision=order.revision)
@@ -56,6 +56,14 @@ class FabricKeeper:
             self._host.ensure_network(network)
         except ByreError as error:
             log.warning("fabric.network", network=network.network_id, reason=error.public)
+            return False
+        return True
+
+    def _firewall(self, order: Fabric) -> bool:
+        try:
+            self._host.ensure_firewall(order.firewall, order.ports)
+        except ByreError as error:
+            log.warning("fabric.firewall", reason=error.public)
             return False
         return True
 

@@ -60,7 +60,11 @@ class Heart(threading.Thread):
             self._pruned_at = now
 
     def _beat(self) -> None:
+        """A host whose packet filter is gone and cannot be put back does not beat either: nothing
+        new is to run there."""
         try:
+            if not self._host.firewall_intact():
+                self._host.restore_firewall()
             heartbeat = Heartbeat(
                 host=self._settings.host,
                 host_ip=self._settings.host_ip,

@@ -206,7 +206,7 @@ def _carries(thing: Thing) -> str | None:
     """What in its name tells whose it is."""
     if thing.kind == "dhcp_entry":
         return thing.mac and thing.mac.lower()
-    return thing.port_id if thing.kind == "filter" else thing.server_id
+    return thing.port_id if thing.kind in {"filter", "firewall"} else thing.server_id
 
 
 def _aged(row: Drift, settings: ControlSettings, moment: datetime) -> str:

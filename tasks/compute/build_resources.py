@@ -1,10 +1,10 @@
 """create-server, stage build_resources. Side: compute.
 
-Effect  the image is in the host's cache; the server's disks, config drive, DHCP entries and filters
-        are there, all named after ids of the server and its ports.
+Effect  the image is in the host's cache; the server's disks, config drive, DHCP entries, filters
+        and firewall rules are there, all named after ids of the server and its ports.
 Repeat  each is found and kept.
-Undo    disks, drive, entries and filters are gone; the cached image and the network stay, since
-        other servers use them.
+Undo    disks, drive, entries, filters and rules are gone; the cached image and the network stay,
+        since other servers use them.
 """
 
 import structlog
@@ -20,6 +20,7 @@ def do(job: Job, host: Hypervisor, *, build: BuildSpec) -> DomainSpec:
     networks = {network.network_id: network for network in build.networks}
     for port in build.ports:
         host.ensure_port(networks[port.network_id], port, build.first_boot.hostname)
+    host.ensure_firewall(build.firewall, build.ports)
     host.ensure_image(build.image)
     root = host.ensure_root_disk(job.server_id, build.image, build.machine.root_gib)
     extra = host.ensure_extra_disks(job.server_id, build.image, build.machine)
@@ -33,6 +34,6 @@ def do(job: Job, host: Hypervisor, *, build: BuildSpec) -> DomainSpec:
 
 
 def undo(job: Job, host: Hypervisor, ports: PortsRef) -> None:
-    """Remove the server's disks, entries and filters. Absent is done."""
+    """Remove the server's disks, entries, filters and rules. Absent is done."""
     host.remove_ports(job.server_id, ports.ports)
     host.remove_disks(job.server_id)

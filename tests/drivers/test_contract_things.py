@@ -14,7 +14,8 @@ from workers.hypervisor.names import domain_name
 from workers.hypervisor.things import dhcp_thing
 
 KINDS: list[ThingKind] = [
-    "config_drive", "console_log", "dhcp_entry", "disk", "domain", "filter", "first_boot",
+    "config_drive", "console_log", "dhcp_entry", "disk", "domain", "filter", "firewall",
+    "first_boot",
 ]  # fmt: skip
 FILES: list[ThingKind] = ["config_drive", "console_log", "disk", "first_boot"]
 
@@ -152,7 +153,7 @@ def test_a_disk_in_quarantine_is_out_of_the_way_of_a_new_one(rig: Rig) -> None:
     assert server.thing(rig.host, "disk") == disk
 
 
-@pytest.mark.parametrize("kind", ["dhcp_entry", "filter"])
+@pytest.mark.parametrize("kind", ["dhcp_entry", "filter", "firewall"])
 def test_what_is_not_worth_a_look_is_not_set_aside(rig: Rig, kind: ThingKind) -> None:
     server = rig.server()
     server.resources(rig.host)
@@ -183,7 +184,7 @@ def test_a_running_domain_is_discarded_with_what_hangs_on_it(rig: Rig) -> None:
     server = run(rig)
     rig.host.discard(server.thing(rig.host, "domain"))
     left = [thing.kind for thing in server.things(rig.host)]
-    assert left == ["config_drive", "dhcp_entry", "disk", "filter", "first_boot"]
+    assert left == ["config_drive", "dhcp_entry", "disk", "filter", "firewall", "first_boot"]
 
 
 @pytest.mark.parametrize("kind", FILES)
@@ -214,6 +215,7 @@ def test_what_never_was_is_tidied_already(rig: Rig) -> None:
         Thing(kind="config_drive", name=f"{server}.config.iso"),
         Thing(kind="console_log", name=f"{server}.console.log"),
         Thing(kind="filter", name=f"byre-port-{port.port_id}"),
+        Thing(kind="firewall", name=f"byre-rules-{port.port_id}"),
         dhcp_thing(str(uuid.uuid4()), port.mac),
     ]
     for thing in things:

@@ -107,7 +107,7 @@ def test_threads_share_the_file(path: Path) -> None:
         servers = list(threads.map(lambda _: build(host), range(64)))
     again = FakeHypervisor(state=path)
     assert again.inventory().running_domains == 64
-    assert all(len(server.things(again)) == 7 for server in servers[:4])
+    assert all(len(server.things(again)) == 8 for server in servers[:4])
 
 
 def test_no_ticket_is_kept(path: Path) -> None:

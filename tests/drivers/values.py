@@ -11,6 +11,7 @@ from tasks.messages import (
     BootProof,
     DiskRef,
     DomainSpec,
+    FirewallSpec,
     FirstBoot,
     ImageSource,
     Job,
@@ -124,6 +125,7 @@ class Server:
     def resources(self, host: Hypervisor) -> DomainSpec:
         """Have all that the domain needs."""
         host.ensure_port(NETWORK, self.port, self.first_boot.hostname)
+        host.ensure_firewall(FirewallSpec(), [self.port])
         return self.spec(self.disks(host))
 
     def machine_spec(self) -> MachineSpec:

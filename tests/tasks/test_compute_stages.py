@@ -32,8 +32,8 @@ def test_stages_done_twice_make_one_running_server() -> None:
     found = host.find(job.server_id)
     assert found is not None
     assert (found.run_id, found.attempt, found.state) == (job.run_id, 1, "running")
-    # A disk, a drive, a DHCP entry, a filter, a domain: none of them twice.
-    assert len(host.traces(job.server_id, ports.ports)) == 7
+    # Metadata, a disk, a drive, a DHCP entry, a filter, rules, a domain: none of them twice.
+    assert len(host.traces(job.server_id, ports.ports)) == 8
     assert host.inventory().running_domains == 1
 
 

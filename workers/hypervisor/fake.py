@@ -19,6 +19,7 @@ from tasks.messages import (
     DiskRole,
     DomainSpec,
     DomainState,
+    FirewallSpec,
     FirstBoot,
     ImageSource,
     Inventory,
@@ -41,10 +42,14 @@ from workers.hypervisor.fake_state import Base, FakeState, Guest, There
 from workers.hypervisor.fake_things import (
     add_file,
     all_things,
+    keep_rules,
+    remove_rules,
     remove_thing,
     remove_what_hangs_on_it,
+    rules_of,
     set_file_aside,
 )
+from workers.hypervisor.firewall_state import FirewallState, HostNetwork, merged
 from workers.hypervisor.image_cache.rules import CacheRules
 from workers.hypervisor.port import Domain, Observation, Watcher
 from workers.hypervisor.things import check, server_of
@@ -94,6 +99,7 @@ class FakeHypervisor(Faulty):
         self._watchers: list[Watcher] = []
         #: Servers whose domains changed, and nobody was told yet.
         self._changed: list[str] = []
+        self._firewall_lost = False
 
     # --- for tests: what others do on the host -------------------------------------------------
 
@@ -114,6 +120,16 @@ class FakeHypervisor(Faulty):
         with self.lock:
             self._change(server_id, state=state)
         self.settle()
+
+    def firewall(self) -> FirewallState:
+        """Return what the host was told of its ports' security groups."""
+        with self.lock:
+            return rules_of(self._state)
+
+    def lose_firewall(self) -> None:
+        """Let the host's rules be flushed, as an operator may."""
+        with self.lock:
+            self._firewall_lost = True
 
     # --- the port ------------------------------------------------------------------------------
 
@@ -250,6 +266,29 @@ class FakeHypervisor(Faulty):
         for port in ports:
             self._ports.pop(port.port_id, None)
             self._state.filters.pop(port.port_id, None)
+        remove_rules(self._state, [names.checked(port.port_id) for port in ports])
+
+    @verb
+    def ensure_firewall(self, firewall: FirewallSpec, ports: list[PortSpec]) -> None:
+        """Note what these ports' groups allow. Raises MalformedMessage."""
+        networks = {
+            port.network_id: HostNetwork(
+                network_id=port.network_id, bridge=names.bridge_name(port.network_id)
+            )
+            for port in ports
+        }
+        keep_rules(self._state, merged(rules_of(self._state), firewall, ports, networks))
+        self._firewall_lost = False
+
+    @verb
+    def firewall_intact(self) -> bool:
+        """Say whether nobody has called `lose_firewall` since it was put there."""
+        return not self._firewall_lost
+
+    @verb
+    def restore_firewall(self) -> None:
+        """Have it again."""
+        self._firewall_lost = False
 
     @verb
     def find(self, server_id: str) -> Domain | None:
@@ -279,6 +318,7 @@ class FakeHypervisor(Faulty):
         guest = self._state.guests[server_id]
         if guest.quarantined:
             raise HostError("The domain to start is in quarantine.", server=server_id)
+        self._firewall_lost = False
         if guest.spec.machine.memory_mib > self.memory_mib:
             raise HostFull("The host has not enough memory to start the server.")
         if guest.state != "running":
@@ -330,6 +370,8 @@ class FakeHypervisor(Faulty):
                 found.append(f"dhcp entry {port.mac}")
             if port.port_id in self._state.filters:
                 found.append(f"filter {names.filter_name(port.port_id)}")
+            if port.port_id in rules_of(self._state).ports:
+                found.append(f"firewall rules of port {port.port_id}")
         return found
 
     @verb
@@ -351,7 +393,7 @@ class FakeHypervisor(Faulty):
                     quarantined=True,
                     told=stopped != guest.state,
                 )
-        elif thing.kind not in {"dhcp_entry", "filter"}:
+        elif thing.kind not in {"dhcp_entry", "filter", "firewall"}:
             set_file_aside(self._state, thing)
 
     @verb

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from tasks.errors import HostGone
 from tasks.messages import CachedImage, DomainSpec, DomainState, Job, PortSpec, Thing, Value
+from workers.hypervisor.firewall_state import FirewallState
 
 _T = TypeVar("_T", bound=Value)
 
@@ -60,6 +61,8 @@ class FakeState:
         #: By port: those with a DHCP entry, and those with a filter.
         self.entries = self._kept("entry", PortSpec)
         self.filters = self._kept("filter", PortSpec)
+        #: Under one key, if any port has rules.
+        self.firewall = self._kept("firewall", FirewallState)
 
     def close(self) -> None:
         """Let go of the file; nothing can be changed any more if there is one."""

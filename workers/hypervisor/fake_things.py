@@ -7,6 +7,7 @@ import itertools
 
 from tasks.messages import Thing
 from workers.hypervisor.fake_state import FakeState
+from workers.hypervisor.firewall_state import FirewallState, without
 from workers.hypervisor.names import console_file, filter_name, nvram_file
 from workers.hypervisor.things import (
     dhcp_thing,
@@ -16,7 +17,10 @@ from workers.hypervisor.things import (
     filter_thing,
     mac_and_network_of,
     port_of,
+    rules_thing,
 )
+
+_HERE = "here"
 
 
 def all_things(state: FakeState) -> list[Thing]:
@@ -27,12 +31,14 @@ def all_things(state: FakeState) -> list[Thing]:
     ]
     entries = [dhcp_thing(port.network_id, port.mac) for port in state.entries.values()]
     filters = [filter_thing(filter_name(port_id)) for port_id in state.filters]
+    rules = [rules_thing(port_id) for one in state.firewall.values() for port_id in one.ports]
     return [
         *domains,
         *state.files.values(),
         *state.set_aside.values(),
         *entries,
         *(thing for thing in filters if thing is not None),
+        *rules,
     ]
 
 
@@ -66,12 +72,32 @@ def remove_thing(state: FakeState, thing: Thing) -> None:
     """Remove the file, entry or filter; a file only from the quarantine if it was seen there."""
     if thing.kind == "filter":
         state.filters.pop(port_of(thing), None)
+    elif thing.kind == "firewall":
+        remove_rules(state, [port_of(thing)])
     elif thing.kind == "dhcp_entry":
         _remove_entry(state, *mac_and_network_of(thing))
     else:
         state.set_aside.pop(file_of(thing), None)
         if not thing.quarantined:
             state.files.pop(file_of(thing), None)
+
+
+def rules_of(state: FakeState) -> FirewallState:
+    """Return all that the host was told of security groups."""
+    return state.firewall.get(_HERE, FirewallState())
+
+
+def keep_rules(state: FakeState, firewall: FirewallState) -> None:
+    """Remember what the host was told of security groups, while any port has rules."""
+    if firewall.ports:
+        state.firewall[_HERE] = firewall
+    else:
+        state.firewall.pop(_HERE, None)
+
+
+def remove_rules(state: FakeState, port_ids: list[str]) -> None:
+    """Remove the ports' rules."""
+    keep_rules(state, without(rules_of(state), port_ids))
 
 
 def _remove_entry(state: FakeState, mac: str, network_id: str) -> None:

@@ -4,9 +4,13 @@ Every id that becomes a file's or a device's name passes `checked`, so that a me
 a path of its own choosing.
 """
 
+import re
 import uuid
 
 from tasks.errors import MalformedMessage
+
+#: What Linux allows, without what a rule or a shell would take for its own.
+_DEVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}")
 
 
 def checked(identifier: str) -> str:
@@ -18,6 +22,13 @@ def checked(identifier: str) -> str:
     if not is_usual:
         raise MalformedMessage(f"{identifier!r:.60} is not a UUID in its usual form")
     return identifier
+
+
+def checked_device(name: str) -> str:
+    """Return the name if it is one that a network device can have. Raises MalformedMessage."""
+    if _DEVICE.fullmatch(name) is None:
+        raise MalformedMessage(f"{name!r:.60} is no name of a network device")
+    return name
 
 
 def domain_name(server_id: str) -> str:
@@ -57,6 +68,11 @@ def vlan_bridge_name(network_id: str) -> str:
 def filter_name(port_id: str) -> str:
     """Return the name of the port's packet filter."""
     return f"byre-port-{checked(port_id)}"
+
+
+def rules_name(port_id: str) -> str:
+    """Return the name under which a survey lists the port's firewall rules."""
+    return f"byre-rules-{checked(port_id)}"
 
 
 def image_file(sha256: str, disk_format: str, stored_as: str | None = None) -> str:

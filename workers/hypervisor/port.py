@@ -18,6 +18,7 @@ from tasks.messages import (
     DiskRef,
     DomainSpec,
     DomainState,
+    FirewallSpec,
     FirstBoot,
     ImageSource,
     Inventory,
@@ -138,8 +139,24 @@ class Hypervisor(Protocol):
         the filter that keeps the interface to its own MAC, IP and ARP."""
         ...
 
+    def ensure_firewall(self, firewall: FirewallSpec, ports: list[PortSpec]) -> None:
+        """Have these ports, whose networks are there, kept to what their security groups allow:
+        to nothing, if a group is not known. Ports that are not named are left as they are, but for
+        groups that they share. Of a firewall of an older revision than was carried out, only
+        what is not known yet is taken. A connection that the rules would not let begin now ends.
+        Raises MalformedMessage, and then nothing has changed."""
+        ...
+
+    def firewall_intact(self) -> bool:
+        """Say whether the host still has what `ensure_firewall` put there. Cheap."""
+        ...
+
+    def restore_firewall(self) -> None:
+        """Put back all that `ensure_firewall` was told."""
+        ...
+
     def remove_ports(self, server_id: str, ports: list[PortSpec]) -> None:
-        """Remove the DHCP entries and filters of these ports. The network stays."""
+        """Remove the DHCP entries, filters and firewall rules of these ports. The network stays."""
         ...
 
     # --- domains -----------------------------------------------------------------------------
@@ -158,7 +175,8 @@ class Hypervisor(Protocol):
 
     def start(self, server_id: str) -> Domain:
         """Have the domain running. Raises ForeignOwner, HostError (libvirt's own words are in its
-        facts; also for a domain in quarantine, until it is defined anew), HostFull."""
+        facts; also for a domain in quarantine, until it is defined anew), HostFull. If the host's
+        firewall is not as it was left it is put back first: no guest runs without."""
         ...
 
     def remove_domain(self, server_id: str) -> None:
@@ -172,25 +190,25 @@ class Hypervisor(Protocol):
 
     def traces(self, server_id: str, ports: list[PortSpec]) -> list[str]:
         """Name everything of this server that is on the host now: domain, disks, config drive,
-        firmware variables, metadata, console log, DHCP entries, filters. Empty means that it is
-        really gone."""
+        firmware variables, metadata, console log, DHCP entries, filters, firewall rules. Empty
+        means that it is really gone."""
         ...
 
     # --- what nobody may own any more ----------------------------------------------------------
 
     def survey(self) -> list[Thing]:
         """Return everything on the host that carries our mark: domains, disks, config drives,
-        firmware variables, metadata, console logs, DHCP entries, filters. Cached images, networks
-        and the storage pool are shared by servers and not listed; what is not ours is never
-        listed."""
+        firmware variables, metadata, console logs, DHCP entries, filters, firewall rules. Cached
+        images, networks and the storage pool are shared by servers and not listed; what is not
+        ours is never listed."""
         ...
 
     def quarantine(self, thing: Thing) -> None:
         """Put a thing of a survey out of action, so that it can still be looked at: a domain is
         stopped and does not start again, a file is set aside. Kinds that hold nothing worth
-        keeping (DHCP entries, filters) are left as they are. Absent is done, what does not carry
-        our mark is left alone. Raises ForeignOwner, and MalformedMessage for a name that no thing
-        of the kind can have."""
+        keeping (DHCP entries, filters, rules) are left as they are. Absent is done, what does not
+        carry our mark is left alone. Raises ForeignOwner, and MalformedMessage for a name that no
+        thing of the kind can have."""
         ...
 
     def discard(self, thing: Thing) -> None:

@@ -30,6 +30,7 @@ _FILE = re.compile(rf"({_UUID})\.({_WHAT})(?:\.[0-9]{{1,6}})?")
 _UNFINISHED = re.compile(rf"\.({_UUID})\.({_WHAT})\.[a-z0-9_]{{1,32}}(?:\.[0-9]{{1,6}})?")
 _DOMAIN = re.compile(rf"byre-({_UUID})")
 _FILTER = re.compile(rf"byre-port-({_UUID})")
+_RULES = re.compile(rf"byre-rules-({_UUID})")
 _DHCP_ENTRY = re.compile(rf"((?:[0-9a-f]{{2}}:){{5}}[0-9a-f]{{2}})@({_UUID})")
 
 
@@ -56,6 +57,11 @@ def filter_thing(name: str) -> Thing | None:
     return None if found is None else Thing(kind="filter", name=name, port_id=found[1])
 
 
+def rules_thing(port_id: str) -> Thing:
+    """Return the thing that the port's firewall rules are."""
+    return Thing(kind="firewall", name=names.rules_name(port_id), port_id=port_id)
+
+
 def dhcp_thing(network_id: str, mac: str) -> Thing:
     """Return the thing that the MAC's DHCP entry in the network is."""
     return Thing(kind="dhcp_entry", name=f"{mac.lower()}@{network_id}", mac=mac.lower())
@@ -67,8 +73,8 @@ def server_of(thing: Thing) -> str:
 
 
 def port_of(thing: Thing) -> str:
-    """Return the id of the port whose filter it is. Raises MalformedMessage."""
-    return _parts(_FILTER, thing)[0]
+    """Return the id of the port whose filter, or whose rules, it is. Raises MalformedMessage."""
+    return _parts(_RULES if thing.kind == "firewall" else _FILTER, thing)[0]
 
 
 def mac_and_network_of(thing: Thing) -> tuple[str, str]:
@@ -111,4 +117,5 @@ _CHECKS: dict[ThingKind, Callable[[Thing], object]] = {
     "first_boot": file_of,
     "dhcp_entry": mac_and_network_of,
     "filter": port_of,
+    "firewall": port_of,
 }

@@ -93,10 +93,8 @@ def _add_interface(devices: etree._Element, port: PortSpec, machine: MachineSpec
     add(element, "mac", address=port.mac)
     add(element, "source", network=names.network_name(port.network_id))
     add(element, "model", type=machine.hardware.vif_model)
-    reference = add(element, "filterref", filter=names.filter_name(port.port_id))
-    # Told, not learned: a filter that learns believes the first address that the guest claims.
-    add(reference, "parameter", name="IP", value=port.addresses[0].address)
-    add(reference, "parameter", name="MAC", value=port.mac)
+    # All that it allows is written out in it, so that a change of it reaches a running guest.
+    add(element, "filterref", filter=names.filter_name(port.port_id))
     add_bandwidth(element, machine.limits)
 
 

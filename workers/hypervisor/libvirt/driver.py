@@ -8,6 +8,7 @@ from tasks.messages import (
     CachedImage,
     DiskRef,
     DomainSpec,
+    FirewallSpec,
     FirstBoot,
     ImageSource,
     Inventory,
@@ -29,6 +30,7 @@ from workers.hypervisor.libvirt.domains import Domains
 from workers.hypervisor.libvirt.errors import translated
 from workers.hypervisor.libvirt.events import DomainEvents
 from workers.hypervisor.libvirt.extra_disks import ExtraDisks
+from workers.hypervisor.libvirt.firewall.host import HostFirewall
 from workers.hypervisor.libvirt.inventory import HostInventory
 from workers.hypervisor.libvirt.machine_xml import DiskCache, Ground
 from workers.hypervisor.libvirt.networks import Networks
@@ -69,11 +71,17 @@ class LibvirtHypervisor:
         self._extra_disks = ExtraDisks(settings.storage_dir, self._images)
         tunnels = Tunnels(settings.underlay_address)
         self._networks = Networks(self._keeper, tunnels, settings.physical_networks)
+        self._firewall = HostFirewall(self._keeper, settings.state_dir)
         self._domains = Domains(self._keeper, settings.console_dir, processors)
         self._consoles = Shelf(settings.console_dir, frozenset({"console_log"}))
         self._guests = GuestStore(settings.state_dir)
         self._tidying = Tidying(
-            self._domains, self._disks, self._networks, self._consoles, self._guests.shelf
+            self._domains,
+            self._disks,
+            self._networks,
+            self._firewall,
+            self._consoles,
+            self._guests.shelf,
         )
 
     def inventory(self) -> Inventory:
@@ -146,6 +154,19 @@ class LibvirtHypervisor:
         """See the port."""
         names.checked(server_id)
         self._networks.remove_ports(ports)
+        self._firewall.remove(port.port_id for port in ports)
+
+    def ensure_firewall(self, firewall: FirewallSpec, ports: list[PortSpec]) -> None:
+        """See the port."""
+        self._firewall.ensure(firewall, ports)
+
+    def firewall_intact(self) -> bool:
+        """See the port."""
+        return self._firewall.is_intact()
+
+    def restore_firewall(self) -> None:
+        """See the port."""
+        self._firewall.restore()
 
     def find(self, server_id: str) -> Domain | None:
         """See the port."""
@@ -166,6 +187,8 @@ class LibvirtHypervisor:
 
     def start(self, server_id: str) -> Domain:
         """See the port."""
+        if not self._firewall.is_intact():
+            self._firewall.restore()
         return self._domains.start(server_id)
 
     def remove_domain(self, server_id: str) -> None:
@@ -191,11 +214,13 @@ class LibvirtHypervisor:
         found += [f"metadata {path}" for path in self._guests.found(server_id)]
         for port in ports:
             found += self._networks.traces(port)
+            found += self._firewall.traces(port.port_id)
         return found
 
     def survey(self) -> list[Thing]:
         """See the port."""
-        return survey(self._keeper, [self._disks.shelf, self._consoles, self._guests.shelf])
+        found = survey(self._keeper, [self._disks.shelf, self._consoles, self._guests.shelf])
+        return found + self._firewall.things()
 
     def quarantine(self, thing: Thing) -> None:
         """See the port."""

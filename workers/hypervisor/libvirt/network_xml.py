@@ -1,4 +1,4 @@
-"""Networks, DHCP entries and packet filters as libvirt describes them. Pure."""
+"""Networks and DHCP entries as libvirt describes them. Pure."""
 
 import ipaddress
 import re
@@ -260,15 +260,6 @@ def _index(network_description: str, address: str) -> int | None:
         if wanted in ipaddress.ip_network(f"{described.get('address')}/{length}", strict=False):
             return index
     return None
-
-
-def filter_xml(port: PortSpec) -> str:
-    """Return the port's filter: libvirt's own `clean-traffic`, which lets out only the
-    interface's own MAC, IP and ARP, and DHCP requests."""
-    described = etree.Element("filter", name=names.filter_name(port.port_id), chain="root")
-    etree.SubElement(described, "uuid").text = names.checked(port.port_id)
-    etree.SubElement(described, "filterref", filter="clean-traffic")
-    return as_text(described)
 
 
 def blocks(network_description: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:

@@ -23,6 +23,7 @@ from workers.hypervisor.libvirt import links, provider
 from workers.hypervisor.libvirt.connection import Keeper
 from workers.hypervisor.libvirt.dhcp_release import send_release
 from workers.hypervisor.libvirt.errors import translated
+from workers.hypervisor.libvirt.firewall.filters import filter_xml
 from workers.hypervisor.libvirt.lookup import absent_is_done, lookup
 from workers.hypervisor.libvirt.network_xml import (
     DhcpEntry,
@@ -30,7 +31,6 @@ from workers.hypervisor.libvirt.network_xml import (
     carried_out,
     dhcp_entries,
     entry_index,
-    filter_xml,
     fingerprint,
     is_ours,
     network_xml,
@@ -208,9 +208,8 @@ class Networks:
         log.info("network.removed", network=identifier)
 
     def _ensure_filter(self, port: PortSpec) -> None:
-        handle = self._keeper.connection()
-        if lookup(handle.nwfilterLookupByName, names.filter_name(port.port_id)) is None:
-            handle.nwfilterDefineXML(filter_xml(port))
+        """libvirt compares, and sets a filter up anew on a running guest only if it differs."""
+        self._keeper.connection().nwfilterDefineXML(filter_xml(port))
 
     def _remove_entry(self, network: libvirt.virNetwork, mac: str) -> None:
         self._free_lease(network, mac)

@@ -7,6 +7,7 @@ Repeat  absent is done; so is a thing that was seen in quarantine and has been t
 from tasks.messages import Thing
 from workers.hypervisor.libvirt.disks import Disks
 from workers.hypervisor.libvirt.domains import Domains
+from workers.hypervisor.libvirt.firewall.host import HostFirewall
 from workers.hypervisor.libvirt.networks import Networks
 from workers.hypervisor.shelf import Shelf
 from workers.hypervisor.things import check, mac_and_network_of, port_of, server_of
@@ -20,12 +21,14 @@ class Tidying:
         domains: Domains,
         disks: Disks,
         networks: Networks,
+        firewall: HostFirewall,
         consoles: Shelf,
         guest_data: Shelf,
     ) -> None:
         self._domains = domains
         self._disks = disks
         self._networks = networks
+        self._firewall = firewall
         self._consoles = consoles
         self._guest_data = guest_data
 
@@ -42,7 +45,7 @@ class Tidying:
                 self._consoles.set_aside(thing)
             case "first_boot":
                 self._guest_data.set_aside(thing)
-            case "dhcp_entry" | "filter":
+            case "dhcp_entry" | "filter" | "firewall":
                 """Nothing in it is worth looking at, and nothing is out of action by it."""
 
     def discard(self, thing: Thing) -> None:
@@ -63,6 +66,8 @@ class Tidying:
                 self._networks.discard_entry(network_id, mac)
             case "filter":
                 self._networks.discard_filter(port_of(thing))
+            case "firewall":
+                self._firewall.remove([port_of(thing)])
 
     def _is_as_seen(self, thing: Thing) -> bool:
         """A domain that was seen in quarantine and is there no more was defined anew: by a run,

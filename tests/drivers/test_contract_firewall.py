@@ -1,0 +1,86 @@
+"""Security groups on every driver: what is remembered of ports, and that it goes with them."""
+
+import uuid
+
+import pytest
+
+from tasks.errors import MalformedMessage
+from tasks.messages import AddressPair, FirewallSpec, GroupSpec, PortAddress, RuleSpec
+from tests.drivers.conftest import Rig
+from tests.drivers.values import NETWORK, make_port
+
+HOSTILE = ["10.0.0.1; flush ruleset", "@members", "", "0.0.0.0/0 accept", "fe80::1%lo", "1.2.3"]
+
+
+def group(*rules: RuleSpec) -> GroupSpec:
+    """Return a new group."""
+    return GroupSpec(group_id=str(uuid.uuid4()), rules=list(rules))
+
+
+def test_rules_come_with_a_port_and_go_with_it(rig: Rig) -> None:
+    server = rig.server()
+    web = group(RuleSpec(direction="ingress", version=4, protocol=6, port_min=80))
+    server.port = server.port.model_copy(update={"groups": [web.group_id]})
+    rig.host.ensure_port(NETWORK, server.port, "web")
+    for revision in (1, 1, 2):
+        rig.host.ensure_firewall(FirewallSpec(revision=revision, groups=[web]), [server.port])
+    trace = f"firewall rules of port {server.port.port_id}"
+    assert trace in server.traces(rig.host)
+    assert server.thing(rig.host, "firewall").port_id == server.port.port_id
+    assert rig.host.firewall_intact()
+    rig.host.restore_firewall()
+    assert rig.host.firewall_intact()
+    for _ in range(2):
+        rig.host.remove_ports(server.server_id, [server.port])
+        assert server.traces(rig.host) == []
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_what_is_no_address_reaches_no_rule(rig: Rig, text: str) -> None:
+    server = rig.server()
+    rig.host.ensure_port(NETWORK, server.port, "web")
+    ports = [
+        server.port.model_copy(update={"pairs": [AddressPair(address=text)]}),
+        server.port.model_copy(
+            update={"addresses": [PortAddress(subnet_id="x", address=text, prefix_length=24)]}
+        ),
+        server.port.model_copy(update={"groups": [text]}),
+        server.port.model_copy(update={"mac": text}),
+    ]
+    for port in ports:
+        with pytest.raises(MalformedMessage):
+            rig.host.ensure_firewall(FirewallSpec(revision=1), [port])
+    rules = [
+        RuleSpec(direction="ingress", version=4, remote_prefix=text),
+        RuleSpec(direction="ingress", version=4, remote_group=text),
+    ]
+    for rule in rules:
+        with pytest.raises(MalformedMessage):
+            rig.host.ensure_firewall(FirewallSpec(revision=1, groups=[group(rule)]), [server.port])
+    for members in ({str(uuid.uuid4()): [text]}, {text: ["10.0.0.1"]}):
+        with pytest.raises(MalformedMessage):
+            rig.host.ensure_firewall(FirewallSpec(revision=1, members=members), [server.port])
+    assert "firewall" not in {thing.kind for thing in server.things(rig.host)}
+
+
+def test_a_rule_that_contradicts_itself_is_refused(rig: Rig) -> None:
+    server = rig.server()
+    rig.host.ensure_port(NETWORK, server.port, "web")
+    rules = [
+        RuleSpec(direction="ingress", version=6, remote_prefix="10.0.0.0/8"),
+        RuleSpec(direction="ingress", version=4, protocol=6, port_min=81, port_max=80),
+        RuleSpec(direction="ingress", version=4, port_min=80),
+    ]
+    for rule in rules:
+        with pytest.raises(MalformedMessage):
+            rig.host.ensure_firewall(FirewallSpec(revision=1, groups=[group(rule)]), [server.port])
+
+
+def test_many_ports_at_once_are_one_change(rig: Rig) -> None:
+    servers = [rig.server() for _ in range(3)]
+    for server in servers:
+        rig.host.ensure_port(NETWORK, server.port, "web")
+    rig.host.ensure_firewall(FirewallSpec(revision=1), [server.port for server in servers])
+    for server in servers:
+        assert server.thing(rig.host, "firewall")
+    assert make_port().port_id not in str(rig.host.survey())

@@ -1,0 +1,1 @@
+"""The host's packet filter: against spoofing by libvirt's nwfilter, security groups by nftables."""

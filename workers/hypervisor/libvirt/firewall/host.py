@@ -1,0 +1,232 @@
+"""The packet filter of this host: security groups, and what guests may ask of the host itself.
+
+Effect  one table of nftables (`inet byre_firewall`), a switch on each bridge that lets the packet
+        filter see what crosses it, and one file: all that was told, so that the table can be made
+        again without the control plane.
+Repeat  only what differs is changed, in one transaction. A table that is not the one that was
+        left, or is gone, is made anew as a whole.
+Undo    `remove` takes the ports' parts and forgets their connections; with the last port the table
+        goes, and the file.
+"""
+
+import fcntl
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import structlog
+from lxml import etree
+from pydantic import ValidationError
+
+from tasks.errors import HostError
+from tasks.messages import FirewallSpec, PortSpec, Thing
+from workers.hypervisor import names
+from workers.hypervisor.files import replacing
+from workers.hypervisor.firewall_state import (
+    FirewallState,
+    HostNetwork,
+    merged,
+    nets_of,
+    without,
+)
+from workers.hypervisor.libvirt.connection import Keeper
+from workers.hypervisor.libvirt.errors import translated
+from workers.hypervisor.libvirt.firewall import cuts, kernel
+from workers.hypervisor.libvirt.firewall.filters import filter_xml
+from workers.hypervisor.libvirt.firewall.ruleset import Ruleset, changes, whole
+from workers.hypervisor.libvirt.firewall.table import table, zone_of
+from workers.hypervisor.libvirt.lookup import lookup
+from workers.hypervisor.things import rules_thing
+
+log = structlog.get_logger(__name__)
+
+#: libvirt's chains for what a guest's interface sends and gets, in its tables of family bridge.
+_LIBVIRT_CHAIN = "libvirt-I-"
+
+
+class HostFirewall:
+    """The packet filter of one host, for the threads of one process and for others beside it."""
+
+    def __init__(self, keeper: Keeper, state_dir: Path) -> None:
+        self._keeper = keeper
+        self._file = state_dir / "firewall.json"
+        self._guard = threading.RLock()
+        #: The state that was told last, and its table: to make it takes longer than to compare.
+        self._known = FirewallState()
+        self._table_of_known = table(self._known)
+
+    def ensure(self, firewall: FirewallSpec, ports: list[PortSpec]) -> None:
+        """See the port."""
+        with self._held():
+            old = self._read()
+            new = merged(old, firewall, ports, self._networks(ports))
+            self._carry_out(old, new)
+            known = old.ports.keys() & new.ports.keys()
+            changed = [new.ports[i] for i in known if new.ports[i] != old.ports[i]]
+            self._renew_filters(changed)
+
+    def remove(self, port_ids: Iterable[str]) -> None:
+        """Remove what belongs to these ports. Raises HostError, HostBusy."""
+        wanted = {names.checked(port_id) for port_id in port_ids}
+        with self._held():
+            old = self._read()
+            gone = [old.ports[port_id] for port_id in wanted & old.ports.keys()]
+            if gone:
+                self._carry_out(old, without(old, wanted))
+                cuts.forget(
+                    (zone_of(old.networks[port.network_id]), one)
+                    for port in gone
+                    if port.network_id in old.networks
+                    for _, one in nets_of(port)
+                    if one.num_addresses == 1
+                )
+
+    def traces(self, port_id: str) -> list[str]:
+        """Name what the host still has of the port."""
+        with self._held():
+            return [f"firewall rules of port {port_id}"] if port_id in self._read().ports else []
+
+    def things(self) -> list[Thing]:
+        """Return what a survey shows: one thing for each port."""
+        with self._held():
+            return [rules_thing(port_id) for port_id in self._read().ports]
+
+    def is_intact(self) -> bool:
+        """Say whether the kernel still has what was put there. Three questions to it, whatever the
+        number of ports. Raises HostError, HostBusy."""
+        with self._held():
+            state = self._read()
+            if not state.ports:
+                return True
+            bridges = {network.bridge for network in state.networks.values()}
+            there = kernel.bridges()
+            return (
+                kernel.marker() == self._table(state).marker()
+                and all(there[bridge] for bridge in bridges & there.keys())
+                and not _unfiltered_taps(bridges)
+            )
+
+    def restore(self) -> None:
+        """Put back all that was told, as a whole, and have libvirt do the same with its filters.
+        Raises HostGone, HostError, HostBusy."""
+        with self._held():
+            state = self._read()
+            if state.ports:
+                log.warning("firewall.restored", ports=len(state.ports))
+                self._switch_on(state)
+                kernel.apply(whole(self._table(state)))
+                self._renew_filters(state.ports.values(), int(time.time()))
+
+    # --- inside ----------------------------------------------------------------------------------
+
+    def _carry_out(self, old: FirewallState, new: FirewallState) -> None:
+        """What is written was carried out: what the kernel refuses is not tried for ever."""
+        if new.ports:
+            self._switch_on(new)
+            before, after = self._table(old), self._table(new)
+            mark = kernel.marker()
+            known = mark is not None and mark == before.marker()
+            kernel.apply(changes(before, after, mark=mark) if known else whole(after))
+            if _may_narrow(old, new):
+                cuts.settle(new)
+        elif old.ports:
+            kernel.remove_table()
+        self._write(new)
+
+    def _switch_on(self, state: FirewallState) -> None:
+        kernel.load_bridge_filter()
+        there = kernel.bridges()
+        for network in state.networks.values():
+            if there.get(network.bridge) is False:
+                kernel.filter_bridge(network.bridge)
+
+    def _table(self, state: FirewallState) -> Ruleset:
+        if self._known != state:
+            self._known, self._table_of_known = state, table(state)
+        return self._table_of_known
+
+    def _networks(self, ports: Iterable[PortSpec]) -> dict[str, HostNetwork]:
+        """Return the networks of these ports as libvirt has them. Raises HostError if one is not
+        there: its ports could not be kept to anything."""
+        found = {}
+        with translated("look up the networks of its packet filter"):
+            handle = self._keeper.connection()
+            for network_id in sorted({port.network_id for port in ports}):
+                network = lookup(handle.networkLookupByUUIDString, names.checked(network_id))
+                if network is None:
+                    raise HostError("A network of the server is not there.", network=network_id)
+                found[network_id] = _host_network(network_id, network.XMLDesc(0))
+        return found
+
+    def _renew_filters(self, ports: Iterable[PortSpec], generation: int = 0) -> None:
+        """Running guests get the filter as it is now: libvirt sets up anew what has changed, and
+        by another generation everything has."""
+        with translated("set up its packet filters anew"):
+            handle = self._keeper.connection()
+            for port in ports:
+                name = names.filter_name(port.port_id)
+                if lookup(handle.nwfilterLookupByName, name) is not None:
+                    handle.nwfilterDefineXML(filter_xml(port, generation))
+
+    def _read(self) -> FirewallState:
+        """Raises HostError for a file that is none of ours: what it says must not be guessed."""
+        try:
+            return FirewallState.model_validate_json(self._file.read_bytes())
+        except FileNotFoundError:
+            return FirewallState()
+        except (OSError, ValidationError) as error:
+            raise HostError(
+                "The host's memory of its packet filter cannot be read.",
+                file=str(self._file),
+                problem=str(error)[:500],
+            ) from error
+
+    def _write(self, state: FirewallState) -> None:
+        if not state.ports:
+            self._file.unlink(missing_ok=True)
+            return
+        with replacing(self._file) as (file, _):
+            file.write(state.model_dump_json().encode())
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        """Keep other threads and processes out."""
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        with self._guard, self._file.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+def _host_network(network_id: str, description: str) -> HostNetwork:
+    """Return what matters of libvirt's network. Raises MalformedMessage for an odd bridge."""
+    network = etree.fromstring(description)
+    bridge = network.find("bridge")
+    forward = network.find("forward")
+    mode = None if forward is None else forward.get("mode", "nat")
+    return HostNetwork(
+        network_id=network_id,
+        bridge=names.checked_device("" if bridge is None else bridge.get("name", "")),
+        addresses=[str(ip.get("address")) for ip in network.iterfind("ip") if ip.get("address")],
+        provider=mode == "bridge",
+        isolated=mode is None,
+    )
+
+
+def _may_narrow(old: FirewallState, new: FirewallState) -> bool:
+    """Say whether something may be allowed no more, or again, to a port that was there before."""
+    if old.groups != {i: new.groups.get(i) for i in old.groups}:
+        return True
+    if old.members != {i: new.members.get(i) for i in old.members}:
+        return True
+    return any(new.ports.get(i, port) != port for i, port in old.ports.items())
+
+
+def _unfiltered_taps(bridges: set[str]) -> set[str]:
+    """Return the guests' interfaces on these bridges for which libvirt has no filter set up."""
+    taps = kernel.taps_on(bridges)
+    if not taps:
+        return set()
+    chains = {name for found in kernel.chains("bridge").values() for name in found}
+    return {tap for tap in taps if f"{_LIBVIRT_CHAIN}{tap}" not in chains}
