@@ -14,7 +14,7 @@ from sqlalchemy import select
 
 from app.db.models import Hypervisor
 from app.db.session import reading
-from app.services import hypervisors, security_groups
+from app.services import hypervisors, security_groups, server_security
 from app.services.context import Caller, Context
 from app.services.hypervisors import FabricView
 from app.services.security_groups import NewGroup
@@ -173,3 +173,29 @@ def test_worker_that_lost_its_memory_is_told_at_once(stage: Stage) -> None:
     reborn.beat()
 
     assert reborn.order(opens(22), limit_s=10.0).revision == order.revision
+
+
+def test_change_is_carried_out_by_a_real_worker_within_seconds(plane: Plane) -> None:
+    """From the API's use case to the heartbeat that says so, with nothing played."""
+    world = plane.world
+    caller = Caller(world.user_id, "u", world.project_id, "p", ("member",), "req-1")
+    context = Context(plane.sessions, plane.settings, plane.publisher)
+    security_groups.see_to_default(context, world.project_id)
+
+    with plane.host("h1") as fake:
+        run = plane.ended(plane.create())
+        group = security_groups.create(context, caller, NewGroup(name="web"))
+        server_security.add(context, caller, run.server_id, "web")
+        (before,) = hypervisors.fabrics(context)
+        rule = NewRule(group.id, "ingress", protocol="tcp", port_min=22, port_max=22)
+
+        security_groups.create_rules(context, caller, [rule])
+
+        def carried_out() -> bool:
+            (state,) = hypervisors.fabrics(context)
+            return state.wanted > before.wanted and not state.pending
+
+        # Half a second between two heartbeats.
+        wait_until(carried_out, "the host's word that it was carried out", SECONDS)
+        known = fake.firewall().groups[group.id]
+        assert [each.port_min for each in known.rules if each.direction == "ingress"] == [22]
