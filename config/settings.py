@@ -130,6 +130,8 @@ class ControlSettings(CommonSettings):
     host_silence_limit_s: float = Field(default=20.0, gt=0)
     #: How long a guest may take to prove that it is up, unless its image says otherwise.
     boot_limit_s: float = Field(default=600.0, gt=0)
+    #: A file with JSON that every guest is told as OpenStack's vendor data. Read at the start.
+    vendor_data_file: Path | None = None
     #: How long a run may take in all, queues included.
     run_limit_s: float = Field(default=3600.0, gt=0)
     #: Limits of a new project; -1 is none. Nova's defaults for servers and cores.
@@ -235,6 +237,9 @@ class ComputeSettings(CommonSettings):
     image_partial_max_age_s: float = Field(default=21_600.0, gt=0)
     #: How often unused images are looked for.
     image_cache_interval_s: float = Field(default=600.0, gt=0)
+    #: Whether guests are answered at 169.254.169.254, an address that the worker puts on `lo`.
+    #: `auto`: unless that address is in use already, as on a host that is a cloud's guest itself.
+    metadata_service: Literal["auto", "on", "off"] = "auto"
     #: Fake driver only: what it claims to have, and how long its guests boot.
     fake_vcpus: int = Field(default=64, ge=1)
     fake_memory_mib: int = Field(default=262_144, ge=1)

@@ -32,11 +32,12 @@ from workers.hosted import Hosted
 from workers.hypervisor.image_cache import CacheRules
 from workers.hypervisor.journal import Journal
 from workers.hypervisor.port import Hypervisor
+from workers.metadata_keeper import MetadataKeeper
 from workers.surveyor import Surveyor
 from workers.watchdog import Watchdog, end_surely
 
 #: What runs beside the stages.
-Beside = Heart | Surveyor | CacheKeeper | Warmer | Watchdog
+Beside = Heart | Surveyor | CacheKeeper | Warmer | MetadataKeeper | Watchdog
 
 _GIB = 1024**3
 
@@ -148,6 +149,7 @@ def _threads(worker: Hosted) -> list[Beside]:
         Surveyor(worker),
         CacheKeeper(worker),
         Warmer(worker),
+        MetadataKeeper(worker.settings),
         _watchdog(worker),
     ]
 
