@@ -87,6 +87,7 @@ POLICY: dict[str, Who] = {
     "network:quotas:show": READER,
     "network:quotas:change": ADMIN,
     "byre:runs:show": READER,
+    "byre:boot:show": READER,
     "byre:drift:list": ADMIN,
     "byre:hypervisors:list": ADMIN,
     "byre:cache:list": ADMIN,

@@ -5,13 +5,14 @@ The file is named by BYRE_CONFIG; its top-level keys are common to all processes
 not fit, and a key that nobody knows, end the process with one line that names the key.
 """
 
+import json
 import os
 import socket
 import sys
 import tomllib
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn, TypeVar
+from typing import Annotated, Any, Literal, NoReturn, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -19,10 +20,12 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PrivateAttr,
     SecretStr,
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 
 from config.cpu_sets import parse_cpu_set
@@ -40,6 +43,9 @@ def _pairs(text: str) -> dict[str, str]:
 
 #: EX_CONFIG of sysexits.h: a supervisor can tell a wrong setting from a crash.
 EXIT_CONFIG = 78
+
+#: It travels with every build, and lies on every config drive.
+MAX_VENDOR_DATA_BYTES = 64 * 1024
 
 #: `2-7,^4,10` in a setting.
 CpuSet = Annotated[
@@ -178,6 +184,19 @@ class ControlSettings(CommonSettings):
     drift_grace_s: float = Field(default=300.0, ge=0)
     drift_quarantine_s: float = Field(default=86_400.0, ge=0)
 
+    _vendor_data: str = PrivateAttr(default="")
+
+    @property
+    def vendor_data(self) -> str:
+        """Return what was in the vendor data's file at the start: JSON, or nothing."""
+        return self._vendor_data
+
+    @model_validator(mode="after")
+    def _read_vendor_data(self) -> Self:
+        if self.vendor_data_file is not None:
+            self._vendor_data = _vendor_data(self.vendor_data_file)
+        return self
+
 
 class ComputeSettings(CommonSettings):
     """What a hypervisor's worker reads. There is no database here, on purpose."""
@@ -256,6 +275,18 @@ class ComputeSettings(CommonSettings):
         return shared
 
 
+def _vendor_data(path: Path) -> str:
+    """Return the file's text. Raises ValueError, which names the setting."""
+    try:
+        text = path.read_text()
+        json.loads(text)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"vendor_data_file: {path}: {error}") from error
+    if len(text.encode()) > MAX_VENDOR_DATA_BYTES:
+        raise ValueError(f"vendor_data_file: {path}: more than {MAX_VENDOR_DATA_BYTES} bytes")
+    return text
+
+
 def load_common(environ: dict[str, str] | None = None) -> CommonSettings:
     """Return what a process needs that only watches the broker. Raises SettingsError."""
     return _load(CommonSettings, "common", environ)
@@ -323,4 +354,7 @@ def _read_file(path: str | None, table: str) -> dict[str, Any]:
 def _explain(error: ValidationError) -> str:
     first = error.errors(include_url=False, include_input=False)[0]
     key = ".".join(str(part) for part in first["loc"])
+    if not key:
+        # It is of several settings, or of what one of them names: the message says which.
+        return str(first["msg"])
     return f"{key} (BYRE_{key.upper()}): {first['msg']}"

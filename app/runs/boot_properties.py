@@ -1,4 +1,5 @@
-"""The image properties by which an image says what proves that its guest is up."""
+"""The properties by which an image, or a server's own metadata, says what proves that its guest
+is up. The server's word wins, property by property."""
 
 from collections.abc import Mapping
 
@@ -11,7 +12,7 @@ TEXT = "byre_boot_text"
 #: Seconds that a guest may take.
 LIMIT = "byre_boot_limit"
 
-PROOFS = ("running", "address", "agent", "console")
+PROOFS = ("running", "address", "agent", "console", "first_boot")
 #: Longer than any guest boots, and shorter than a run may take.
 MAX_LIMIT_S = 3000.0
 
@@ -26,6 +27,16 @@ def check_boot_properties(properties: Mapping[str, str]) -> None:
     limit = properties.get(LIMIT)
     if limit is not None and not _is_limit(limit):
         raise RequestError(f"{LIMIT}: must be seconds, more than 0 and at most {MAX_LIMIT_S:.0f}.")
+
+
+def merged(image: Mapping[str, str], server: Mapping[str, str]) -> dict[str, str]:
+    """Return the properties that hold for a server of that metadata."""
+    return {
+        name: str(words[name])
+        for words in (image, server)
+        for name in (PROOF, TEXT, LIMIT)
+        if name in words
+    }
 
 
 def _is_limit(text: str) -> bool:

@@ -4,13 +4,13 @@ from sqlalchemy.orm import Session
 
 from app.db.models import Image, Port, RequestSpec, Server
 from app.runs import fabric, tickets
-from app.runs.boot_properties import LIMIT, PROOF, TEXT
+from app.runs.boot_properties import LIMIT, PROOF, TEXT, merged
 from app.runs.extra_specs import cpu_policy_of, limits_of
 from app.runs.hardware import hardware_of
 from app.runs.networks_spec import network_specs
 from config.settings import ControlSettings
 from tasks.errors import ImageUnusable
-from tasks.messages import BootProof, BuildSpec, FirstBoot, ImageSource, MachineSpec
+from tasks.messages import AttemptRef, BootProof, BuildSpec, FirstBoot, ImageSource, MachineSpec
 
 
 def build_spec(
@@ -20,11 +20,15 @@ def build_spec(
     ports: list[Port],
     settings: ControlSettings,
     deadline: float,
+    attempt: AttemptRef,
 ) -> BuildSpec:
-    """Return the spec. `deadline` (Unix seconds) ends the image ticket. Raises ImageUnusable."""
+    """Return the spec. `deadline` (Unix seconds) ends the image ticket; the guest's word of its
+    first boot is good for the attempt only. Raises ImageUnusable."""
     image = session.get(Image, server.image_id)
     if image is None:
         raise ImageUnusable(f"Image {server.image_id} is gone.")
+    boot = boot_proof(image, server, settings)
+    token = tickets.phone_home(settings, attempt) if boot.proof == "first_boot" else ""
     interfaces = fabric.specs(session, ports)
     return BuildSpec(
         image=image_source(image, settings, deadline),
@@ -42,8 +46,8 @@ def build_spec(
         networks=network_specs(session, [port.network_id for port in ports], server.hypervisor_id),
         ports=interfaces,
         firewall=fabric.firewall_of(session, server.hypervisor_id, interfaces),
-        first_boot=_first_boot(server, spec),
-        boot=boot_proof(image, settings),
+        first_boot=_first_boot(server, spec, settings, token),
+        boot=boot,
     )
 
 
@@ -60,7 +64,9 @@ def image_source(image: Image, settings: ControlSettings, deadline: float) -> Im
     )
 
 
-def _first_boot(server: Server, spec: RequestSpec) -> FirstBoot:
+def _first_boot(
+    server: Server, spec: RequestSpec, settings: ControlSettings, token: str
+) -> FirstBoot:
     has_key = server.key_name is not None and spec.public_key is not None
     return FirstBoot(
         hostname=server.hostname,
@@ -70,16 +76,20 @@ def _first_boot(server: Server, spec: RequestSpec) -> FirstBoot:
         metadata=dict(server.user_metadata),
         user_data=spec.user_data,
         admin_pass=spec.admin_pass,
+        instance_type=server.flavor_id,
+        vendor_data=settings.vendor_data,
+        phone_home_token=token,
     )
 
 
-def boot_proof(image: Image, settings: ControlSettings) -> BootProof:
-    """Return what proves that a guest of this image is up: by default that its address is in use,
-    which any guest with DHCP shows."""
+def boot_proof(image: Image, server: Server, settings: ControlSettings) -> BootProof:
+    """Return what proves that the guest is up: by default that its address is in use, which any
+    guest with DHCP shows."""
+    words = merged(image.properties, server.user_metadata)
     return BootProof.parse(
         {
-            "proof": image.properties.get(PROOF, "address"),
-            "console_text": str(image.properties.get(TEXT, "")),
-            "limit_s": float(image.properties.get(LIMIT, settings.boot_limit_s)),
+            "proof": words.get(PROOF, "address"),
+            "console_text": words.get(TEXT, ""),
+            "limit_s": float(words.get(LIMIT, settings.boot_limit_s)),
         }
     )

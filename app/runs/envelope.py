@@ -106,7 +106,8 @@ def _build(session: Session, run: Run, settings: ControlSettings) -> dict[str, A
     spec = session.get_one(RequestSpec, server.id)
     ports = addresses.ports_of(session, server.id)
     deadline = run.deadline.timestamp()
-    return build_spec(session, server, spec, ports, settings, deadline).model_dump()
+    attempt = AttemptRef(run_id=run.id, attempt=run.attempt)
+    return build_spec(session, server, spec, ports, settings, deadline, attempt).model_dump()
 
 
 def _ports(session: Session, run: Run) -> PortsRef:

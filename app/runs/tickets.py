@@ -1,11 +1,14 @@
-"""Tickets by which a hypervisor fetches one image until a moment, without a token of anybody's."""
+"""Tickets by which a hypervisor fetches one image until a moment, without a token of anybody's; and
+the word by which a guest proves that it is the one that was asked."""
 
+import hmac
 import time
 
 from itsdangerous import BadSignature, URLSafeSerializer
 
 from config.settings import ControlSettings
 from tasks.errors import Forbidden
+from tasks.messages import AttemptRef
 
 _SALT = "byre.image-ticket"
 
@@ -25,6 +28,14 @@ def check_ticket(settings: ControlSettings, image_id: str, ticket: str) -> None:
         raise Forbidden("The ticket is not valid.") from error
     if named != image_id or time.time() > expires_at:
         raise Forbidden("The ticket is for another image or has expired.")
+
+
+def phone_home(settings: ControlSettings, attempt: AttemptRef) -> str:
+    """Return the attempt's own word, which nobody can guess who has not the secret key. It is made
+    again when a message is, so nothing of it is kept in the database; its host takes it once."""
+    key = settings.secret_key.get_secret_value().encode()
+    text = f"byre.phone-home.{attempt.run_id}.{attempt.attempt}"
+    return hmac.new(key, text.encode(), "sha256").hexdigest()[:40]
 
 
 def _serializer(settings: ControlSettings) -> URLSafeSerializer:

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from app.db.models import Flavor, Image, Project, RequestSpec, Server
 from app.db.models.base import new_id
 from app.db.repo import flavors, images, keypairs, quota
+from app.runs.boot_properties import check_boot_properties, merged
 from app.runs.start import Asker, start_run
 from app.services.context import Caller, Context
 from app.services.image_fit import check_fits
@@ -116,6 +117,7 @@ def _look_up(session: Session, context: Context, caller: Caller, new: NewServer)
     image = images.get(session, new.image_id)
     if image is None or not visible_to(image, caller):
         raise RequestError(f"imageRef: image {new.image_id} could not be found.")
+    check_boot_properties(merged(image.properties, new.metadata))
     check_fits(image, root_gib=flavor.root_gib, memory_mib=flavor.memory_mib)
     public_key = _public_key(session, caller, new)
     group_ids = resolved(session, caller.project_id, new.security_groups or (DEFAULT,))

@@ -23,7 +23,7 @@ from app.services.image_fit import GIB
 from app.services.server_networks import fixed_of, physical_networks
 from config.settings import ControlSettings
 from tasks.errors import NotYet, NoValidHost
-from tasks.messages import Job, Placement
+from tasks.messages import AttemptRef, Job, Placement
 
 #: Seconds beyond the guest's limit after which the control plane gives a boot up by itself.
 BOOT_NET_S = 60.0
@@ -76,7 +76,15 @@ def _place(sessions: Sessions, settings: ControlSettings, job: Job) -> Placement
             settings,
             fixed_of(spec),
         )
-        build = build_spec(session, server, spec, ports, settings, job.deadline)
+        build = build_spec(
+            session,
+            server,
+            spec,
+            ports,
+            settings,
+            job.deadline,
+            AttemptRef(run_id=run.id, attempt=run.attempt),
+        )
         note_placed(session, build.ports)
         _limit_boot(session, run, build.boot.limit_s)
     return Placement(host=claimed.host, build=build)

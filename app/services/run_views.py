@@ -2,14 +2,15 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from app.db.models import Attempt, Run, Stage
 from app.db.repo import servers
 from app.db.session import reading
+from app.services.boot_views import ProofView, proof_view
 from app.services.context import Caller, Context
 from app.services.server_views import host_id
 from app.services.servers import found
+from tasks.messages import BootReport
 from tasks.pipelines import COMPUTE_STAGES, CREATE, DELETE, Side
 
 
@@ -28,7 +29,7 @@ class StageView:
     reason_code: str | None
     reason: str | None
     #: The proofs of boot that were looked for, as far as they were seen.
-    proofs: tuple[dict[str, Any], ...]
+    proofs: tuple[ProofView, ...]
 
 
 @dataclass(frozen=True)
@@ -132,5 +133,11 @@ def _stage(stage: Stage) -> StageView:
         worker=stage.worker,
         reason_code=stage.reason_code,
         reason=stage.reason,
-        proofs=tuple((stage.output or {}).get("proofs", ())),
+        proofs=_proofs(stage),
     )
+
+
+def _proofs(stage: Stage) -> tuple[ProofView, ...]:
+    if stage.name != "poll_boot" or not stage.output:
+        return ()
+    return tuple(proof_view(proof) for proof in BootReport.parse(stage.output).proofs)

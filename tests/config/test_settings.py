@@ -105,3 +105,22 @@ def test_process_ends_with_one_line_and_its_own_code() -> None:
     assert ended.returncode == EXIT_CONFIG
     assert ended.stderr.startswith("byre: wrong setting: compute_threads (BYRE_COMPUTE_THREADS)")
     assert ended.stderr.count("\n") == 1
+
+
+def test_vendor_data_is_read_at_the_start_and_must_be_json(tmp_path: Path) -> None:
+    file = tmp_path / "vendor.json"
+    environ = {**SECRET, "BYRE_VENDOR_DATA_FILE": str(file)}
+    file.write_text('{"cloud-init": "#cloud-config\\n{}"}')
+    settings = load_control(environ)
+    file.write_text("{")
+
+    assert settings.vendor_data == '{"cloud-init": "#cloud-config\\n{}"}'
+    assert load_control(dict(SECRET)).vendor_data == ""
+    for content in ("{", f'"{"x" * 65536}"'):
+        file.write_text(content)
+        with pytest.raises(SettingsError, match="vendor_data_file") as caught:
+            load_control(environ)
+        assert "\n" not in str(caught.value)
+    file.unlink()
+    with pytest.raises(SettingsError, match="vendor_data_file"):
+        load_control(environ)

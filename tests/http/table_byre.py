@@ -17,6 +17,22 @@ from tests.http.world import (
 
 THEN, LATER = "2026-11-23T03:33:44.123456Z", "2026-11-23T03:33:46.123456Z"
 
+RUNNING = {
+    "proof": "running",
+    "state": "seen",
+    "seen_at": LATER,
+    "after_s": 0.5,
+    "detail": "",
+    "addresses": [],
+}
+UNKNOWN: dict[str, Any] = {
+    "state": "unknown",
+    "seen_at": None,
+    "after_s": None,
+    "detail": "",
+    "addresses": [],
+}
+
 STAGES: list[dict[str, Any]] = [
     {
         "name": "validate",
@@ -44,7 +60,7 @@ STAGES: list[dict[str, Any]] = [
         "duration_ms": 0.0,
         "reason_code": None,
         "reason": None,
-        "proofs": [{"proof": "running", "state": "seen", "after_s": 0.5, "detail": ""}],
+        "proofs": [RUNNING],
     },
 ]
 
@@ -196,6 +212,38 @@ CASES = [
         "alice",
         "GET",
         f"/byre/v1/servers/{BETA_SERVER}/run",
+        404,
+        fault(404, "Not Found", f"Instance {BETA_SERVER} could not be found.", "not_found"),
+    ),
+    Case(
+        "boot",
+        "alice",
+        "GET",
+        f"/byre/v1/servers/{ACTIVE}/boot",
+        200,
+        {
+            "boot": {
+                "server_id": ACTIVE,
+                "state": "up",
+                "wanted": None,
+                "limit_s": None,
+                "started_at": None,
+                "ended_at": LATER,
+                "proofs": [
+                    RUNNING,
+                    *(
+                        {"proof": proof, **UNKNOWN}
+                        for proof in ("address", "agent", "console", "first_boot")
+                    ),
+                ],
+            }
+        },
+    ),
+    Case(
+        "boot in another project",
+        "alice",
+        "GET",
+        f"/byre/v1/servers/{BETA_SERVER}/boot",
         404,
         fault(404, "Not Found", f"Instance {BETA_SERVER} could not be found.", "not_found"),
     ),

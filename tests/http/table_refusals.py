@@ -515,7 +515,7 @@ IMAGES_REFUSED = [
     _image("property no text", "os_distro: must be text of at most 65535 characters.", os_distro=1),
     _image(
         "unknown proof",
-        "byre_boot_proof: luck is none of running, address, agent, console.",
+        "byre_boot_proof: luck is none of running, address, agent, console, first_boot.",
         byre_boot_proof="luck",
     ),
     _image("console without text", Like("byre_boot_text: .*"), byre_boot_proof="console"),

@@ -409,7 +409,13 @@ def _run(session: Session) -> None:
             **common,
         )
     )
-    proof = {"proof": "running", "state": "seen", "after_s": 0.5, "detail": ""}
+    proof = {
+        "proof": "running",
+        "state": "seen",
+        "after_s": 0.5,
+        "seen_at": later.timestamp(),
+        "detail": "",
+    }
     session.add(
         Stage(
             run_id=RUN,

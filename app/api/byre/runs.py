@@ -6,6 +6,7 @@ from typing import Any
 from marshmallow import Schema, fields
 
 from app.api.auth import caller, context
+from app.api.byre.boot import ProofSchema, proof_body
 from app.api.dialects import BYRE
 from app.api.routes import Routes
 from app.api.times import micro_time
@@ -15,15 +16,6 @@ from app.services.run_views import AttemptView, RunView, StageView
 routes = Routes(BYRE, "runs", "How a server's wish is being carried out.", "/byre/v1")
 
 Json = dict[str, Any]
-
-
-class ProofSchema(Schema):
-    """One piece of evidence that the guest is up."""
-
-    proof = fields.String(required=True)
-    state = fields.String(required=True)
-    after_s = fields.Float(required=True, allow_none=True)
-    detail = fields.String(required=True)
 
 
 class StageSchema(Schema):
@@ -154,7 +146,7 @@ def _stage(view: StageView, *, for_admin: bool) -> Json:
         "duration_ms": _ms(view.started_at, view.finished_at),
         "reason_code": view.reason_code,
         "reason": view.reason,
-        "proofs": list(view.proofs),
+        "proofs": [proof_body(proof) for proof in view.proofs],
     }
     return {**body, "worker": view.worker} if for_admin else body
 
