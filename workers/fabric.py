@@ -4,7 +4,7 @@ Effect  networks with their tunnels, and the packet filter, as the newest order 
         that names its revision, and the boot of the machine in which it was carried out: tunnels
         and filters do not outlive that.
 Repeat  an order that is older than what was carried out is dropped; the same one is carried out
-        again, which changes nothing. Two at once wait for each other.
+        again, which changes nothing. One at a time is carried out.
 Undo    none: the next order is the undo. What an order does not name is left as it is, until
         nothing on the host uses it.
 """
@@ -31,7 +31,10 @@ class FabricKeeper:
     def __init__(self, host: Hypervisor, state_dir: Path) -> None:
         self._host = host
         self._file = state_dir / "fabric.json"
+        #: Held for moments only.
         self._lock = threading.Lock()
+        self._next: Fabric | None = None
+        self._is_busy = False
         self._revision = self._read()
 
     def revision(self) -> int:
@@ -40,16 +43,36 @@ class FabricKeeper:
 
     def carry_out(self, order: Fabric) -> None:
         """Carry the order out, if it is none of the past. What fails is told in the log, and asked
-        for again by the control plane, which sees that this revision was not reached."""
+        for again by the control plane, which sees that this revision was not reached. While another
+        one is being carried out, only the newest is kept for after it: no thread waits."""
         with self._lock:
-            if order.revision < self._revision:
-                log.info("fabric.late", revision=order.revision, carried_out=self._revision)
+            if self._next is None or order.revision >= self._next.revision:
+                self._next = order
+            if self._is_busy:
                 return
-            failed = [network for network in order.networks if not self._network(network)]
-            if not failed and self._firewall(order):
-                self._tidy(order)
-                self._keep(order.revision)
-                log.info("fabric.carried_out", revision=order.revision)
+            self._is_busy = True
+        try:
+            while (following := self._take()) is not None:
+                self._carry_out(following)
+        except BaseException:
+            self._is_busy = False
+            raise
+
+    def _take(self) -> Fabric | None:
+        with self._lock:
+            order, self._next = self._next, None
+            self._is_busy = order is not None
+            return order
+
+    def _carry_out(self, order: Fabric) -> None:
+        if order.revision < self._revision:
+            log.info("fabric.late", revision=order.revision, carried_out=self._revision)
+            return
+        failed = [network for network in order.networks if not self._network(network)]
+        if not failed and self._firewall(order):
+            self._tidy(order)
+            self._keep(order.revision)
+            log.info("fabric.carried_out", revision=order.revision)
 
     def _network(self, network: NetworkSpec) -> bool:
         try:
