@@ -23,7 +23,7 @@ from typing import Any
 
 _CLONE_NEWNET = 0x40000000
 #: Nothing on one machine takes longer; what does not come in this time does not come.
-PATIENCE_S = 0.7
+PATIENCE_S = 1.5
 
 
 def run(*words: str, limit_s: float = 20.0) -> str:
