@@ -69,7 +69,8 @@ class FabricKeeper:
             log.info("fabric.late", revision=order.revision, carried_out=self._revision)
             return
         failed = [network for network in order.networks if not self._network(network)]
-        if not failed and self._firewall(order):
+        # Also if a network failed: what the groups forbid must not wait for it.
+        if self._firewall(order) and not failed:
             self._tidy(order)
             self._keep(order.revision)
             log.info("fabric.carried_out", revision=order.revision)

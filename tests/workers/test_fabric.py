@@ -52,13 +52,15 @@ def test_after_a_reboot_nothing_was_carried_out(
     assert FabricKeeper(host, tmp_path).revision() == 0
 
 
+@pytest.mark.parametrize("verb", ["ensure_network", "ensure_firewall"])
 def test_what_failed_is_not_said_to_be_done_and_does_not_keep_the_rest(
-    host: FakeHypervisor, tmp_path: Path
+    host: FakeHypervisor, tmp_path: Path, verb: str
 ) -> None:
     keeper = FabricKeeper(host, tmp_path)
-    host.faults.before["ensure_network"] = [HostError("no room")]
+    host.faults.before[verb] = [HostError("no room")]
     keeper.carry_out(order(7))
     assert keeper.revision() == 0
+    assert host.calls["ensure_firewall"] == 1
 
     keeper.carry_out(order(7))
     assert keeper.revision() == 7
@@ -69,3 +71,24 @@ def test_what_failed_is_not_said_to_be_done_and_does_not_keep_the_rest(
 def test_a_damaged_file_says_nothing(host: FakeHypervisor, tmp_path: Path, text: str) -> None:
     (tmp_path / "fabric.json").write_text(text)
     assert FabricKeeper(host, tmp_path).revision() == 0
+
+
+def test_an_order_that_comes_while_another_is_carried_out_is_left_to_it(
+    host: FakeHypervisor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeper = FabricKeeper(host, tmp_path)
+    told: list[int] = []
+
+    def ensure(firewall: FirewallSpec, ports: list[Any]) -> None:
+        told.append(firewall.revision)
+        if firewall.revision == 7:
+            for newer in (9, 8):
+                keeper.carry_out(order(newer))
+            assert told == [7], "both were left to the one that is at it"
+
+    monkeypatch.setattr(host, "ensure_firewall", ensure)
+    keeper.carry_out(order(7))
+    assert told == [7, 9]
+    assert keeper.revision() == 9
+    keeper.carry_out(order(10))
+    assert keeper.revision() == 10
