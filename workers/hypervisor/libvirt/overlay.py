@@ -14,6 +14,7 @@ tunnel, so each guest has exactly one answer, its own host's.
 """
 
 import ipaddress
+import json
 import threading
 from collections.abc import Iterable
 from typing import Any
@@ -137,11 +138,22 @@ class Tunnels:
 
     def _guard(self) -> None:
         """Let packets of our networks in from those networks' peers, from nobody else: who can send
-        to the host could otherwise speak on any network."""
-        wanted = _from_peers(_known_peers())
-        if wanted != self._let_in:
+        to the host could otherwise speak on any network. What somebody flushed is put back."""
+        peers = _known_peers()
+        wanted = _from_peers(peers)
+        there = _tables() if peers else set()
+        if peers and ("bridge", "byre_overlay") not in there:
+            links.run("nft", "-f", "-", given=_HOST_STAYS)
+        is_flushed = bool(peers) and ("inet", "byre_underlay") not in there
+        if is_flushed or wanted != self._let_in:
             links.run("nft", "-f", "-", given=wanted)
             self._let_in = wanted
+
+
+def _tables() -> set[tuple[str, str]]:
+    """Return family and name of each table that nftables has."""
+    found = json.loads(links.run("nft", "--json", "list", "tables"))["nftables"]
+    return {(each["table"]["family"], each["table"]["name"]) for each in found if "table" in each}
 
 
 def _ensure_peers(device: str, wanted: set[str]) -> None:
