@@ -5,13 +5,15 @@
     python -m bench cache
     python -m bench fabric [--database sqlite|postgresql]
     python -m bench firewall [--servers 500]
+    python -m bench ports [--servers 500]
 
 `fake` runs the whole control plane and one compute worker whose host answers at once: what is
 measured is Byre itself. `real` boots guests under libvirt and QEMU; between any two of them the
 same calls are made on the same host without Byre, so both meet the same machine. `fabric` puts
 together what a full host is told of its security groups. `cache` times builds with an empty and
 with a full image cache, and many at once, and counts what they read over the wire. `firewall` times
-changes of a host's security groups, with so many ports.
+changes of a host's security groups, with so many ports. `ports` lets ports come and go on a real
+libvirt's network, while it is empty and while it is full.
 """
 
 import argparse
@@ -25,6 +27,7 @@ from bench.cache import run_cache
 from bench.fabric import run_fabric
 from bench.fake import run_fake
 from bench.firewall import run_firewall
+from bench.ports import run_ports
 from bench.real import run_real
 from config.logs import setup_logs
 from config.settings import CommonSettings
@@ -41,7 +44,7 @@ def _print(result: dict[str, Any]) -> None:
 def main() -> None:
     """Run one of the measurements."""
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
-    parser.add_argument("driver", choices=["fake", "real", "cache", "fabric", "firewall"])
+    parser.add_argument("driver", choices=["fake", "real", "cache", "fabric", "firewall", "ports"])
     parser.add_argument("--servers", type=int)
     parser.add_argument("--burst", type=int, default=200)
     parser.add_argument("--database", choices=["sqlite", "postgresql"], default="sqlite")
@@ -53,6 +56,7 @@ def main() -> None:
         "cache": (run_cache, 0),
         "fabric": (run_fabric, 0),
         "firewall": (run_firewall, 500),
+        "ports": (run_ports, 500),
     }[options.driver]
     options.servers = options.servers or count
     setup_logs(CommonSettings(log_level="WARNING"))
