@@ -137,7 +137,7 @@ def _with_password(account: Account, known: dict[str, str]) -> Account:
 def import_image(
     file: Path,
     name: Annotated[str, typer.Option()],
-    disk_format: Annotated[str, typer.Option(help="qcow2 or raw")] = "qcow2",
+    disk_format: Annotated[str, typer.Option(help="qcow2, raw or iso")] = "qcow2",
     public: Annotated[  # noqa: FBT002 - a flag of a command line
         bool, typer.Option("--public", help="for all projects")
     ] = False,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from app.db.models.base import new_id
-from tasks.errors import RequestError, TooLarge
+from tasks.errors import NotFound, RequestError, TooLarge
 
 CHUNK = 1024 * 1024
 
@@ -88,6 +88,13 @@ class ImageStore:
             else:
                 path.unlink(missing_ok=True)
         return receiving
+
+    def open(self, image_id: str) -> BinaryIO:
+        """Return the image's bytes to read, from anywhere in them. Raises NotFound."""
+        try:
+            return self.path(image_id).open("rb")
+        except FileNotFoundError:
+            raise NotFound(f"The bytes of image {image_id} are not in the store.") from None
 
     def put(self, image_id: str, received: Received) -> None:
         """Put what was received in its place. It keeps its first name too until `receive` ends, by

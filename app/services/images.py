@@ -13,8 +13,8 @@ from app.db.repo import images
 from app.db.repo.images import ImageFilter
 from app.db.repo.paging import Page
 from app.db.session import reading
-from app.runs.boot_properties import check_boot_properties
 from app.services.context import Caller, Context
+from app.services.image_properties import check_properties, check_words
 from app.services.image_store import ImageStore
 from tasks.errors import Conflict, Forbidden, NotFound
 
@@ -87,7 +87,8 @@ def create(context: Context, caller: Caller, new: NewImage) -> ImageView:
     """Keep a record of an image to come. Raises Forbidden, Conflict, RequestError."""
     if new.visibility == "public" and not caller.is_admin:
         raise Forbidden("You are not authorized to complete publicize_image action.")
-    check_boot_properties(new.properties)
+    check_words(new.name, new.tags)
+    check_properties(new.properties)
     moment = now()
     row = Image(
         id=new.id or new_id(),

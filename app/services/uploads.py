@@ -1,7 +1,7 @@
 """An image's bytes: received, looked into, put in place, handed out."""
 
 from datetime import datetime
-from pathlib import Path
+from typing import BinaryIO
 
 import structlog
 from sqlalchemy.orm import Session
@@ -61,23 +61,25 @@ def recover(sessions: Sessions, settings: ControlSettings, before: datetime) -> 
     return abandoned
 
 
-def open_image(context: Context, caller: Caller, image_id: str) -> tuple[ImageView, Path | None]:
-    """Return the image's record, and where its bytes are if it has any. Raises NotFound."""
+def open_image(
+    context: Context, caller: Caller, image_id: str
+) -> tuple[ImageView, BinaryIO | None]:
+    """Return the image's record, and its bytes to read if it has any. Raises NotFound."""
     with reading(context.sessions) as session:
         row = image_view(found(images.get(session, image_id), caller, image_id))
     if row.status != "active":
         return row, None
-    return row, ImageStore(context.settings.image_store_dir).path(image_id)
+    return row, ImageStore(context.settings.image_store_dir).open(image_id)
 
 
-def open_with_ticket(context: Context, image_id: str, ticket: str) -> tuple[ImageView, Path]:
+def open_with_ticket(context: Context, image_id: str, ticket: str) -> tuple[ImageView, BinaryIO]:
     """Return the same for who has a ticket: a hypervisor. Raises Forbidden, NotFound."""
     check_ticket(context.settings, image_id, ticket)
     with reading(context.sessions) as session:
         row = images.get(session, image_id)
     if row is None or row.status != "active":
         raise NotFound(f"No image found with ID {image_id}")
-    return image_view(row), ImageStore(context.settings.image_store_dir).path(image_id)
+    return image_view(row), ImageStore(context.settings.image_store_dir).open(image_id)
 
 
 def _begin(context: Context, caller: Caller, image_id: str) -> str:

@@ -242,6 +242,28 @@ def test_a_hypervisor_fetches_with_its_ticket(api: Api) -> None:
         assert (got.status_code, got.data) == (206, BYTES[4000:])
 
 
+@pytest.mark.parametrize(("tag", "status"), [('"{}"', 206), ('"another"', 200)])
+def test_a_download_is_resumed_if_the_image_is_the_same(api: Api, tag: str, status: int) -> None:
+    image_id = make(api, disk_format="raw")
+    data = bytes(range(256)) * 300
+    upload(api, image_id, data)
+    url = image_url(api.app.extensions["byre"].settings, image_id, time.time() + 60)
+    digest = hashlib.sha256(data).hexdigest()
+    asked = {"Range": "bytes=70000-", "If-Range": tag.format(digest)}
+
+    path = url.removeprefix(api.app.extensions["byre"].settings.internal_api_url)
+    with api.call(None, "GET", path, headers=asked) as got:
+        assert (got.status_code, got.headers["ETag"]) == (status, f'"{digest}"')
+        assert got.data == (data[70000:] if status == 206 else data)
+        expected = f"bytes 70000-{len(data) - 1}/{len(data)}" if status == 206 else None
+        assert got.headers.get("Content-Range") == expected
+
+
+def test_a_range_behind_the_end_is_refused(api: Api) -> None:
+    part = {"Range": "bytes=4096-"}
+    assert api.call(None, "GET", ticket(api, time.time() + 60), headers=part).status_code == 416
+
+
 def test_a_ticket_expires(api: Api) -> None:
     answer = api.call(None, "GET", ticket(api, time.time() - 1))
 

@@ -32,5 +32,5 @@ class TicketQuery(Schema):
 )
 def fetch_image(query: dict[str, Any], image_id: str) -> Any:
     """Get an image's bytes, or a range of them, with a ticket"""
-    view, path = uploads.open_with_ticket(context(), image_id, query["ticket"])
-    return send_bytes(view, path)
+    view, file = uploads.open_with_ticket(context(), image_id, query["ticket"])
+    return send_bytes(view, file)

@@ -4,7 +4,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 from flask import request
-from marshmallow import ValidationError
 
 from app.api.auth import caller, context
 from app.api.dialects import IMAGE
@@ -23,7 +22,7 @@ from app.api.times import second_time
 from app.services import images
 from app.services.images import ImageView, NewImage, Wanted
 from app.services.pages import IMAGE_ORDERS, Page
-from tasks.errors import Forbidden, RequestError
+from tasks.errors import Forbidden
 
 routes = Routes(IMAGE, "images", "What servers' disks start from.", "/v2/images")
 
@@ -92,10 +91,6 @@ def _read_image(body: Json) -> NewImage:
         raise Forbidden(f"Attribute '{name}' is read-only.")
     if body.get("owner", caller().project_id) != caller().project_id:
         raise Forbidden("You are not permitted to create images owned by another project.")
-    try:
-        properties = properties_of(body)
-    except ValidationError as error:
-        raise RequestError(f"{error.field_name}: {error.messages[0]}.") from error
     return NewImage(
         id=str(body["id"]) if "id" in body else None,
         name=body.get("name") or "",
@@ -106,7 +101,7 @@ def _read_image(body: Json) -> NewImage:
         min_ram_mib=body.get("min_ram", 0),
         protected=body.get("protected", False),
         tags=tuple(dict.fromkeys(body.get("tags", ()))),
-        properties=properties,
+        properties=properties_of(body),
     )
 
 
