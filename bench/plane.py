@@ -93,7 +93,7 @@ def _cpu_of_tree(pid: int) -> float:
     return 0.0
 
 
-def bootstrap(byre: Byre, image: Path) -> str:
+def bootstrap(byre: Byre, image: Path, disk_format: str = "qcow2") -> str:
     """Make the database, a user without limits, and the image; return the image's id."""
     passwords = {f"BYRE_BOOTSTRAP_{who}_PASSWORD": PASSWORD for who in ("ADMIN", "DEMO")}
     byre.control_environment.update(
@@ -112,7 +112,8 @@ def bootstrap(byre: Byre, image: Path) -> str:
     run("bootstrap", "--clouds", str(byre.directory / "clouds.yaml"), "--cidr", "10.77.0.0/16")
     properties = ("byre_boot_proof=console", "byre_boot_text=login:")
     options = [word for one in properties for word in ("--property", one)]
-    return run("image", "import", str(image), "--name", "bench", "--public", *options).split()[-1]
+    options += ["--name", "bench", "--disk-format", disk_format, "--public"]
+    return run("image", "import", str(image), *options).split()[-1]
 
 
 @contextlib.contextmanager
