@@ -20,7 +20,7 @@ from app.api.compute import (
 from app.api.compute import versions as compute_versions
 from app.api.identity import accounts, tokens
 from app.api.identity import versions as identity_versions
-from app.api.image import files, images
+from app.api.image import files, image_patches, images
 from app.api.image import versions as image_versions
 from app.api.network import (
     extensions,
@@ -53,6 +53,7 @@ ROUTES: tuple[Routes, ...] = (
     limits.routes,
     image_versions.routes,
     images.routes,
+    image_patches.routes,
     files.routes,
     network_versions.routes,
     extensions.routes,

@@ -58,6 +58,7 @@ POLICY: dict[str, Who] = {
     "image:images:list": READER,
     "image:images:show": READER,
     "image:images:create": MEMBER,
+    "image:images:update": MEMBER,
     "image:images:upload": MEMBER,
     "image:images:download": READER,
     "image:images:delete": MEMBER,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy.exc import IntegrityError
 
@@ -61,6 +61,16 @@ class NewImage:
 
 
 @dataclass(frozen=True)
+class ImageChange:
+    """One change to an image: of a column of its record, or of a property."""
+
+    kind: Literal["add", "replace", "remove"]
+    name: str
+    value: Any = None
+    is_property: bool = False
+
+
+@dataclass(frozen=True)
 class Wanted:
     """Which images a list is to have."""
 
@@ -112,6 +122,43 @@ def create(context: Context, caller: Caller, new: NewImage) -> ImageView:
     except IntegrityError as error:
         raise Conflict(f"Image ID {row.id} already exists!") from error
     return image_view(row)
+
+
+def update(
+    context: Context, caller: Caller, image_id: str, changes: Sequence[ImageChange]
+) -> ImageView:
+    """Change an image, all of it or nothing; return its record. Servers made from it keep what they
+    have. Raises NotFound, Forbidden, Conflict, RequestError."""
+    with context.sessions.begin() as session:
+        row = own(found(images.get(session, image_id), caller, image_id), caller)
+        properties = dict(row.properties)
+        for change in changes:
+            if change.is_property:
+                _change_property(properties, change)
+            else:
+                _change_record(row, caller, change)
+        check_words(row.name, row.tags)
+        check_properties(properties)
+        row.properties, row.updated_at = properties, now()
+        session.flush()
+        return image_view(row)
+
+
+def _change_property(properties: dict[str, Any], change: ImageChange) -> None:
+    if change.kind != "add" and change.name not in properties:
+        raise Conflict(f"Property {change.name:.60} does not exist.")
+    if change.kind == "remove":
+        del properties[change.name]
+    else:
+        properties[change.name] = change.value
+
+
+def _change_record(row: Image, caller: Caller, change: ImageChange) -> None:
+    if change.name in {"disk_format", "container_format"} and row.status != "queued":
+        raise Forbidden(f"Attribute '{change.name}' can be changed before the upload only.")
+    if change.name == "visibility" and change.value == "public" and not caller.is_admin:
+        raise Forbidden("You are not authorized to complete publicize_image action.")
+    setattr(row, change.name, change.value or "" if change.name == "name" else change.value)
 
 
 def delete(context: Context, caller: Caller, image_id: str) -> None:

@@ -1,6 +1,7 @@
 """Images are made, get their bytes, give them out, and go."""
 
 import hashlib
+import json
 import struct
 import time
 from pathlib import Path
@@ -14,7 +15,15 @@ from app.services.context import Caller
 from tasks.errors import NotFound
 from tests.http.cases import SECOND, UUID, Api, image_fault
 from tests.http.table_byre import fault
-from tests.http.world import ALICE, ALPHA, ALPHA_IMAGE, BYTES, PUBLIC_IMAGE, QUEUED_IMAGE
+from tests.http.world import (
+    ALICE,
+    ALPHA,
+    ALPHA_IMAGE,
+    BETA_IMAGE,
+    BYTES,
+    PUBLIC_IMAGE,
+    QUEUED_IMAGE,
+)
 from tests.rows import make_settings
 
 IMAGES = "/image/v2/images"
@@ -292,3 +301,99 @@ def test_a_ticket_for_an_image_that_is_gone(api: Api) -> None:
 
     expected = f"No image found with ID {PUBLIC_IMAGE}"
     assert answer.get_json() == fault(404, "Not Found", expected, "not_found")
+
+
+PATCH = {"Content-Type": "application/openstack-images-v2.1-json-patch"}
+
+
+def patch(api: Api, image_id: str, *operations: Any, who: str = "alice") -> Any:
+    """Change an image."""
+    return api.call(
+        who, "PATCH", f"{IMAGES}/{image_id}", data=json.dumps(operations), headers=PATCH
+    )
+
+
+def op(kind: str, name: str, value: Any = "") -> dict[str, Any]:
+    """Return one operation of a patch."""
+    return {"op": kind, "path": f"/{name}", "value": value}
+
+
+def test_an_image_is_changed(api: Api) -> None:
+    image_id = make(api, os_distro="debian", old="x")
+
+    answer = patch(
+        api,
+        image_id,
+        op("replace", "name", "new"),
+        op("add", "min_ram", 512),
+        op("replace", "tags", ["a", "b", "a"]),
+        op("add", "hw_disk_bus", "scsi"),
+        op("add", "a~1b", "slash"),
+        {"op": "remove", "path": "/old"},
+    )
+
+    image = api.call("alice", "GET", f"{IMAGES}/{image_id}").get_json()
+    assert (answer.status_code, answer.get_json()) == (200, image)
+    assert (image["name"], image["min_ram"], image["tags"]) == ("new", 512, ["a", "b"])
+    assert (image["hw_disk_bus"], image["a/b"], image["os_distro"]) == ("scsi", "slash", "debian")
+    assert "old" not in image
+
+
+@pytest.mark.parametrize(
+    ("operation", "code", "named"),
+    [
+        (op("replace", "status", "active"), 403, "status"),
+        (op("replace", "id", "x"), 403, "id"),
+        (op("replace", "owner", ALICE), 403, "owner"),
+        (op("replace", "visibility", "public"), 403, "publicize_image"),
+        ({"op": "remove", "path": "/name"}, 403, "name"),
+        ({"op": "remove", "path": "/none"}, 409, "none"),
+        (op("replace", "none", "x"), 409, "none"),
+        (op("add", "hw_disk_bus", "floppy"), 400, "hw_disk_bus"),
+        (op("add", "os_distro", 5), 400, "os_distro"),
+        (op("replace", "min_disk", -1), 400, "min_disk"),
+        (op("replace", "tags", ["a", "\x07"]), 400, "tags"),
+        (op("replace", "name", "a\x1b"), 400, "name"),
+        (op("replace", "name", "a\x00"), 400, "Invalid character"),
+        (op("move", "name"), 400, "op"),
+        (op("add", "a/b", "x"), 400, "path"),
+        ({"op": "add", "path": "/x"}, 400, "x"),
+        ({"op": "add", "path": 5, "value": "x"}, 400, "path"),
+        ("x", 400, "op"),
+    ],
+)
+def test_a_change_that_cannot_be_is_refused_whole(
+    api: Api, operation: Any, code: int, named: str
+) -> None:
+    image_id = make(api)
+    before = api.call("alice", "GET", f"{IMAGES}/{image_id}").get_json()
+
+    answer = patch(api, image_id, op("replace", "name", "first"), operation)
+
+    assert (answer.status_code, named in answer.get_json()["message"]) == (code, True)
+    assert api.call("alice", "GET", f"{IMAGES}/{image_id}").get_json() == before
+
+
+def test_nobody_elses_image_is_changed(api: Api) -> None:
+    change = op("replace", "name", "mine")
+
+    assert patch(api, BETA_IMAGE, change).status_code == 404
+    assert patch(api, PUBLIC_IMAGE, change).status_code == 403
+    assert patch(api, ALPHA_IMAGE, change, who="rita").status_code == 403
+    assert patch(api, ALPHA_IMAGE, op("replace", "disk_format", "raw")).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("data", "kind", "code"),
+    [
+        (b"{", PATCH["Content-Type"], 400),
+        (b"{}", PATCH["Content-Type"], 400),
+        (b"[" * 100_000, PATCH["Content-Type"], 400),
+        (b"[]", "application/json", 415),
+    ],
+)
+def test_a_patch_is_a_list_of_its_type(api: Api, data: bytes, kind: str, code: int) -> None:
+    path = f"{IMAGES}/{ALPHA_IMAGE}"
+    answer = api.call("alice", "PATCH", path, data=data, headers={"Content-Type": kind})
+
+    assert answer.status_code == code

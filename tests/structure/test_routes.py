@@ -27,6 +27,7 @@ GOLDEN = Path(__file__).with_name("routes.txt")
 OWN_TESTS = {
     "tests/http/test_images.py": {
         ("PUT", "/image/v2/images/<image_id>/file"),
+        ("PATCH", "/image/v2/images/<image_id>"),
         ("GET", "/byre/v1/images/<image_id>/file"),
     },
     "tests/http/test_document.py": {("GET", "/openapi.json")},
