@@ -141,7 +141,8 @@ def test_guest_that_does_not_boot_in_time_says_what_was_seen(plane: Plane) -> No
     assert server.fault is not None
     assert server.fault.message == (
         "The guest did not prove within 1 s that it is up (wanted: agent)."
-        " running: seen; address: not seen; agent: unknown; console: unknown."
+        " running: seen; address: not seen; agent: unknown; console: unknown;"
+        " first_boot: unknown."
     )
     assert plane.held(run.server_id) == (0, 0)
 
