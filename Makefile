@@ -35,7 +35,7 @@ install: ## Install what is missing, for the tests too
 	@deploy/install --test
 
 test: install ## Run every test, real boots included; ARGS='-k word' for some
-	@$(PYTHON) -m pytest $(ARGS)
+	@$(PYTHON) -m pytest --numprocesses 2 --dist loadgroup $(ARGS)
 
 DEBIAN_IMAGE := .byre/images/debian-12.qcow2
 

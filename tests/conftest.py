@@ -12,6 +12,23 @@ from app.db.models import Base
 from app.db.session import Sessions, make_engine, make_sessions
 from tests.databases import PostgresServer
 
+_TESTS = Path(__file__).parent
+
+
+#: Tests of these directories and with these marks share the machine's network, its processors or
+#: what they have started: one worker runs them all, in order, beside the one with the rest.
+_ALONE_DIRECTORIES = {"crash", "stack", "compose"}
+_ALONE_MARKS = ("lab", "boots", "slow")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Group what must not run beside its like (pytest-xdist, --dist loadgroup)."""
+    for item in items:
+        is_alone = any(item.get_closest_marker(mark) for mark in _ALONE_MARKS)
+        if is_alone or _ALONE_DIRECTORIES & set(item.path.relative_to(_TESTS).parts):
+            item.add_marker(pytest.mark.xdist_group("host"))
+
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
