@@ -1,6 +1,7 @@
 """Networks and security groups as a user makes them, carried out between real guests on two
 hosts: one network spans both, another is not reached, and rules change what arrives at once."""
 
+import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.boots, pytest.mark.timeout(600)]
 
 #: How long a changed rule may take until it holds on every host.
 CHANGE_LIMIT_S = 10
+READ = "wget -qO- http://169.254.169.254"
 #: An IPv4 and an ICMP header.
 PING_HEADERS = 28
 
@@ -99,6 +101,19 @@ def test_a_rule_holds_within_seconds_and_so_does_its_end(lab: Lab, tenancy: Tena
 
     lab.user.network.delete_security_group_rule(rule.id)
     wait_until(lambda: not guest.answers(), "the rule's end", CHANGE_LIMIT_S)
+
+
+def test_each_guest_reads_its_own_metadata_and_no_others(lab: Lab, tenancy: Tenancy) -> None:
+    rule = let_in(lab, "tcp", 22)
+    try:
+        for guest in (*tenancy.reds, tenancy.blue):
+            wait_until(guest.answers, "SSH, which a rule allows", CHANGE_LIMIT_S)
+            told = json.loads(guest.run(f"{READ}/openstack/latest/meta_data.json"))
+            assert told["uuid"] == guest.server_id
+            address = guest.run(f"{READ}/latest/meta-data/local-ipv4")
+            assert address == guest.address
+    finally:
+        lab.user.network.delete_security_group_rule(rule.id)
 
 
 def test_a_network_spans_hosts_and_ends_at_its_border(lab: Lab, tenancy: Tenancy) -> None:

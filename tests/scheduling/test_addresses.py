@@ -9,6 +9,8 @@ from ipaddress import ip_address
 
 import pytest
 from sqlalchemy import event, func, select
+from sqlalchemy.exc import OperationalError
+from tenacity import retry, retry_if_exception_type, stop_after_attempt
 
 from app.db.models import FixedAddress, Network, Port, Subnet
 from app.db.models.base import new_id, now
@@ -111,8 +113,10 @@ def test_constraint_alone_keeps_ports_apart(
         return {world.network_id: list(session.scalars(query))}  # type: ignore[attr-defined]
 
     monkeypatch.setattr(addresses, "lock_subnets", unlocked)
+    # Without the lock PostgreSQL may find that two wait for each other, and ends one of them.
+    patient = retry(retry=retry_if_exception_type(OperationalError), stop=stop_after_attempt(50))
     with ThreadPoolExecutor(8) as pool:
-        taken = list(pool.map(lambda _: take(sessions, world, subnet_id)[1], range(40)))
+        taken = list(pool.map(lambda _: patient(take)(sessions, world, subnet_id)[1], range(40)))
 
     assert len(set(taken)) == 40
 
