@@ -14,7 +14,7 @@ from statistics import median
 
 import pytest
 
-from tests.crash.cases import Outcome
+from tests.crash.cases import PROPERTY, Outcome
 
 _ROW = "{:<26}{:>7}{:>10}{:>7}{:>8}{:>11}{:>9}"
 
@@ -31,8 +31,8 @@ class Collector:
         if report.failed:
             self.failed.add(report.nodeid)
         if report.when == "teardown":
-            values = [value for _, value in report.user_properties]
-            self.outcomes += [value for value in values if isinstance(value, Outcome)]
+            noted = [value for name, value in report.user_properties if name == PROPERTY]
+            self.outcomes += [Outcome(**value) for value in noted if isinstance(value, dict)]
 
 
 def main() -> int:

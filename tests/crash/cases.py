@@ -18,6 +18,10 @@ from tests.processes import wait_until
 ALL_STAGES = [(pipeline, stage) for pipeline, stages in PIPELINES.items() for stage in stages]
 
 
+#: Under which a test notes its outcome, as a dictionary: workers send it to whoever counts.
+PROPERTY = "crash"
+
+
 @dataclass
 class Outcome:
     """How a case ended; one row of what `make faults` counts."""

@@ -5,12 +5,13 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from tests.crash import mail
-from tests.crash.cases import Case, Outcome, carry_out
+from tests.crash.cases import PROPERTY, Case, Outcome, carry_out
 from tests.crash.lane import ROLES, open_lane
 from tests.crash.nursery import Nursery
 
@@ -112,5 +113,5 @@ def lanes(
 def outcome(request: pytest.FixtureRequest, lanes: Lanes, case: Case) -> Outcome:
     """How the test's case ended."""
     ended = lanes.outcome(case)
-    request.node.user_properties.append(("crash", ended))
+    request.node.user_properties.append((PROPERTY, asdict(ended)))
     return ended

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,7 @@ from openstack.exceptions import ResourceNotFound
 from app.db.session import Sessions, make_engine, make_sessions
 from tasks.pipelines import CREATE
 from tests.crash import checks
-from tests.crash.cases import Outcome
+from tests.crash.cases import PROPERTY, Outcome
 from tests.crash.faults import DIRECTORY, Fault, Faults, Hit
 from tests.crash.lane import Supervisor
 from tests.drivers.libvirtd import PrivateHost
@@ -164,8 +164,8 @@ def outcome(request: pytest.FixtureRequest, real: Real) -> Iterator[Outcome]:
     """What is counted; after the test the server is deleted, and nothing may be left."""
     made = Outcome("real libvirt and QEMU", request.node.name, bound_s=BOUND_S)
     made.logs = str(real.lab.byre.directory)
-    request.node.user_properties.append(("crash", made))
     yield made
+    request.node.user_properties.append((PROPERTY, asdict(made)))
     real.faults.disarm()
 
 

@@ -1,8 +1,10 @@
 """A real guest, through the verbs of the libvirt driver: it boots, proves itself, and is gone."""
 
 import base64
+import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -10,8 +12,9 @@ import pytest
 from tests.drivers.conftest import Rig
 from tests.drivers.images import serving
 from tests.drivers.libvirtd import CONSOLE_BACKUPS, CONSOLE_MAX_BYTES, PrivateHost
-from tests.drivers.values import Server, make_first_boot
+from tests.drivers.values import NETWORK, Server, make_first_boot
 from workers.hypervisor.libvirt import LibvirtSettings
+from workers.hypervisor.names import bridge_name
 from workers.hypervisor.port import Observation
 
 pytestmark = [pytest.mark.boots, pytest.mark.lab]
@@ -116,3 +119,37 @@ def test_a_guest_outlives_its_hosts_daemon(
     private_host.start_daemon()
     look = watch(libvirt_rig, server, lambda look: look.agent is True)
     assert look.state == "running"
+
+
+#: Claims another's address in ARP, after its own, and speaks IPv6, of which its port has none.
+LIAR = """\
+#!/bin/sh
+exec >/dev/ttyS0 2>&1
+own=$(ip -4 address show eth0 | sed -n 's/.*inet \\([0-9.]*\\).*/\\1/p')
+busybox arping -U -c 2 -w 3 -I eth0 -s "$own" "$own" >/dev/null
+ip address add 10.177.0.250/24 dev eth0
+busybox arping -U -c 2 -w 3 -I eth0 -s 10.177.0.250 10.177.0.250 >/dev/null
+busybox ping -6 -c 2 -W 1 ff02::1%eth0 >/dev/null
+echo liar: done
+"""
+
+
+def test_a_guest_claims_only_its_own_addresses(
+    libvirt_rig: Rig, boot: Callable[[str], Server]
+) -> None:
+    first = libvirt_rig.server()
+    libvirt_rig.host.ensure_port(NETWORK, first.port, "first")
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)) as ear:
+        ear.bind((bridge_name(NETWORK.network_id), 3))
+        ear.settimeout(0)
+        server = boot(LIAR)
+        watch(libvirt_rig, server, lambda look: "liar: done" in look.console)
+        frames = []
+        with suppress(BlockingIOError):
+            while True:
+                frames.append(ear.recv(2048))
+    mac = bytes.fromhex(server.port.mac.replace(":", ""))
+    by_guest = [frame for frame in frames if frame[6:12] == mac]
+    claimed = {socket.inet_ntoa(f[28:32]) for f in by_guest if f[12:14] == b"\x08\x06"}
+    assert claimed == {server.address}
+    assert not [frame for frame in by_guest if frame[12:14] == b"\x86\xdd"]
