@@ -17,7 +17,7 @@ _TESTS = Path(__file__).parent
 
 #: Tests of these directories and with these marks share the machine's network, its processors or
 #: what they have started: one worker runs them all, in order, beside the one with the rest.
-_ALONE_DIRECTORIES = {"crash", "stack", "compose"}
+_ALONE_DIRECTORIES = {"stack"}
 _ALONE_MARKS = ("lab", "boots", "slow")
 
 
