@@ -66,8 +66,5 @@ format: install ## Put the code into its form
 bench: install ## Measure POST to ACTIVE; ARGS for its options
 	@$(PYTHON) -m bench $(ARGS)
 
-compose-# The crash test asserts times and keeps both cores busy: nothing runs beside it.
-NONE_SELECTED := 5
-
-test: install ## Boot a server through docker-compose (root; not part of make test)
+compose-test: install ## Boot a server through docker-compose (root; not part of make test)
 	@tests/compose/run
