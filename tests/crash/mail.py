@@ -23,7 +23,10 @@ from tests.crash.faults import Faults, Place
 PREFIX = "byre:"
 
 #: Signs of life, ticks and looks: they come and go all the time.
-PULSE_TASKS = {"heartbeat", "hello", "sweep", "survey", "domain_change", "canary", "canary_answer"}
+PULSE_TASKS = {
+    *("heartbeat", "hello", "sweep", "survey", "domain_change", "canary", "canary_answer"),
+    *("fabric", "fabric_changed", "cache_report"),
+}
 
 
 class Mail:
