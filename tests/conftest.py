@@ -21,13 +21,12 @@ _ALONE_DIRECTORIES = {"stack"}
 _ALONE_MARKS = ("lab", "boots", "slow")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Group what must not run beside its like (pytest-xdist, --dist loadgroup)."""
-    for item in items:
-        is_alone = any(item.get_closest_marker(mark) for mark in _ALONE_MARKS)
-        if is_alone or _ALONE_DIRECTORIES & set(item.path.relative_to(_TESTS).parts):
-            item.add_marker(pytest.mark.xdist_group("host"))
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Group what must not run beside its like (pytest-xdist, --dist loadgroup), before xdist looks:
+    its own hook for all items comes before a conftest's."""
+    is_alone = any(item.get_closest_marker(mark) for mark in _ALONE_MARKS)
+    if is_alone or _ALONE_DIRECTORIES & set(item.path.relative_to(_TESTS).parts):
+        item.add_marker(pytest.mark.xdist_group("host"))
 
 
 @pytest.fixture(scope="session")
