@@ -85,7 +85,7 @@ class FabricKeeper:
 
     def _firewall(self, order: Fabric) -> bool:
         try:
-            self._host.ensure_firewall(order.firewall, order.ports)
+            self._host.update_firewall(order.firewall, order.ports)
         except ByreError as error:
             log.warning("fabric.firewall", reason=error.public)
             return False

@@ -35,6 +35,25 @@ def test_rules_come_with_a_port_and_go_with_it(rig: Rig) -> None:
         assert server.traces(rig.host) == []
 
 
+def test_an_order_for_the_host_brings_back_nothing_that_is_gone(rig: Rig) -> None:
+    server = rig.server()
+    web = group(RuleSpec(direction="ingress", version=4, protocol=6, port_min=80))
+    server.port = server.port.model_copy(update={"groups": [web.group_id]})
+    told = FirewallSpec(revision=1, groups=[web])
+    rig.host.update_firewall(told, [server.port])
+    assert server.traces(rig.host) == [], "nothing of it is here yet"
+
+    rig.host.ensure_port(NETWORK, server.port, "web")
+    rig.host.update_firewall(told, [server.port])
+    assert server.thing(rig.host, "firewall").port_id == server.port.port_id
+
+    rig.host.remove_ports(server.server_id, [server.port])
+    rig.host.update_firewall(told, [server.port])
+    assert server.traces(rig.host) == []
+    assert "firewall" not in {thing.kind for thing in server.things(rig.host)}
+    rig.host.update_firewall(FirewallSpec(revision=2), [])
+
+
 @pytest.mark.parametrize("text", HOSTILE)
 def test_what_is_no_address_reaches_no_rule(rig: Rig, text: str) -> None:
     server = rig.server()

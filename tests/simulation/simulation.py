@@ -1,6 +1,7 @@
 """One simulation: a Byre with its hosts, a time of chaos, and a time to settle."""
 
 import logging
+import os
 import random
 import tempfile
 import time
@@ -110,12 +111,15 @@ def _world_of(seed: int, scene: Scene, *, verbose: bool) -> Iterator[None]:
     """Put chance, time, the broker and the logs of this process into the simulation's hands."""
     chance = Random(f"ids of {seed}")  # noqa: S311 - it is to be predictable
     before = random.getstate()
+
+    def drawn(count: int) -> bytes:
+        """Threads that earlier tests have left must not draw what the simulation would."""
+        return chance.randbytes(count) if scene.turns.is_part() else os.urandom(count)
+
     with ExitStack() as stack:
         # Celery's own ids stay as they are: nothing depends on them.
-        stack.enter_context(
-            patch("uuid.uuid4", lambda: UUID(bytes=chance.randbytes(16), version=4))
-        )
-        stack.enter_context(patch("secrets.token_bytes", chance.randbytes))
+        stack.enter_context(patch("uuid.uuid4", lambda: UUID(bytes=drawn(16), version=4)))
+        stack.enter_context(patch("secrets.token_bytes", drawn))
         # What dies here is a simulated process, never the machine.
         stack.enter_context(patch("os.fsync", lambda _: None))
         stack.enter_context(_logs_of(scene, verbose=verbose))

@@ -108,6 +108,15 @@ class Turns:
         self.actors: list[Actor] = []
         self.clock: Clock = Clock(self.sleep, partial(Timer, self))
         self._current: Actor | None = None
+        self._conductor = threading.get_ident()
+
+    def is_part(self) -> bool:
+        """Say whether the calling thread is of this simulation, and none that something else in
+        this process has left running."""
+        own = {self._conductor}
+        if self._current is not None:
+            own.add(self._current.thread.ident or 0)
+        return threading.get_ident() in own
 
     @property
     def current(self) -> Actor | None:

@@ -52,7 +52,7 @@ def test_after_a_reboot_nothing_was_carried_out(
     assert FabricKeeper(host, tmp_path).revision() == 0
 
 
-@pytest.mark.parametrize("verb", ["ensure_network", "ensure_firewall"])
+@pytest.mark.parametrize("verb", ["ensure_network", "update_firewall"])
 def test_what_failed_is_not_said_to_be_done_and_does_not_keep_the_rest(
     host: FakeHypervisor, tmp_path: Path, verb: str
 ) -> None:
@@ -60,7 +60,7 @@ def test_what_failed_is_not_said_to_be_done_and_does_not_keep_the_rest(
     host.faults.before[verb] = [HostError("no room")]
     keeper.carry_out(order(7))
     assert keeper.revision() == 0
-    assert host.calls["ensure_firewall"] == 1
+    assert host.calls["update_firewall"] == 1
 
     keeper.carry_out(order(7))
     assert keeper.revision() == 7
@@ -86,7 +86,7 @@ def test_an_order_that_comes_while_another_is_carried_out_is_left_to_it(
                 keeper.carry_out(order(newer))
             assert told == [7], "both were left to the one that is at it"
 
-    monkeypatch.setattr(host, "ensure_firewall", ensure)
+    monkeypatch.setattr(host, "update_firewall", ensure)
     keeper.carry_out(order(7))
     assert told == [7, 9]
     assert keeper.revision() == 9

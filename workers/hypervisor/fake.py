@@ -271,14 +271,13 @@ class FakeHypervisor(Faulty):
     @verb
     def ensure_firewall(self, firewall: FirewallSpec, ports: list[PortSpec]) -> None:
         """Note what these ports' groups allow. Raises MalformedMessage."""
-        networks = {
-            port.network_id: HostNetwork(
-                network_id=port.network_id, bridge=names.bridge_name(port.network_id)
-            )
-            for port in ports
-        }
-        keep_rules(self._state, merged(rules_of(self._state), firewall, ports, networks))
-        self._firewall_lost = False
+        self._note_rules(firewall, ports)
+
+    @verb
+    def update_firewall(self, firewall: FirewallSpec, ports: list[PortSpec]) -> None:
+        """Note what the groups of those ports allow that are here. Raises MalformedMessage."""
+        here = [port for port in ports if port.port_id in self._state.filters]
+        self._note_rules(firewall, here, [port for port in ports if port not in here])
 
     @verb
     def firewall_intact(self) -> bool:
@@ -450,6 +449,22 @@ class FakeHypervisor(Faulty):
 
     def _has_disk(self, path: str) -> bool:
         return path.removeprefix(_DIRECTORY) in self._state.files
+
+    def _note_rules(
+        self,
+        firewall: FirewallSpec,
+        ports: list[PortSpec],
+        expected: list[PortSpec] | None = None,
+    ) -> None:
+        networks = {
+            port.network_id: HostNetwork(
+                network_id=port.network_id, bridge=names.bridge_name(port.network_id)
+            )
+            for port in ports
+        }
+        known = rules_of(self._state)
+        keep_rules(self._state, merged(known, firewall, ports, networks, expected))
+        self._firewall_lost = False
 
     def _find(self, server_id: str) -> Domain | None:
         if names.checked(server_id) in self._state.foreign:

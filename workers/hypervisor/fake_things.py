@@ -89,7 +89,7 @@ def rules_of(state: FakeState) -> FirewallState:
 
 def keep_rules(state: FakeState, firewall: FirewallState) -> None:
     """Remember what the host was told of security groups, while any port has rules."""
-    if firewall.ports:
+    if firewall.ports or firewall.expected:
         state.firewall[_HERE] = firewall
     else:
         state.firewall.pop(_HERE, None)

@@ -44,6 +44,9 @@ class FirewallState(Value):
     groups: dict[str, GroupSpec] = Field(default_factory=dict)
     members: dict[str, list[str]] = Field(default_factory=dict)
     ports: dict[str, PortSpec] = Field(default_factory=dict)
+    #: Ports that are to come to this host, or have just gone from it. What is known of their groups
+    #: is newer than what they bring with them.
+    expected: dict[str, PortSpec] = Field(default_factory=dict)
     #: By network id.
     networks: dict[str, HostNetwork] = Field(default_factory=dict)
 
@@ -69,13 +72,18 @@ def merged(
     firewall: FirewallSpec,
     ports: Iterable[PortSpec],
     networks: Mapping[str, HostNetwork],
+    expected: Iterable[PortSpec] | None = None,
 ) -> FirewallState:
     """Return the state after this was told. Of what is older than what is known, only what is not
-    known at all is taken: a new port gets the newest rules. Raises MalformedMessage."""
+    known at all is taken: a new port gets the newest rules. None leaves the expected ports as they
+    are, but for those that have come. Raises MalformedMessage."""
     is_old = firewall.revision < state.revision
     groups = {group.group_id: group for group in firewall.groups}
     told = {port.port_id: port for port in ports}
-    for port in told.values():
+    awaited = state.expected
+    if expected is not None and not is_old:
+        awaited = {port.port_id: port for port in expected}
+    for port in (*told.values(), *awaited.values()):
         check_port(port)
     for group in groups.values():
         check_group(group)
@@ -88,7 +96,8 @@ def merged(
             revision=max(state.revision, firewall.revision),
             groups=_over(state.groups, groups, is_old=is_old),
             members=_over(state.members, firewall.members, is_old=is_old),
-            ports=_over(state.ports, told, is_old=is_old),
+            ports=_over({**_only(state.expected, told), **state.ports}, told, is_old=is_old),
+            expected={i: port for i, port in awaited.items() if i not in told},
             networks={**state.networks, **networks},
         )
     )
@@ -98,8 +107,11 @@ def without(state: FirewallState, port_ids: Iterable[str]) -> FirewallState:
     """Return the state without these ports. With the last one everything goes, the revision too: a
     control plane that begins anew counts anew."""
     gone = set(port_ids)
-    left = {port_id: port for port_id, port in state.ports.items() if port_id not in gone}
-    return _pruned(state.model_copy(update={"ports": left}))
+    left, expected = (
+        {port_id: port for port_id, port in known.items() if port_id not in gone}
+        for known in (state.ports, state.expected)
+    )
+    return _pruned(state.model_copy(update={"ports": left, "expected": expected}))
 
 
 def check_port(port: PortSpec) -> None:
@@ -185,12 +197,17 @@ def _over(known: dict[str, _T], told: dict[str, _T], *, is_old: bool) -> dict[st
     return {**told, **known} if is_old else {**known, **told}
 
 
+def _only(known: dict[str, _T], wanted: Iterable[str]) -> dict[str, _T]:
+    return {i: known[i] for i in wanted if i in known}
+
+
 def _pruned(state: FirewallState) -> FirewallState:
-    """Leave out what no port here needs."""
-    if not state.ports:
-        return FirewallState()
+    """Leave out what no port needs that is here or expected."""
     specs = list(state.ports.values())
-    wanted = {group for spec in specs for group in spec.groups}
+    coming = list(state.expected.values())
+    if not specs and not coming:
+        return FirewallState()
+    wanted = {group for spec in (*specs, *coming) for group in spec.groups}
     groups = {i: group for i, group in state.groups.items() if i in wanted}
     remotes = {rule.remote_group for group in groups.values() for rule in group.rules}
     networks = {spec.network_id for spec in specs}

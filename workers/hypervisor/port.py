@@ -147,6 +147,12 @@ class Hypervisor(Protocol):
         Raises MalformedMessage, and then nothing has changed."""
         ...
 
+    def update_firewall(self, firewall: FirewallSpec, ports: list[PortSpec]) -> None:
+        """As `ensure_firewall`, for those of the ports whose `ensure_port` was called and
+        `remove_ports` was not: an order for a host may cross a server that comes or goes. Of the
+        others it is only kept in mind what the newest rules are."""
+        ...
+
     def firewall_intact(self) -> bool:
         """Say whether the host still has what `ensure_firewall` put there. Cheap."""
         ...

@@ -153,12 +153,17 @@ class LibvirtHypervisor:
     def remove_ports(self, server_id: str, ports: list[PortSpec]) -> None:
         """See the port."""
         names.checked(server_id)
+        # The filter first: by it an order that crosses this one sees what is here.
         self._networks.remove_ports(ports)
         self._firewall.remove(port.port_id for port in ports)
 
     def ensure_firewall(self, firewall: FirewallSpec, ports: list[PortSpec]) -> None:
         """See the port."""
         self._firewall.ensure(firewall, ports)
+
+    def update_firewall(self, firewall: FirewallSpec, ports: list[PortSpec]) -> None:
+        """See the port."""
+        self._firewall.update(firewall, ports)
 
     def firewall_intact(self) -> bool:
         """See the port."""

@@ -61,11 +61,15 @@ class HostFirewall:
         """See the port."""
         with self._held():
             old = self._read()
-            new = merged(old, firewall, ports, self._networks(ports))
-            self._carry_out(old, new)
-            known = old.ports.keys() & new.ports.keys()
-            changed = [new.ports[i] for i in known if new.ports[i] != old.ports[i]]
-            self._renew_filters(changed)
+            self._change(old, merged(old, firewall, ports, self._networks(ports)))
+
+    def update(self, firewall: FirewallSpec, ports: list[PortSpec]) -> None:
+        """See the port."""
+        with self._held():
+            old, filters = self._read(), self._filters()
+            here = [port for port in ports if names.filter_name(port.port_id) in filters]
+            coming = [port for port in ports if names.filter_name(port.port_id) not in filters]
+            self._change(old, merged(old, firewall, here, self._networks(here), coming))
 
     def remove(self, port_ids: Iterable[str]) -> None:
         """Remove what belongs to these ports. Raises HostError, HostBusy."""
@@ -121,6 +125,11 @@ class HostFirewall:
 
     # --- inside ----------------------------------------------------------------------------------
 
+    def _change(self, old: FirewallState, new: FirewallState) -> None:
+        self._carry_out(old, new)
+        known = old.ports.keys() & new.ports.keys()
+        self._renew_filters(new.ports[i] for i in known if new.ports[i] != old.ports[i])
+
     def _carry_out(self, old: FirewallState, new: FirewallState) -> None:
         """What is written was carried out: what the kernel refuses is not tried for ever."""
         if new.ports:
@@ -160,6 +169,11 @@ class HostFirewall:
                 found[network_id] = _host_network(network_id, network.XMLDesc(0))
         return found
 
+    def _filters(self) -> set[str]:
+        """Return the names of all of libvirt's packet filters."""
+        with translated("look up its packet filters"):
+            return {found.name() for found in self._keeper.connection().listAllNWFilters()}
+
     def _renew_filters(self, ports: Iterable[PortSpec], generation: int = 0) -> None:
         """Running guests get the filter as it is now: libvirt sets up anew what has changed, and
         by another generation everything has."""
@@ -184,7 +198,7 @@ class HostFirewall:
             ) from error
 
     def _write(self, state: FirewallState) -> None:
-        if not state.ports:
+        if not state.ports and not state.expected:
             self._file.unlink(missing_ok=True)
             return
         with replacing(self._file) as (file, _):
