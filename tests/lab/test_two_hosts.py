@@ -28,8 +28,9 @@ def wait_active(lab: Lab, server_id: str) -> None:
 
 
 def delete(lab: Lab, server_id: str) -> None:
-    lab.user.compute.delete_server(server_id)
-    lab.user.compute.wait_for_delete(lab.user.compute.get_server(server_id), interval=0.3, wait=60)
+    server = lab.user.compute.get_server(server_id)
+    lab.user.compute.delete_server(server)
+    lab.user.compute.wait_for_delete(server, interval=0.3, wait=60)
     with pytest.raises(ResourceNotFound):
         lab.user.compute.get_server(server_id)
 

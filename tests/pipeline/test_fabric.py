@@ -91,6 +91,16 @@ class Stage:
         rule = NewRule(self.group_id, "ingress", protocol="tcp", port_min=port, port_max=port)
         security_groups.create_rules(self.context, self.caller, [rule])
 
+    def catch_up(self) -> None:
+        """Have the host carry out all that it is told, until nothing is left to tell."""
+
+        def has_caught_up() -> bool:
+            for order in self.host.orders(0.5):
+                self.host.beat(order.revision)
+            return not self.state().pending
+
+        wait_until(has_caught_up, "the host to have carried out everything", 30)
+
     def state(self) -> FabricView:
         """Return what operators are told of the host."""
         (view,) = hypervisors.fabrics(self.context)
@@ -124,7 +134,10 @@ def stage(plane: Plane) -> Stage:
     with reading(plane.sessions) as session:
         host_id = session.scalars(select(Hypervisor.id)).one()
     put_on(plane.sessions, world, host_id, [group.id], "10.9.0.11")
-    return Stage(plane, host, context, caller, group.id)
+    stage = Stage(plane, host, context, caller, group.id)
+    # What the host is told at its first heartbeat is not what a test looks for.
+    stage.catch_up()
+    return stage
 
 
 def test_rule_is_told_within_seconds_and_once(stage: Stage) -> None:
@@ -133,7 +146,7 @@ def test_rule_is_told_within_seconds_and_once(stage: Stage) -> None:
     order = stage.host.order(opens(22))
     stage.host.beat(order.revision)
 
-    wait_until(lambda: not stage.state().pending, "the host's word", 5)
+    wait_until(lambda: not stage.state().pending, "the host's word", 20)
     assert list(stage.host.orders(7.0)) == []
     assert stage.state().carried_out == order.revision
 
@@ -147,7 +160,7 @@ def test_burst_of_rules_is_few_messages(stage: Stage) -> None:
     orders = list(stage.host.orders(SECONDS))
 
     assert ports_of(orders[-1]) == set(range(1, 91))
-    # One a tick, while it went on; the host was also sent what it began with.
+    # One a tick, while it went on, and the same again if it took longer than a host is given.
     assert len(orders) <= took / 0.3 + 4
     assert [order.revision for order in orders] == sorted(order.revision for order in orders)
 
@@ -167,7 +180,7 @@ def test_worker_that_lost_its_memory_is_told_at_once(stage: Stage) -> None:
     stage.allow(22)
     order = stage.host.order(opens(22))
     stage.host.beat(order.revision)
-    wait_until(lambda: not stage.state().pending, "the host's word", 5)
+    wait_until(lambda: not stage.state().pending, "the host's word", 20)
 
     reborn = PlayedHost(stage.host.celery, "played")
     reborn.beat()
