@@ -136,6 +136,8 @@ class ControlSettings(CommonSettings):
     host_silence_limit_s: float = Field(default=20.0, gt=0)
     #: How long a guest may take to prove that it is up, unless its image says otherwise.
     boot_limit_s: float = Field(default=600.0, gt=0)
+    #: How long a request to make servers is known by its Idempotency-Key. A day, as clients expect.
+    idempotency_key_life_s: float = Field(default=86_400.0, gt=0)
     #: A file with JSON that every guest is told as OpenStack's vendor data. Read at the start.
     vendor_data_file: Path | None = None
     #: How long a run may take in all, queues included.

@@ -28,7 +28,7 @@ class _Parser(FlaskParser):
 
     DEFAULT_VALIDATION_STATUS = 400
     # What becomes of unknown keys is each schema's own word, in the query too.
-    DEFAULT_UNKNOWN_BY_LOCATION = {"json": None, "query": None}
+    DEFAULT_UNKNOWN_BY_LOCATION = {"json": None, "query": None, "headers": None}
 
     def load_json(self, req: Request, schema: Schema) -> Any:
         """Take JSON that says it is JSON; anything else would pass for an empty body."""
@@ -69,14 +69,15 @@ class Routes:
         *,
         body: type[Schema] | None = None,
         query: type[Schema] | None = None,
+        headers: type[Schema] | None = None,
         returns: type[Schema] | None = None,
         status: int = 200,
         errors: Sequence[int] = (),
         content_type: str | None = None,
         takes: str | None = None,
     ) -> Callable[[H], H]:
-        """Declare a handler. It is given what the schemas of body and query found in the request,
-        and gives what the schema `returns` writes; None of it means an empty answer.
+        """Declare a handler. It is given what the schemas of body, query and headers found in the
+        request, and gives what the schema `returns` writes; None of it means an empty answer.
 
         `content_type` is that of an answer that is no JSON; `takes` that of such a body.
         """
@@ -87,11 +88,13 @@ class Routes:
             view = blueprint.response(
                 status, RAW if content_type else returns, content_type=content_type
             )(view)
+            if headers is not None:
+                view = blueprint.arguments(headers, location="headers")(view)
             if query is not None:
                 view = blueprint.arguments(query, location="query")(view)
             if body is not None:
                 view = blueprint.arguments(body)(view)
-            for code in self._all_errors(action, errors, takes=body or query):
+            for code in self._all_errors(action, errors, takes=body or query or headers):
                 schema = KeystoneFault if code == 401 else self._dialect.fault
                 view = blueprint.alt_response(code, schema=schema)(view)
             view = blueprint.doc(**self._more(action, takes))(view)

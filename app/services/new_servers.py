@@ -12,6 +12,7 @@ from app.db.repo import flavors, images, keypairs, quota
 from app.runs.boot_properties import check_boot_properties, merged
 from app.runs.start import Asker, start_run
 from app.services.context import Caller, Context
+from app.services.idempotency import Once, earlier, remember
 from app.services.image_fit import check_fits
 from app.services.images import visible_to
 from app.services.security_groups import DEFAULT, see_to_default
@@ -59,6 +60,8 @@ class Created:
     reservation_id: str
     admin_pass: str
     disk_config: str
+    #: Made by an earlier request under the same key.
+    is_replay: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,15 +76,22 @@ class _Parts:
     public_key: str | None
 
 
-def create(context: Context, caller: Caller, new: NewServer) -> Created:
-    """Write the servers and their runs, then send them on their way.
+def create(context: Context, caller: Caller, new: NewServer, once: Once | None = None) -> Created:
+    """Write the servers and their runs, then send them on their way; or return what the same
+    request has made before.
 
     Raises RequestError, ImageUnusable, Conflict, QuotaExceeded.
     """
     admin_pass = new.admin_pass or _word(12, string.ascii_letters + string.digits)
     see_to_default(context, caller.project_id)
+    reservation_id = f"r-{_word(8, string.ascii_lowercase + string.digits)}"
     with context.sessions.begin() as session:
+        # Before anything is looked up, which may be gone since; and again when the project is held.
+        if (made := _made_before(session, context, caller, once)) is not None:
+            return made
         parts = _look_up(session, context, caller, new)
+        if (made := _made_before(session, context, caller, once)) is not None:
+            return made
         count = _allowed_count(session, parts, new)
         servers = [_server(caller, new, name, parts.flavor) for name in numbered(new.name, count)]
         check_room(session, parts.project, parts.interfaces, count)
@@ -99,10 +109,29 @@ def create(context: Context, caller: Caller, new: NewServer) -> Created:
             )
             for server in servers
         ]
+        if once is not None:
+            remember(
+                session,
+                context,
+                caller,
+                once,
+                server_id=servers[0].id,
+                reservation_id=reservation_id,
+            )
     for run in runs:
         context.publisher.publish(run.id)
-    reservation_id = f"r-{_word(8, string.ascii_lowercase + string.digits)}"
     return Created(servers[0].id, reservation_id, admin_pass, new.disk_config)
+
+
+def _made_before(
+    session: Session, context: Context, caller: Caller, once: Once | None
+) -> Created | None:
+    row = None if once is None else earlier(session, context, caller, once)
+    if row is None:
+        return None
+    server, spec = session.get_one(Server, row.server_id), session.get(RequestSpec, row.server_id)
+    admin_pass = "" if spec is None else spec.admin_pass
+    return Created(server.id, row.reservation_id, admin_pass, server.disk_config, is_replay=True)
 
 
 def _look_up(session: Session, context: Context, caller: Caller, new: NewServer) -> _Parts:

@@ -2,17 +2,19 @@
 
 from typing import Any
 
+import flask
 from marshmallow import fields
 
 from app.api.auth import caller, context
 from app.api.compute.schema import Flag, Json, answer, links_field, links_of
 from app.api.compute.servers_body import CreatedServer, ServerBrief, ServerSchema, brief, full
-from app.api.compute.servers_schema import CreateServerRequest, ServerQuery
+from app.api.compute.servers_schema import CreateServerHeaders, CreateServerRequest, ServerQuery
 from app.api.dialects import COMPUTE
 from app.api.links import base_url, next_page
 from app.api.paging import read_page
 from app.api.routes import Routes
 from app.services import new_servers, servers
+from app.services.idempotency import Once
 from app.services.new_servers import NewServer
 from app.services.pages import SERVER_ORDERS
 from app.services.security_groups import DEFAULT
@@ -47,18 +49,23 @@ ServersDetail = answer(
     "",
     "servers:create",
     body=CreateServerRequest,
+    headers=CreateServerHeaders,
     returns=Created,
     status=202,
     errors=(409, 413),
 )
-def create_server(body: Json) -> Any:
+def create_server(body: Json, given: Json) -> Any:
     """Make a server, or several at once
 
-    Answered as soon as the wish is written; the server's status tells what becomes of it.
+    Answered as soon as the wish is written; the server's status tells what becomes of it. Sent
+    again with the same `Idempotency-Key` and body, it makes nothing and has the same answer.
     """
-    request = body["server"]
-    made = new_servers.create(context(), caller(), _read_server(request))
+    request, key = body["server"], given.get("idempotency_key")
+    once = None if key is None else Once.of(key, flask.request.get_json())
+    made = new_servers.create(context(), caller(), _read_server(request), once)
     headers = {"Location": f"{base_url()}/compute/v2.1/servers/{made.server_id}"}
+    if made.is_replay:
+        headers["Idempotent-Replayed"] = "true"
     if request.get("return_reservation_id"):
         return {"reservation_id": made.reservation_id}, headers
     server = {

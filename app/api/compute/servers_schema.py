@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from marshmallow import ValidationError, fields, validate, validates_schema
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate, validates_schema
 
 from app.api.compute.schema import (
     Count,
@@ -85,6 +85,19 @@ class BlockDevice(Strict):
     source_type = Text(required=True, validate=validate.Equal("image"))
     destination_type = Text(required=True, validate=validate.Equal("local"))
     delete_on_termination = Flag(validate=validate.Equal(comparable=True))
+
+
+class CreateServerHeaders(Schema):
+    """What a client may call its request, so that it makes no second server when it is repeated."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    idempotency_key = Text(
+        data_key="Idempotency-Key",
+        # What is visible in ASCII: an id, bare or as the quoted string of the IETF's draft.
+        validate=validate.Regexp(r"[!-~]{1,255}\Z", error="must be 1 to 255 visible characters."),
+    )
 
 
 class CreateServer(Strict):

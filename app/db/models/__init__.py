@@ -10,7 +10,7 @@ from app.db.models.keypair import Keypair
 from app.db.models.network import FixedAddress, Network, Port, Subnet
 from app.db.models.run import Attempt, Run, Stage
 from app.db.models.security import PortSecurityGroup, SecurityGroup, SecurityGroupRule
-from app.db.models.server import Fault, RequestSpec, Server
+from app.db.models.server import Fault, IdempotencyKey, RequestSpec, Server
 from app.db.models.watch import Drift, Watch
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "FixedAddress",
     "Flavor",
     "Hypervisor",
+    "IdempotencyKey",
     "Image",
     "Keypair",
     "Network",

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from app.db.models.base import Base, HasId, HasTimes
+from app.db.models.base import Base, HasId, HasTimes, now
 from app.db.models.hypervisor import Hypervisor
 from app.db.models.network import Port
 
@@ -77,6 +77,27 @@ class RequestSpec(Base):
     extra_specs: Mapped[dict[str, str]] = mapped_column(default=dict)
     #: Anything else of the request that later features read.
     hints: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+
+class IdempotencyKey(Base):
+    """What a request to make servers was called by its caller, and what came of it: the same
+    request once more makes none."""
+
+    __tablename__ = "idempotency_keys"
+    __table_args__ = (Index("ix_idempotency_keys_created_at", "created_at"),)
+
+    project_id: Mapped[str] = mapped_column(
+        ForeignKey("projects.id", ondelete="CASCADE"), primary_key=True
+    )
+    user_id: Mapped[str] = mapped_column(
+        ForeignKey("users.id", ondelete="CASCADE"), primary_key=True
+    )
+    key: Mapped[str] = mapped_column(String(255), primary_key=True)
+    body_sha256: Mapped[str] = mapped_column(String(64))
+    #: The first of those that it made.
+    server_id: Mapped[str] = mapped_column(ForeignKey("servers.id", ondelete="CASCADE"))
+    reservation_id: Mapped[str] = mapped_column(String(16))
+    created_at: Mapped[datetime] = mapped_column(default=now)
 
 
 class Fault(Base):
