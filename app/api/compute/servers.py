@@ -60,12 +60,11 @@ def create_server(body: Json, given: Json) -> Any:
     Answered as soon as the wish is written; the server's status tells what becomes of it. Sent
     again with the same `Idempotency-Key` and body, it makes nothing and has the same answer.
     """
-    request, key = body["server"], given.get("idempotency_key")
-    once = None if key is None else Once.of(key, flask.request.get_json())
+    request = body["server"]
+    once = _once(given)
     made = new_servers.create(context(), caller(), _read_server(request), once)
     headers = {"Location": f"{base_url()}/compute/v2.1/servers/{made.server_id}"}
-    if made.is_replay:
-        headers["Idempotent-Replayed"] = "true"
+    headers |= {"Idempotent-Replayed": "true"} if made.is_replay else {}
     if request.get("return_reservation_id"):
         return {"reservation_id": made.reservation_id}, headers
     server = {
@@ -104,6 +103,11 @@ def show_server(server_id: str) -> Any:
 def delete_server(server_id: str) -> None:
     """Delete a server, whatever it is doing"""
     servers.delete(context(), caller(), server_id)
+
+
+def _once(headers: Json) -> Once | None:
+    key = headers.get("idempotency_key")
+    return None if key is None else Once.of(key, flask.request.get_json())
 
 
 def _read_server(request: Json) -> NewServer:
