@@ -1,14 +1,14 @@
 """The API's process: gunicorn with threads, so that an upload does not block a listing."""
 
 import threading
-from datetime import timedelta
+import time
 from typing import Any
 
+import structlog
 from flask import Flask
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 
 from app.api.auth import EXTENSION
-from app.db.models.base import now
 from app.db.session import make_engine, make_sessions
 from app.factory import create_app
 from app.runs.publish import CeleryPublisher
@@ -17,10 +17,14 @@ from app.services.context import Context
 from config.celery import make_celery
 from config.logs import setup_logs
 from config.settings import ControlSettings, SettingsError, end_with, load_control
+from tasks.errors import StoreUnavailable
 from tasks.pipelines import COMPUTE_STAGES
 
-#: Seconds after its start at which a process looks for uploads that ended with another one.
-RECOVER_AFTER_S = 4.0
+#: Seconds after its start at which a process looks for uploads that ended with another one, and
+#: how often then.
+RECOVER_AFTER_S, RECOVER_EVERY_S = 4.0, 30.0
+
+log = structlog.get_logger(__name__)
 
 
 class Server(BaseApplication):  # type: ignore[misc]
@@ -38,7 +42,8 @@ class Server(BaseApplication):  # type: ignore[misc]
     def load(self) -> Flask:
         """Make the application; called in each worker, after the fork."""
         app = make_application(self._settings)
-        _recover_uploads(app, self._settings)
+        context: Context = app.extensions[EXTENSION]
+        threading.Thread(target=_recover_uploads, args=[context], daemon=True).start()
         return app
 
 
@@ -51,17 +56,25 @@ def make_application(settings: ControlSettings) -> Flask:
     return create_app(settings, sessions, CeleryPublisher(celery, sessions, settings))
 
 
-def _recover_uploads(app: Flask, settings: ControlSettings) -> None:
-    """Uploads end with the process that takes them: the one that starts in its place lets them be
-    tried again. Not at once, since another one's may have begun this moment."""
-    context: Context = app.extensions[EXTENSION]
+def _recover_uploads(context: Context) -> None:
+    """Uploads end with the process that takes them: another one lets them be tried again. Not at
+    once after its start, since one may have begun this moment."""
+    time.sleep(RECOVER_AFTER_S)
+    _recover(context, RECOVER_AFTER_S / 2)
+    while True:
+        time.sleep(RECOVER_EVERY_S)
+        _recover(context, RECOVER_EVERY_S)
 
-    def later() -> None:
-        uploads.recover(context.sessions, settings, now() - timedelta(seconds=RECOVER_AFTER_S / 2))
 
-    timer = threading.Timer(RECOVER_AFTER_S, later)
-    timer.daemon = True
-    timer.start()
+def _recover(context: Context, silence_s: float) -> None:
+    try:
+        uploads.recover(context, silence_s)
+        uploads.finish_deletions(context, RECOVER_EVERY_S)
+    except StoreUnavailable as error:
+        log.warning("image_store.unavailable", reason=error.public, **error.facts)
+    except Exception:
+        # The next round may do better; nobody else would do this one's work.
+        log.exception("upload.not_recovered")
 
 
 def _options(settings: ControlSettings) -> dict[str, Any]:

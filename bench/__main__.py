@@ -6,7 +6,7 @@
     python -m bench fabric [--database sqlite|postgresql]
     python -m bench firewall [--servers 500]
     python -m bench ports [--servers 500]
-    python -m bench upload [--gib 5]
+    python -m bench upload [--gib 5] [--store directory|s3]
 
 `fake` runs the whole control plane and one compute worker whose host answers at once: what is
 measured is Byre itself. `real` boots guests under libvirt and QEMU; between any two of them the
@@ -15,7 +15,8 @@ together what a full host is told of its security groups. `cache` times builds w
 with a full image cache, and many at once, and counts what they read over the wire. `firewall` times
 changes of a host's security groups, with so many ports. `ports` lets ports come and go on a real
 libvirt's network, while it is empty and while it is full. `upload` sends a large image to a
-real API and back, and looks at the memory of the API's process.
+real API and back, and looks at the memory of the API's process; `--store s3` keeps it in a
+bucket of a Swift of its own.
 """
 
 import argparse
@@ -61,6 +62,7 @@ def main() -> None:
     parser.add_argument("driver", choices=MEASUREMENTS)
     parser.add_argument("--servers", type=int)
     parser.add_argument("--gib", type=int, default=5)
+    parser.add_argument("--store", choices=["directory", "s3"], default="directory")
     parser.add_argument("--burst", type=int, default=200)
     parser.add_argument("--database", choices=["sqlite", "postgresql"], default="sqlite")
     options = parser.parse_args()

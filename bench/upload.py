@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.plane import Client, bootstrap, database
+from tests.object_stores import ACCESS_KEY, BUCKET, REGION, SECRET_KEY, SwiftServer
 from tests.processes import Byre, RedisServer
 
 GIB, MIB = 1024**3, 1024**2
@@ -26,6 +27,7 @@ def run_upload(options: argparse.Namespace, directory: Path) -> dict[str, Any]:
         small = directory / "small.raw"
         small.write_bytes(b"\x01" * MIB)
         bootstrap(byre, small, "raw")
+        byre.control_environment.update(_store(options.store, directory, stack))
         byre.start_control(beat=False)
         client = Client(byre)
         # What a first request loads once is not the upload's.
@@ -38,6 +40,7 @@ def run_upload(options: argparse.Namespace, directory: Path) -> dict[str, Any]:
         return {
             "driver": "upload",
             "database": options.database,
+            "store": options.store,
             "gib": options.gib,
             "rss_before_mib": round(before / MIB, 1),
             "rss_peak_mib": round(watch.peak / MIB, 1),
@@ -45,6 +48,22 @@ def run_upload(options: argparse.Namespace, directory: Path) -> dict[str, Any]:
             "upload_s": round(up_s, 1),
             "download_s": round(down_s, 1),
         }
+
+
+def _store(kind: str, directory: Path, stack: ExitStack) -> dict[str, str]:
+    """Return the API's settings of the store; one in a bucket gets a server."""
+    if kind == "directory":
+        return {}
+    swift = SwiftServer(directory)
+    stack.callback(swift.stop)
+    swift.start()
+    swift.make_bucket()
+    return {
+        "BYRE_IMAGE_STORE": f"s3://{BUCKET}/bench?endpoint={swift.url}&region={REGION}",
+        "BYRE_IMAGE_STORE_ACCESS_KEY": ACCESS_KEY,
+        "BYRE_IMAGE_STORE_SECRET_KEY": SECRET_KEY,
+        "BYRE_IMAGE_SPOOL_DIR": str(directory / "spool"),
+    }
 
 
 def _transfer(client: Client, path: Path) -> tuple[float, float]:

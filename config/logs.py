@@ -39,7 +39,8 @@ def setup_logs(settings: CommonSettings) -> None:
     root.handlers[:] = [handler]
     root.setLevel(settings.log_level)
     # Two lines a task, with the whole message in one of them: our own events say it better.
-    for chatty in ("celery.worker.strategy", "celery.app.trace"):
+    # S3's client tells of each request at debug level, signatures included.
+    for chatty in ("celery.worker.strategy", "celery.app.trace", "boto3", "botocore", "s3transfer"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 

@@ -29,6 +29,7 @@ from pydantic import (
 )
 
 from config.cpu_sets import parse_cpu_set
+from config.image_place import S3Place, parse_image_place
 
 S = TypeVar("S", bound="CommonSettings")
 
@@ -60,6 +61,11 @@ PhysicalNetworks = Annotated[
         Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,14}$")],
     ],
     BeforeValidator(lambda given: _pairs(given) if isinstance(given, str) else given),
+]
+#: A directory or `s3://BUCKET/PREFIX?...` in a setting.
+ImagePlace = Annotated[
+    Path | S3Place,
+    BeforeValidator(lambda given: parse_image_place(given) if isinstance(given, str) else given),
 ]
 #: `pcid,-vmx` in a setting: features that the guest's processor is to have, or not to have.
 CpuFeatures = Annotated[
@@ -121,8 +127,15 @@ class ControlSettings(CommonSettings):
     internal_api_url: str = "http://127.0.0.1:8774"
     region: str = "RegionOne"
     availability_zone: str = "nova"
-    #: Directory of the images' bytes.
-    image_store_dir: Path = Path(".byre/images")
+    #: Where images' bytes lie: a directory that all API processes share, or a bucket that speaks
+    #: S3, `s3://BUCKET/PREFIX?endpoint=https://HOST:PORT&region=NAME`.
+    image_store: ImagePlace = Path(".byre/images")
+    #: The keys for the bucket, if boto3 shall not look for them where it does (environment, files,
+    #: the machine's role).
+    image_store_access_key: SecretStr | None = None
+    image_store_secret_key: SecretStr | None = None
+    #: Where uploads to a bucket arrive and are looked into: a directory of this machine.
+    image_spool_dir: Path = Path(".byre/spool")
     image_max_gib: int = Field(default=64, ge=1)
     token_lifetime_s: int = Field(default=6 * 3600, ge=60)
     #: How many times over a host's cores, memory and disk may be promised. Nova's defaults for
@@ -192,6 +205,12 @@ class ControlSettings(CommonSettings):
     def vendor_data(self) -> str:
         """Return what was in the vendor data's file at the start: JSON, or nothing."""
         return self._vendor_data
+
+    @model_validator(mode="after")
+    def _has_both_keys(self) -> Self:
+        if (self.image_store_access_key is None) != (self.image_store_secret_key is None):
+            raise ValueError("image_store_access_key and image_store_secret_key go together")
+        return self
 
     @model_validator(mode="after")
     def _read_vendor_data(self) -> Self:

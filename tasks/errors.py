@@ -185,6 +185,12 @@ class DownloadFailed(TransientError):
     code = "download_failed"
 
 
+class StoreUnavailable(TransientError):
+    """The image store does not answer, or not as it should; nothing is lost by it."""
+
+    code = "image_store_unavailable"
+
+
 class NotYet(TransientError):
     """Not an error: the guest is still booting. Ask again after `again_s` seconds, and give the
     stage what it had `found` until now (its output so far, under a name of its inputs)."""

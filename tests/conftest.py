@@ -11,6 +11,7 @@ import pytest
 from app.db.models import Base
 from app.db.session import Sessions, make_engine, make_sessions
 from tests.databases import PostgresServer
+from tests.object_stores import SwiftServer
 
 _TESTS = Path(__file__).parent
 
@@ -35,6 +36,18 @@ def postgres() -> Iterator[PostgresServer]:
     server = PostgresServer()
     try:
         server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def swift(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SwiftServer]:
+    """An object store with a bucket, for all tests; each has a prefix of its own in it."""
+    server = SwiftServer(tmp_path_factory.mktemp("swift"))
+    try:
+        server.start()
+        server.make_bucket()
         yield server
     finally:
         server.stop()

@@ -159,7 +159,7 @@ class Byre:
             "BYRE_SECRET_KEY": SECRET_KEY,
             "BYRE_API_BIND": f"{self.address}:{self.api_port}",
             "BYRE_INTERNAL_API_URL": self.api_url,
-            "BYRE_IMAGE_STORE_DIR": str(directory / "images"),
+            "BYRE_IMAGE_STORE": str(directory / "images"),
             "BYRE_HOST_SILENCE_LIMIT_S": "6",
             "BYRE_SWEEP_INTERVAL_S": "1",
         }

@@ -1,9 +1,11 @@
 """What every use case works with: the process's means, and who asks."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from app.db.session import Sessions
 from app.runs.publish import Publisher
+from app.services.image_store import ImageStore, open_store
 from config.settings import ControlSettings
 
 ADMIN = "admin"
@@ -16,6 +18,11 @@ class Context:
     sessions: Sessions
     settings: ControlSettings
     publisher: Publisher
+
+    @cached_property
+    def image_store(self) -> ImageStore:
+        """Where images' bytes lie; opened when it is first used, in the process that uses it."""
+        return open_store(self.settings)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ from app.db.repo.paging import Page
 from app.db.session import reading
 from app.services.context import Caller, Context
 from app.services.image_properties import check_properties, check_words
-from app.services.image_store import ImageStore
 from tasks.errors import Conflict, Forbidden, NotFound
 
 
@@ -139,7 +138,8 @@ def update(
                 _change_record(row, caller, change)
         check_words(row.name, row.tags)
         check_properties(properties)
-        row.properties, row.updated_at = properties, now()
+        row.properties = properties
+        images.touch(row, now())
         session.flush()
         return image_view(row)
 
@@ -162,14 +162,23 @@ def _change_record(row: Image, caller: Caller, change: ImageChange) -> None:
 
 
 def delete(context: Context, caller: Caller, image_id: str) -> None:
-    """Remove an image and its bytes. Raises NotFound, Forbidden if it is protected or another's."""
+    """Remove an image and its bytes. Raises NotFound, Forbidden if it is protected or another's,
+    StoreUnavailable: then it is `pending_delete`, and can be deleted again."""
     with context.sessions.begin() as session:
         row = own(found(images.get(session, image_id), caller, image_id), caller)
         if row.protected:
             raise Forbidden(f"Image {image_id} is protected and cannot be deleted.")
+        # Nobody is promised its bytes from here on, and somebody still knows of them.
+        row.status, row.updated_at = "pending_delete", now()
+    remove(context, image_id)
+
+
+def remove(context: Context, image_id: str) -> None:
+    """Remove the bytes and then the record of an image that is `pending_delete`.
+    Raises StoreUnavailable."""
+    context.image_store.remove(image_id)
+    with context.sessions.begin() as session:
         images.remove(session, image_id)
-    # After the commit: bytes without a record harm nobody, a record without bytes would.
-    ImageStore(context.settings.image_store_dir).remove(image_id)
 
 
 def found(row: Image | None, caller: Caller, image_id: str) -> Image:

@@ -1,24 +1,26 @@
 """An image's bytes: received, looked into, put in place, handed out."""
 
-from datetime import datetime
-from typing import BinaryIO
+from datetime import datetime, timedelta
+from typing import Any, BinaryIO
 
 import structlog
-from sqlalchemy.orm import Session
 
 from app.db.models import Image
 from app.db.models.base import now
 from app.db.repo import images
-from app.db.session import Sessions, reading
+from app.db.session import reading
 from app.runs.tickets import check_ticket
 from app.services.context import Caller, Context
 from app.services.image_inspection import inspect
-from app.services.image_store import ImageStore, Readable, Received
-from app.services.images import ImageView, found, image_view, own
-from config.settings import ControlSettings
+from app.services.image_store import Readable, Received
+from app.services.images import ImageView, found, image_view, own, remove
+from app.services.upload_lease import UploadLease
 from tasks.errors import Conflict, NotFound, RequestError
 
 GIB = 1024**3
+
+#: How often an upload gives its sign before it is missed.
+SIGNS = 4
 
 log = structlog.get_logger(__name__)
 
@@ -28,37 +30,66 @@ def upload(
 ) -> None:
     """Take the image's bytes from the source; `expected` is how many it promised, if it did.
 
-    An upload that breaks off can be tried again; bytes that cannot be used leave the image
-    `killed`. Raises NotFound, Forbidden, Conflict, TooLarge, RequestError, ImageUnusable.
+    An upload that breaks off, or that the store does not take, can be tried again; bytes that
+    cannot be used leave the image `killed`. Raises NotFound, Forbidden, Conflict, TooLarge,
+    RequestError, ImageUnusable, StoreUnavailable.
     """
-    store = ImageStore(context.settings.image_store_dir)
-    disk_format = _begin(context, caller, image_id)
+    store = context.image_store
+    disk_format, began = _begin(context, caller, image_id)
     after = "queued"
-    try:
-        limit = context.settings.image_max_gib * GIB
-        with store.receive(image_id, source, limit=limit, expected=expected) as received:
-            after = "killed"
-            virtual_size = inspect(received.path, disk_format)
-            _end(context, image_id, store, received, virtual_size)
-            after = "active"
-    finally:
-        if after != "active":
-            with context.sessions.begin() as session:
-                images.move(session, image_id, "saving", after, updated_at=now())
+    with UploadLease(context.sessions, image_id, began, store.lease_s / SIGNS) as lease:
+        try:
+            limit = context.settings.image_max_gib * GIB
+            with store.receive(image_id, source, limit=limit, expected=expected) as received:
+                after = "killed"
+                virtual_size = inspect(received.path, disk_format)
+                after = "queued"
+                _end(context, image_id, lease, received, virtual_size)
+                after = "active"
+        finally:
+            if after != "active":
+                with context.sessions.begin() as session:
+                    lease.end(session, after)
 
 
-def recover(sessions: Sessions, settings: ControlSettings, before: datetime) -> list[str]:
-    """Let images be uploaded again whose upload began before a moment and ended with its process.
-    Returns their ids."""
-    receiving = ImageStore(settings.image_store_dir).remove_abandoned()
-    with reading(sessions) as session:
-        saving = images.saving_since(session, before)
-    abandoned = [image_id for image_id in saving if image_id not in receiving]
-    for image_id in abandoned:
-        with sessions.begin() as session:
-            images.move(session, image_id, "saving", "queued", updated_at=now())
-        log.warning("upload.abandoned", image=image_id)
+def recover(context: Context, silence_s: float) -> list[str]:
+    """Let images be uploaded again whose upload has ended with its process, and which have not been
+    changed for so long; remove what it left. Returns their ids. Raises StoreUnavailable."""
+    receiving = context.image_store.remove_abandoned()
+    before = now() - timedelta(seconds=max(silence_s, context.image_store.lease_s))
+    with reading(context.sessions) as session:
+        silent = images.unchanged_since(session, "saving", before)
+    abandoned = [
+        image_id
+        for image_id, stamp in silent.items()
+        if image_id not in receiving and _give_up(context, image_id, stamp)
+    ]
+    context.image_store.stop_unfinished(lambda: _saving(context))
     return abandoned
+
+
+def finish_deletions(context: Context, silence_s: float) -> None:
+    """Remove images whose removal has not ended, and which have not been changed for so long.
+    Raises StoreUnavailable."""
+    before = now() - timedelta(seconds=silence_s)
+    with reading(context.sessions) as session:
+        pending = images.unchanged_since(session, "pending_delete", before)
+    for image_id in pending:
+        remove(context, image_id)
+        log.info("image.deleted_late", image=image_id)
+
+
+def _give_up(context: Context, image_id: str, stamp: datetime | None) -> bool:
+    with context.sessions.begin() as session:
+        is_ours = images.move(session, image_id, "saving", "queued", stamp, updated_at=now())
+    if is_ours:
+        log.warning("upload.abandoned", image=image_id)
+    return is_ours
+
+
+def _saving(context: Context) -> set[str]:
+    with reading(context.sessions) as session:
+        return images.ids_of(session, "saving")
 
 
 def open_image(
@@ -69,7 +100,7 @@ def open_image(
         row = image_view(found(images.get(session, image_id), caller, image_id))
     if row.status != "active":
         return row, None
-    return row, ImageStore(context.settings.image_store_dir).open(image_id)
+    return row, context.image_store.open(image_id)
 
 
 def open_with_ticket(context: Context, image_id: str, ticket: str) -> tuple[ImageView, BinaryIO]:
@@ -79,17 +110,19 @@ def open_with_ticket(context: Context, image_id: str, ticket: str) -> tuple[Imag
         row = images.get(session, image_id)
     if row is None or row.status != "active":
         raise NotFound(f"No image found with ID {image_id}")
-    return image_view(row), ImageStore(context.settings.image_store_dir).open(image_id)
+    return image_view(row), context.image_store.open(image_id)
 
 
-def _begin(context: Context, caller: Caller, image_id: str) -> str:
-    """Reserve the image for this upload; return the format that its bytes are said to have."""
+def _begin(context: Context, caller: Caller, image_id: str) -> tuple[str, datetime]:
+    """Reserve the image for this upload; return the format that its bytes are said to have, and
+    when that was."""
+    began = now()
     with context.sessions.begin() as session:
         row = own(found(images.get(session, image_id), caller, image_id), caller)
         disk_format = _format(row)
-        if not images.move(session, image_id, "queued", "saving", updated_at=now()):
+        if not images.move(session, image_id, "queued", "saving", updated_at=began):
             raise Conflict(f"Image {image_id} has its data already: its status is {row.status}.")
-    return disk_format
+    return disk_format, began
 
 
 def _format(row: Image) -> str:
@@ -99,26 +132,33 @@ def _format(row: Image) -> str:
 
 
 def _end(
-    context: Context, image_id: str, store: ImageStore, received: Received, virtual_size: int
+    context: Context, image_id: str, lease: UploadLease, received: Received, virtual_size: int
 ) -> None:
     """Put the bytes in place and only then say so: a record never promises what is not there."""
-    store.put(image_id, received)
-    with context.sessions.begin() as session:
-        if not _activate(session, image_id, received, virtual_size):
-            store.remove(image_id)
-            raise NotFound(f"Image {image_id} was deleted during its upload.")
+    if lease.renew():
+        context.image_store.put(image_id, received)
+        with context.sessions.begin() as session:
+            if lease.end(session, "active", **_facts(received, virtual_size)):
+                return
+    raise _superseded(context, image_id)
 
 
-def _activate(session: Session, image_id: str, received: Received, virtual_size: int) -> bool:
-    return images.move(
-        session,
-        image_id,
-        "saving",
-        "active",
-        size_bytes=received.size_bytes,
-        virtual_size_bytes=virtual_size,
-        md5=received.md5,
-        sha256=received.sha256,
-        sha512=received.sha512,
-        updated_at=now(),
-    )
+def _superseded(context: Context, image_id: str) -> RequestError:
+    """Return why the image is not this upload's any more; what it may have left is gone."""
+    with reading(context.sessions) as session:
+        row = images.get(session, image_id)
+    if row is not None and row.status != "pending_delete":
+        # Another upload of it may have begun, and ended: what is there now is that one's.
+        return Conflict(f"The upload of image {image_id} was given up: there was no sign of it.")
+    context.image_store.remove(image_id)
+    return NotFound(f"Image {image_id} was deleted during its upload.")
+
+
+def _facts(received: Received, virtual_size: int) -> dict[str, Any]:
+    return {
+        "size_bytes": received.size_bytes,
+        "virtual_size_bytes": virtual_size,
+        "md5": received.md5,
+        "sha256": received.sha256,
+        "sha512": received.sha512,
+    }

@@ -17,7 +17,7 @@ broker_url = "redis://:{redis_password}@127.0.0.1:{redis_port}/0"
 [control]
 secret_key = "{secret_key}"
 database_url = "sqlite:///{home}/byre.db"
-image_store_dir = "{home}/images"
+image_store = "{home}/images"
 api_bind = "127.0.0.1:{api_port}"
 internal_api_url = "http://127.0.0.1:{api_port}"
 

@@ -14,8 +14,8 @@ from tests.rows import make_settings
 
 def make_api(sessions: Sessions, directory: Path) -> Api:
     """Return the application, with the world written."""
-    settings = make_settings(image_store_dir=directory / "images", image_max_gib=1)
-    make_world(sessions, settings.image_store_dir)
+    settings = make_settings(image_store=directory / "images", image_max_gib=1)
+    make_world(sessions, directory / "images")
     recorder = Recorder()
     app = create_app(settings, sessions, recorder)
     return Api(app, sessions, recorder)

@@ -58,7 +58,7 @@ def status(api: Api, image_id: str) -> str:
 
 def stored(api: Api) -> set[str]:
     """Return the names in the image store."""
-    directory: Path = api.app.extensions["byre"].settings.image_store_dir
+    directory: Path = api.app.extensions["byre"].settings.image_store
     return {path.name for path in directory.iterdir()}
 
 

@@ -59,7 +59,7 @@ class Running:
             "BYRE_DATABASE_URL": url,
             "BYRE_SECRET_KEY": SECRET_KEY,
             "BYRE_API_BIND": f"127.0.0.1:{self.port}",
-            "BYRE_IMAGE_STORE_DIR": str(self.images),
+            "BYRE_IMAGE_STORE": str(self.images),
             # Nobody listens there: the API must answer all the same.
             "BYRE_BROKER_URL": f"redis://127.0.0.1:{free_port()}/0",
         }

@@ -27,7 +27,7 @@ class Command:
         self.settings = {
             "BYRE_DATABASE_URL": database_url,
             "BYRE_SECRET_KEY": KEY,
-            "BYRE_IMAGE_STORE_DIR": str(directory / "images"),
+            "BYRE_IMAGE_STORE": str(directory / "images"),
         }
 
     def __call__(self, *words: str, **changes: str) -> Result:

@@ -11,7 +11,8 @@ from app.db.models.base import Base, HasId, HasTimes
 class Image(HasId, HasTimes, Base):
     """An image's record; its bytes lie in the image store under its id.
 
-    status: `queued` (no bytes yet), `saving`, `active`, `killed` (the upload failed).
+    status: `queued` (no bytes yet), `saving`, `active`, `killed` (the upload failed),
+    `pending_delete` (its bytes go first, then this).
     visibility: `private` (its project's) or `public` (everybody's).
     """
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, Select, delete, func, or_, select, update
+from sqlalchemy import CursorResult, Select, case, delete, func, literal, or_, select, update
 from sqlalchemy.orm import Session
 
 from app.db.models import Image
@@ -63,22 +63,42 @@ def _with_tags(
     return [image for image in every if set(tags) <= set(image.tags)][: part.limit]
 
 
-def move(session: Session, image_id: str, before: str, after: str, **facts: Any) -> bool:
-    """Change the image's status if it still is `before`; False if it is not."""
-    result = session.execute(
-        update(Image)
-        .where(Image.id == image_id, Image.status == before)
-        .values(status=after, **facts)
-    )
+def move(
+    session: Session,
+    image_id: str,
+    before: str,
+    after: str,
+    stamp: datetime | None = None,
+    **facts: Any,
+) -> bool:
+    """Change the image's status if it still is `before`, and unchanged since `stamp` if that is
+    given; False if it is not."""
+    query = update(Image).where(Image.id == image_id, Image.status == before)
+    if stamp is not None:
+        query = query.where(Image.updated_at == stamp)
+    result = session.execute(query.values(status=after, **facts))
     return cast("CursorResult[Any]", result).rowcount == 1
 
 
-def saving_since(session: Session, before: datetime) -> list[str]:
-    """Return ids of images whose upload began before a moment and has not ended."""
-    query = select(Image.id).where(
-        Image.status == "saving", func.coalesce(Image.updated_at, Image.created_at) < before
+def touch(row: Image, moment: datetime) -> None:
+    """Say that the image was changed, unless it is `saving`: that is its upload's sign of life
+    then, which nobody else gives (whatever it is when the database gets to it)."""
+    at = literal(moment, Image.updated_at.type)
+    sign = case((Image.status == "saving", Image.updated_at), else_=at)
+    row.updated_at = cast("datetime", sign)
+
+
+def unchanged_since(session: Session, status: str, before: datetime) -> dict[str, datetime | None]:
+    """Return when images of the status were changed last, if that was before a moment, by id."""
+    query = select(Image.id, Image.updated_at).where(
+        Image.status == status, func.coalesce(Image.updated_at, Image.created_at) < before
     )
-    return list(session.scalars(query))
+    return dict(session.execute(query).all())
+
+
+def ids_of(session: Session, status: str) -> set[str]:
+    """Return the ids of the images of the status."""
+    return set(session.scalars(select(Image.id).where(Image.status == status)))
 
 
 def remove(session: Session, image_id: str) -> None:
