@@ -193,6 +193,20 @@ def test_an_upload_that_was_given_up_takes_nothing_from_the_next_one(api: Api) -
     assert api.call("alice", "GET", f"{IMAGES}/{image_id}/file").data == qcow2()
 
 
+def test_an_upload_that_was_given_up_does_not_end_the_next_one(api: Api) -> None:
+    image_id = make(api)
+
+    def another() -> None:
+        age(api, image_id, "saving", 0)
+
+    with pytest.raises(Conflict, match="was given up"):
+        send(api, image_id, Meanwhile(qcow2(), another))
+
+    assert status(api, image_id) == "saving"
+    with pytest.raises(NotFound):
+        context_of(api).image_store.open(image_id)
+
+
 def test_a_change_of_the_record_during_the_upload_leaves_the_upload_alone(api: Api) -> None:
     image_id = make(api)
     patch = [{"op": "replace", "path": "/name", "value": "new"}]

@@ -46,15 +46,16 @@ class SizedSource(Source):
 
 
 class Running:
-    """A running API, in the small world."""
+    """A running API, in the small world; with another's, in that one's."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, world: Path | None = None, **settings: str) -> None:
         self.port, self.images = free_port(), directory / "images"
-        url = f"sqlite:///{directory}/byre.db"
-        engine = make_engine(url)
-        Base.metadata.create_all(engine)
-        make_world(make_sessions(engine), self.images)
-        engine.dispose()
+        url = f"sqlite:///{world or directory}/byre.db"
+        if world is None:
+            engine = make_engine(url)
+            Base.metadata.create_all(engine)
+            make_world(make_sessions(engine), self.images)
+            engine.dispose()
         environment = {
             "BYRE_DATABASE_URL": url,
             "BYRE_SECRET_KEY": SECRET_KEY,
@@ -62,6 +63,7 @@ class Running:
             "BYRE_IMAGE_STORE": str(self.images),
             # Nobody listens there: the API must answer all the same.
             "BYRE_BROKER_URL": f"redis://127.0.0.1:{free_port()}/0",
+            **settings,
         }
         command = [sys.executable, "-m", "app.serve"]
         self.program = Program("api", command, environment, directory / "api.log")

@@ -28,7 +28,7 @@ class TicketQuery(Schema):
     "images:fetch",
     query=TicketQuery,
     content_type=BYTES,
-    errors=(403, 404),
+    errors=(403, 404, 503),
 )
 def fetch_image(query: dict[str, Any], image_id: str) -> Any:
     """Get an image's bytes, or a range of them, with a ticket"""

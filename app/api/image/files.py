@@ -25,7 +25,7 @@ CHUNK = 1024 * 1024
     "images:upload",
     takes=BYTES,
     status=204,
-    errors=(400, 404, 409, 413, 415),
+    errors=(400, 404, 409, 413, 415, 503),
 )
 def upload_image(image_id: str) -> None:
     """Give an image its bytes, chunked or with a length"""
@@ -36,7 +36,9 @@ def upload_image(image_id: str) -> None:
     uploads.upload(context(), caller(), image_id, request.stream, request.content_length)
 
 
-@routes.endpoint("GET", "/<image_id>/file", "images:download", content_type=BYTES, errors=(404,))
+@routes.endpoint(
+    "GET", "/<image_id>/file", "images:download", content_type=BYTES, errors=(404, 503)
+)
 def download_image(image_id: str) -> Any:
     """Get an image's bytes, or a range of them; 204 if it has none yet"""
     view, file = uploads.open_image(context(), caller(), image_id)

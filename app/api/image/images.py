@@ -80,7 +80,7 @@ def show_image(image_id: str) -> Any:
     return full(images.get(context(), caller(), image_id))
 
 
-@routes.endpoint("DELETE", "/<image_id>", "images:delete", status=204, errors=(404,))
+@routes.endpoint("DELETE", "/<image_id>", "images:delete", status=204, errors=(404, 503))
 def delete_image(image_id: str) -> None:
     """Delete an image and its bytes; servers made from it keep their disks"""
     images.delete(context(), caller(), image_id)
