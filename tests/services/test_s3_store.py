@@ -243,13 +243,19 @@ def test_what_the_server_kept_otherwise_is_not_taken(
         put(store, ONE, DATA)
 
 
-def test_bytes_that_change_on_their_way_are_refused(store: S3Store) -> None:
+@pytest.mark.parametrize(
+    ("data", "operation"), [(DATA, "PutObject"), (b"\x01" * (PART_BYTES + 5), "UploadPart")]
+)
+def test_bytes_that_change_on_their_way_are_refused(
+    store: S3Store, data: bytes, operation: str
+) -> None:
     def falsify(request: Any, **_: Any) -> None:
         request.body = io.BytesIO(request.body.read().replace(b"\x01", b"\x03", 1))
 
-    store._client.meta.events.register("before-send.s3.PutObject", falsify)
+    store._client.meta.events.register(f"before-send.s3.{operation}", falsify)
 
     with pytest.raises(StoreUnavailable):
-        put(store, ONE, DATA)
+        put(store, ONE, data)
     with pytest.raises(NotFound):
         store.open(ONE)
+    assert unfinished(store) == []
