@@ -19,13 +19,13 @@ from workers.hypervisor.libvirt.firewall.table import (
     MLD,
     NEIGHBOUR_ADVERTISEMENT,
     NEIGHBOUR_SOLICITATION,
+    REDIRECT,
     ROUTER_ADVERTISEMENT,
     ROUTER_SOLICITATION,
 )
 
 #: By which QEMU tells switches where a guest is now.
 _RARP = "0x8035"
-_REDIRECT = 137
 #: The report of version 2: multicast listeners speak before they have an address.
 _MLD_REPORT = 143
 
@@ -81,7 +81,7 @@ def _leaving(rules: _Rules, port: PortSpec) -> None:
     rules.add("drop", "out", "ip", protocol="udp", srcportstart=67, dstportstart=68)
     if any(one.version == 6 for _, one in nets_of(port)):
         rules.add("drop", "out", "ipv6", protocol="udp", srcportstart=547, dstportstart=546)
-        for message in (ROUTER_ADVERTISEMENT, _REDIRECT):
+        for message in (ROUTER_ADVERTISEMENT, REDIRECT):
             rules.add("drop", "out", "ipv6", protocol="icmpv6", type=message)
         for message in (ROUTER_SOLICITATION, NEIGHBOUR_SOLICITATION, _MLD_REPORT):
             nobody: _Matches = {"srcmacaddr": own, "srcipaddr": "::", "srcipmask": 128}

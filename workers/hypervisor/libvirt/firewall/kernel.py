@@ -7,7 +7,7 @@ PyPI, and a process of 5 ms is nothing beside what else a change costs.
 import json
 import subprocess
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,9 @@ from workers.hypervisor.libvirt.firewall.expressions import Json
 from workers.hypervisor.libvirt.firewall.ruleset import FAMILY, MARKER, TABLE
 
 _LIMIT_S = 30.0
+_TCP = 6
+#: How often a connection is put back that its own packets begin anew, and for how long at least.
+_TRIES, _SHORTEST_S = 10, 30
 #: Whether bridged packets come through the host's packet filter at all: a switch for every bridge
 #: of the host, which appears with the module, and one of each bridge.
 _SWITCHES = Path("/proc/sys/net/bridge")
@@ -109,6 +112,8 @@ class Flow:
     icmp: tuple[int, int] | None
     mark: int
     zone: int
+    #: In seconds, after which the kernel forgets it if nothing more is sent.
+    timeout: int = 0
 
     @property
     def version(self) -> int:
@@ -121,7 +126,17 @@ class Flow:
         found += ["--orig-src", self.source, "--orig-dst", self.destination]
         if self.sport is not None and self.dport is not None:
             found += ["--orig-port-src", str(self.sport), "--orig-port-dst", str(self.dport)]
-        return [*found, *(["--orig-zone", str(self.zone)] if self.zone else [])]
+        return found
+
+    def reversed(self) -> "Flow":
+        """Return the same connection as if the other side had begun it."""
+        return replace(
+            self,
+            source=self.destination,
+            destination=self.source,
+            sport=self.dport,
+            dport=self.sport,
+        )
 
 
 def flows() -> list[Flow]:
@@ -138,13 +153,40 @@ def flows() -> list[Flow]:
 
 def mark_flow(flow: Flow, bit: int, *, to: bool) -> None:
     """Set or clear the bit in the connection's mark. One that is gone meanwhile is done."""
+    if flow.zone:
+        _mark_in_zone(flow, bit, to=to)
+        return
     value = bit if to else 0
     _run("conntrack", "-U", *flow.words(), "--mark", f"{value:#x}/{bit:#x}", allowed=(0, 1))
 
 
 def forget_flow(flow: Flow) -> None:
     """Forget the connection. One that is gone meanwhile is done."""
-    _run("conntrack", "-D", *flow.words(), allowed=(0, 1))
+    _run("conntrack", "-D", *flow.words(), "--zone", str(flow.zone), allowed=(0, 1))
+
+
+def _mark_in_zone(flow: Flow, bit: int, *, to: bool) -> None:
+    """`conntrack -U` takes no zone (1.4.7), `-D` and `-I` do. One that loses the bit is just
+    forgotten, since it may begin anew; one that gets it is put back with it at once."""
+    forget_flow(flow)
+    if not to:
+        return
+    words = ["-p", str(flow.protocol), "-s", flow.source, "-d", flow.destination]
+    words += ["--sport", str(flow.sport or 0), "--dport", str(flow.dport or 0)]
+    words += ["--state", "ESTABLISHED"] if flow.protocol == _TCP else []
+    words += ["-u", "SEEN_REPLY,ASSURED", "-t", str(max(flow.timeout, _SHORTEST_S))]
+    words += ["--zone", str(flow.zone), "--mark", f"{flow.mark | bit:#x}"]
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            _run("conntrack", "-I", *words)
+        except HostError:
+            if not tries_left:
+                raise
+            # A packet of either side was faster, and began it anew.
+            forget_flow(flow)
+            forget_flow(flow.reversed())
+        else:
+            return
 
 
 def _flow(described: etree._Element) -> Flow | None:
@@ -168,6 +210,7 @@ def _flow(described: etree._Element) -> Flow | None:
         icmp=None if kind is None or code is None else (kind, code),
         mark=number(own, "mark") or 0,
         zone=number(original, "zone") or number(own, "zone") or 0,
+        timeout=number(own, "timeout") or 0,
     )
 
 

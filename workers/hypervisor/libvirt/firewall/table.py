@@ -46,7 +46,7 @@ METADATA = "169.254.169.254"
 #: router solicitation and advertisement, neighbour solicitation and advertisement (RFC 4861).
 MLD = (130, 131, 132, 143)
 ROUTER_SOLICITATION, ROUTER_ADVERTISEMENT = 133, 134
-NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT = 135, 136
+NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT, REDIRECT = 135, 136, 137
 
 _EGRESS, _INGRESS = "egress", "ingress"
 _LETTER = {_EGRESS: "o", _INGRESS: "i"}
@@ -288,6 +288,11 @@ def _shared_chains() -> dict[str, Chain]:
                 [*nft.udp(4, 68, 67), ACCEPT],
                 [*nft.udp(6, 546, 547), ACCEPT],
                 [nft.icmp_types(6, leaving), ACCEPT],
+                # The filter on the interface sees fragments, in which it finds no ports and no
+                # types; here they are whole.
+                [*nft.udp(4, 67, 68), DROP],
+                [*nft.udp(6, 547, 546), DROP],
+                [nft.icmp_types(6, [REDIRECT]), DROP],
                 # One about an own address was accepted before.
                 [nft.icmp_types(6, [NEIGHBOUR_ADVERTISEMENT, ROUTER_ADVERTISEMENT]), DROP],
             ]
