@@ -15,6 +15,7 @@ from tests.drivers.conftest import Rig
 from tests.drivers.libvirtd import PrivateHost
 from tests.drivers.values import make_port
 from workers.hypervisor import names
+from workers.hypervisor.libvirt import links
 from workers.hypervisor.libvirt.connection import Keeper
 from workers.hypervisor.libvirt.network_xml import dhcp_entries, gateway_mac, network_xml
 from workers.hypervisor.libvirt.networks import Networks
@@ -229,6 +230,24 @@ def test_a_tunnel_has_its_peers_and_no_others(networks: Networks) -> None:
     shown = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     assert f"{PEERS[0]} . {4711:#x}" in shown
     assert PEERS[1] not in shown
+
+
+def test_strangers_are_kept_out_before_there_is_a_tunnel(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+
+    def run(*words: str, given: str | None = None) -> str:
+        done.append(" ".join(words) + (given or ""))
+        return '{"nftables": []}' if "list" in words else ""
+
+    monkeypatch.setattr(links, "run", run)
+    monkeypatch.setattr(links, "read", lambda *_: [])
+    monkeypatch.setattr(links, "link", lambda _: None)
+    monkeypatch.setattr(links, "mtu_to", lambda _: 1500)
+    spec = network(overlay=Overlay(vni=4711, peers=PEERS))
+    Tunnels(UNDERLAY).ensure(spec, "bridge")
+    rules = next(i for i, each in enumerate(done) if f"{PEERS[0]} . 4711" in each)
+    tunnel = next(i for i, each in enumerate(done) if each.startswith("ip link add"))
+    assert rules < tunnel
 
 
 @pytest.mark.boots

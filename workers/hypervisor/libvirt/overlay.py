@@ -80,9 +80,11 @@ class Tunnels:
         device = names.tunnel_name(spec.network_id)
         with self._lock:
             self._refuse_too_large(spec)
+            peers = self._others(spec.overlay.peers)
+            # Before the tunnel: for no moment may anybody but a peer speak on the network.
+            self._guard({spec.overlay.vni: peers})
             self._ensure_device(device, spec.overlay, spec.mtu, bridge)
-            _ensure_peers(device, self._others(spec.overlay.peers))
-            self._guard()
+            _ensure_peers(device, peers)
 
     def remove(self, network_id: str) -> None:
         """Remove the network's tunnel. Absent is done."""
@@ -90,7 +92,7 @@ class Tunnels:
         with self._lock:
             if links.link(device) is not None:
                 links.remove(device)
-                self._guard()
+                self._guard({})
 
     def _others(self, peers: Iterable[str]) -> set[str]:
         """A peer that is ourselves would send everything back; one on loopback is nobody."""
@@ -136,10 +138,11 @@ class Tunnels:
         own = data.get("local") or data.get("local6")
         return (data.get("id"), own, data.get("port")) == (overlay.vni, str(self._local), PORT)
 
-    def _guard(self) -> None:
+    def _guard(self, coming: dict[int, set[str]]) -> None:
         """Let packets of our networks in from those networks' peers, from nobody else: who can send
-        to the host could otherwise speak on any network. What somebody flushed is put back."""
-        peers = _known_peers()
+        to the host could otherwise speak on any network. What somebody flushed is put back.
+        `coming` is of a network whose tunnel is not made yet, or not as it will be."""
+        peers = {**_known_peers(), **coming}
         wanted = _from_peers(peers)
         there = _tables() if peers else set()
         if peers and ("bridge", "byre_overlay") not in there:
