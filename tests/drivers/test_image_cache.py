@@ -146,6 +146,36 @@ def test_the_next_process_goes_on_where_the_last_one_was_killed(tmp_path: Path) 
     assert there(tmp_path) == [path.name]
 
 
+def test_a_process_that_is_killed_leaves_what_the_next_one_goes_on_with(tmp_path: Path) -> None:
+    program = f"""
+        import pathlib, sys
+        from tasks.messages import ImageSource
+        from tests.drivers.test_image_cache import make_cache
+        image = ImageSource.model_validate_json(sys.stdin.read())
+        make_cache(pathlib.Path({str(tmp_path)!r})).ensure(image)
+    """
+    with serving(PATTERN) as images:
+        images.manner = "slow"
+        image = images.source(disk_format="raw")
+        command = [sys.executable, "-c", textwrap.dedent(program)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, text=True) as other:
+            assert other.stdin is not None
+            other.stdin.write(image.model_dump_json())
+            other.stdin.close()
+            partial, end = partial_of(tmp_path, image), time.monotonic() + 30
+            while not (partial.exists() and partial.stat().st_size) and time.monotonic() < end:
+                time.sleep(0.002)
+            other.kill()
+        kept = partial.stat().st_size
+        assert 0 < kept < len(PATTERN)
+        assert not make_cache(tmp_path).path(image).exists()
+        images.manner = "well"
+        path = make_cache(tmp_path).ensure(image)
+    assert images.offsets == [0, kept]
+    assert path.read_bytes() == PATTERN
+    assert there(tmp_path) == [path.name]
+
+
 def test_a_server_that_brings_nothing_is_asked_a_few_times_only(tmp_path: Path) -> None:
     with serving(PATTERN) as images:
         images.manner = "error"
