@@ -59,8 +59,8 @@ def ensure_ports(
     missing = {at: each for at, each in enumerate(network_ids) if at not in there}
     if not missing:
         return [there[at] for at in sorted(there)]
+    networks = {row.id: row for row in addresses.keep_networks(session, set(missing.values()))}
     subnets = addresses.lock_subnets(session, set(missing.values()))
-    networks = {row.id: row for row in addresses.networks(session, set(missing.values()))}
     made = []
     for position, network_id in missing.items():
         if network_id not in networks:

@@ -36,7 +36,7 @@ def check(session: Session, project_id: str, resource: str, count: int = 1) -> N
         raise NotFound(f"Project {project_id} could not be found.")
     project = quota.lock_project(session, project_id)
     limit = getattr(project, COLUMNS[resource])
-    if 0 <= limit < networks.usage(session, project_id)[resource] + count:
+    if 0 <= limit < networks.used(session, project_id, resource) + count:
         raise OverQuota(f"Quota exceeded for resources: ['{resource}'].")
 
 
@@ -53,10 +53,10 @@ def change(
     Forbidden, InvalidInput."""
     with context.sessions.begin() as session:
         project = _found(session, caller, project_id)
-        used = networks.usage(session, project_id)
         for resource, limit in limits.items():
-            if checked and 0 <= limit < used[resource]:
-                raise InvalidInput(f"{resource}: {used[resource]} are in use.")
+            used = networks.used(session, project_id, resource) if checked else 0
+            if 0 <= limit < used:
+                raise InvalidInput(f"{resource}: {used} are in use.")
             setattr(project, COLUMNS[resource], limit)
         session.flush()
         return _quotas(session, project)
@@ -80,5 +80,7 @@ def _found(session: Session, caller: Caller, project_id: str) -> Project:
 
 
 def _quotas(session: Session, project: Project) -> dict[str, Quota]:
-    used = networks.usage(session, project.id)
-    return {name: Quota(getattr(project, column), used[name]) for name, column in COLUMNS.items()}
+    return {
+        name: Quota(getattr(project, column), networks.used(session, project.id, name))
+        for name, column in COLUMNS.items()
+    }

@@ -22,7 +22,7 @@ from app.services.server_networks import (
     Interfaces,
     attach,
     check_count,
-    check_room,
+    fitting,
     resolve,
 )
 from app.services.server_security import resolved
@@ -94,7 +94,6 @@ def create(context: Context, caller: Caller, new: NewServer, once: Once | None =
             return made
         count = _allowed_count(session, parts, new)
         servers = [_server(caller, new, name, parts.flavor) for name in numbered(new.name, count)]
-        check_room(session, parts.project, parts.interfaces, count)
         session.add_all(servers)
         session.flush()
         attach(servers[0], parts.interfaces)
@@ -180,7 +179,7 @@ def _allowed_count(session: Session, parts: _Parts, new: NewServer) -> int:
         if limit >= 0:
             count = min(count, max(0, limit - in_use) // each)
     if count >= new.min_count:
-        return count
+        return fitting(session, project, parts.interfaces, least=new.min_count, most=count)
     # Nova's words: resource names together, then requested, used and allowed in the same order.
     over = [row for row in limits if 0 <= row[3] < row[2] + row[1] * new.min_count]
     names = ",".join(name for name, *_ in over)

@@ -180,32 +180,36 @@ def _tell_hosts(session: Session, row: Port) -> None:
 # --- addresses -----------------------------------------------------------------------------------
 
 
-def read_wishes(subnets: Sequence[Subnet], fixed: Sequence[Fixed]) -> list[Wish]:
+def read_wishes(
+    subnets: Sequence[Subnet], fixed: Sequence[Fixed], field: str = "fixed_ips"
+) -> list[Wish]:
     """Return which addresses are meant, of the subnets of one network. Raises InvalidInput."""
     if len(fixed) > MAX_ADDRESSES:
-        raise InvalidInput(f"fixed_ips: more than {MAX_ADDRESSES} of them.")
-    wishes = [_wish(subnets, subnet_id, address) for subnet_id, address in fixed]
+        raise InvalidInput(f"{field}: more than {MAX_ADDRESSES} of them.")
+    wishes = [_wish(subnets, subnet_id, address, field) for subnet_id, address in fixed]
     named = [wish for wish in wishes if wish.address is not None]
     if len(set(named)) < len(named):
-        raise InvalidInput("fixed_ips: one address is named twice.")
+        raise InvalidInput(f"{field}: one address is named twice.")
     return wishes
 
 
-def _wish(subnets: Sequence[Subnet], subnet_id: str | None, address: str | None) -> Wish:
+def _wish(
+    subnets: Sequence[Subnet], subnet_id: str | None, address: str | None, field: str
+) -> Wish:
     if subnet_id is None and address is None:
-        raise InvalidInput("fixed_ips: each must name subnet_id or ip_address.")
+        raise InvalidInput(f"{field}: each must name subnet_id or ip_address.")
     if subnet_id is not None and subnet_id not in [subnet.id for subnet in subnets]:
-        raise InvalidInput(f"fixed_ips: subnet {subnet_id} is not one of the port's network.")
+        raise InvalidInput(f"{field}: subnet {subnet_id} is not one of the port's network.")
     if address is None:
         return Wish(str(subnet_id))
-    wanted = cidrs.read_address(address, "fixed_ips")
+    wanted = cidrs.read_address(address, field)
     for subnet in subnets:
         block = ip_network(subnet.cidr)
         if subnet_id in (None, subnet.id) and wanted in block:
-            cidrs.check_inside(wanted, block, "fixed_ips")
+            cidrs.check_inside(wanted, block, field)
             return Wish(subnet.id, str(wanted))
     where = f"subnet {subnet_id}" if subnet_id else "any of the subnets on the specified network"
-    raise InvalidInput(f"fixed_ips: {wanted} is not a valid IP for {where}.")
+    raise InvalidInput(f"{field}: {wanted} is not a valid IP for {where}.")
 
 
 def take(

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from app.db.models import Network, Port, Project, RequestSpec, Server
-from app.db.repo import addresses, networks
+from app.db.repo import networks
 from app.services.context import Caller
 from app.services.ports import read_wishes
 from tasks.errors import Conflict, QuotaExceeded, RequestError
@@ -72,12 +72,18 @@ def check_count(interfaces: Interfaces, count: int) -> None:
         )
 
 
-def check_room(session: Session, project: Project, interfaces: Interfaces, count: int) -> None:
-    """The ports that are still to be made must fit the project's limit. Raises QuotaExceeded."""
-    more = count * (len(interfaces.network_ids) - len(interfaces.ports))
-    used = networks.usage(session, project.id)["port"]
-    if more and 0 <= project.quota_ports < used + more:
+def fitting(
+    session: Session, project: Project, interfaces: Interfaces, *, least: int, most: int
+) -> int:
+    """Return how many servers there may be, for the ports that are to be made for each. The project
+    is locked. Raises QuotaExceeded."""
+    each = len(interfaces.network_ids) - len(interfaces.ports)
+    if not each or project.quota_ports < 0:
+        return most
+    room = max(0, project.quota_ports - networks.used(session, project.id, "port"))
+    if room < least * each:
         raise QuotaExceeded("Maximum number of ports exceeded")
+    return min(most, room // each)
 
 
 def attach(server: Server, interfaces: Interfaces) -> None:
@@ -93,19 +99,25 @@ def fixed_of(spec: RequestSpec) -> dict[int, str]:
 
 
 def _the_one(session: Session, caller: Caller) -> list[str]:
-    usable = networks.usable_ids(session, caller.project_id, None)
+    usable = networks.usable_ids(session, caller.project_id, 2)
     if len(usable) > 1:
         raise Conflict("Multiple possible networks found, use a Network ID to be more specific.")
-    return usable
+    for network_id, has_subnet in usable:
+        _check_subnet(network_id, has_subnet)
+    return [network_id for network_id, _ in usable]
+
+
+def _check_subnet(network_id: str, has_subnet: bool) -> None:  # noqa: FBT001 - a fact, no switch
+    if not has_subnet:
+        raise RequestError(
+            f"networks: network {network_id} requires a subnet in order to boot instances on."
+        )
 
 
 def _usable(session: Session, caller: Caller, named: Collection[str]) -> dict[str, Network]:
     found = {row.id: row for row in networks.networks(session, caller.project_id, named)}
     for row in found.values():
-        if not row.subnets:
-            raise RequestError(
-                f"networks: network {row.id} requires a subnet in order to boot instances on."
-            )
+        _check_subnet(row.id, bool(row.subnets))
     return found
 
 
@@ -127,7 +139,7 @@ def _lock_ports(session: Session, caller: Caller, port_ids: Sequence[str]) -> di
 
 
 def _free(session: Session, network: Network, address: str) -> str:
-    (wish,) = read_wishes(network.subnets, [(None, address)])
+    (wish,) = read_wishes(network.subnets, [(None, address)], "networks.fixed_ip")
     taken = networks.held(session, wish.subnet_id, [str(wish.address)])
     own = [(subnet.gateway, subnet.host_address) for subnet in network.subnets]
     if taken or any(wish.address in pair for pair in own):
@@ -136,11 +148,11 @@ def _free(session: Session, network: Network, address: str) -> str:
 
 
 def _check_twice(found: Interfaces) -> None:
-    if len(set(found.fixed.values())) < len(found.fixed):
+    named = {(found.network_ids[int(at)], address) for at, address in found.fixed.items()}
+    if len(named) < len(found.fixed):
         raise RequestError("networks: a fixed_ip is named twice.")
 
 
 def physical_networks(session: Session, network_ids: Collection[str]) -> tuple[str, ...]:
     """Return the physical networks that a host must have for these networks."""
-    rows = addresses.networks(session, network_ids)
-    return tuple(sorted({row.physical_network for row in rows if row.physical_network}))
+    return tuple(networks.physical_names(session, network_ids))

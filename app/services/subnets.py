@@ -67,7 +67,8 @@ def get(context: Context, caller: Caller, subnet_id: str) -> SubnetView:
 def create(context: Context, caller: Caller, new: NewSubnet) -> SubnetView:
     """Make a subnet. Raises NetworkNotFound, Forbidden, InvalidInput, Overlap, OverQuota."""
     with context.sessions.begin() as session:
-        network = owned(repo.network(session, new.network_id), caller, new.network_id)
+        found = repo.lock_network(session, new.network_id, whole=False)
+        network = owned(found, caller, new.network_id)
         network_quotas.check(session, network.project_id, "subnet")
         repo.lock_plan(session)
         row = add_subnet(session, context.settings, network, new)
@@ -114,6 +115,8 @@ def update(
     """Change a subnet; `changes` are columns, and `pools` may be there without the gateway.
     Raises SubnetNotFound, Forbidden, InvalidInput, GatewayInPool, IpAddressInUse."""
     with context.sessions.begin() as session:
+        seen = owned_subnet(repo.subnet(session, subnet_id), caller, subnet_id)
+        repo.lock_network(session, seen.network_id, whole=False)
         row = owned_subnet(repo.lock_subnet(session, subnet_id), caller, subnet_id)
         facts = dict(changes)
         if "dns" in facts:

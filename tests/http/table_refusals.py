@@ -95,7 +95,7 @@ SERVERS_REFUSED = [
     ),
     _create(
         "address elsewhere",
-        Like("fixed_ips: 10.9.0.9 is not a valid IP for any .*"),
+        Like("networks.fixed_ip: 10.9.0.9 is not a valid IP for any .*"),
         networks=[{"uuid": NETWORK, "fixed_ip": "10.9.0.9"}],
     ),
     _create(

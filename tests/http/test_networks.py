@@ -1,13 +1,16 @@
 """Networks, subnets and ports are made, changed and removed; servers hang on them."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from app.db.models import FixedAddress, Network, Port, RequestSpec, Server
 from app.db.repo import addresses
 from app.db.session import reading
+from app.scheduling.addresses import ensure_ports
 from tests.http.cases import SECOND, UUID, Api, Like
 from tests.http.table_refusals import GOOD
 from tests.http.world import ALPHA, BETA, NETWORK, SUBNET
+from tests.rows import make_settings
 
 V2 = "/network/v2.0"
 SERVERS = "/compute/v2.1/servers"
@@ -190,6 +193,30 @@ def test_subnet_is_changed_and_removed(api: Api) -> None:
     assert send(api, "GET", f"{V2}/networks/{network['id']}")["subnets"] == []
 
 
+def test_subnets_made_at_once_have_one_dhcp_server(api: Api) -> None:
+    network = make(api, "network", name="mine")
+
+    def ask(number: int) -> Any:
+        facts = {"network_id": network["id"], "ip_version": 4, "cidr": f"10.66.{number}.0/24"}
+        return api.call("alice", "POST", f"{V2}/subnets", json={"subnet": facts}).status_code
+
+    with ThreadPoolExecutor(6) as pool:
+        assert sorted(pool.map(ask, range(6))) == [201] + [409] * 5
+
+
+def test_subnets_changed_at_once_have_one_dhcp_server(api: Api) -> None:
+    network = make(api, "network", name="mine")
+    facts = {"network_id": network["id"], "ip_version": 4, "enable_dhcp": False}
+    blocks = [make(api, "subnet", cidr=f"10.66.{number}.0/24", **facts) for number in range(6)]
+
+    def ask(block: Any) -> Any:
+        change = {"subnet": {"enable_dhcp": True}}
+        return api.call("alice", "PUT", f"{V2}/subnets/{block['id']}", json=change).status_code
+
+    with ThreadPoolExecutor(6) as pool:
+        assert sorted(pool.map(ask, blocks)) == [200] + [409] * 5
+
+
 def test_port_of_ones_own_is_made_as_asked(api: Api) -> None:
     network, subnet = own_network(api)
     pair = {"ip_address": "10.66.0.50", "mac_address": "fa:16:3e:aa:bb:cc"}
@@ -271,6 +298,66 @@ def create(api: Api, *networks: Any) -> str:
     assert answer.status_code == 202, answer.get_data(as_text=True)
     found: str = answer.get_json()["server"]["id"]
     return found
+
+
+def ask_for_servers(api: Api, **facts: Any) -> Any:
+    server = {**GOOD, "networks": [{"uuid": NETWORK}], **facts}
+    return api.call("alice", "POST", SERVERS, json={"server": server})
+
+
+def test_ports_of_servers_on_their_way_are_counted(api: Api) -> None:
+    """Alice has a port; her servers get theirs when they are placed."""
+    send(api, "PUT", f"{V2}/quotas/{ALPHA}", {"quota": {"port": 3}}, "root")
+
+    with ThreadPoolExecutor(4) as pool:
+        codes = pool.map(lambda _: ask_for_servers(api).status_code, range(3))
+    assert sorted(codes) == [202, 202, 403]
+    assert refused(api, "POST", f"{V2}/ports", {"port": {"network_id": NETWORK}}) == (
+        409,
+        "OverQuota",
+    )
+    details = send(api, "GET", f"{V2}/quotas/{ALPHA}/details")
+    assert details["port"] == {"limit": 3, "used": 3, "reserved": 0}
+
+
+def test_placed_servers_port_is_counted_once(api: Api) -> None:
+    server_id = ask_for_servers(api).get_json()["server"]["id"]
+    with api.sessions.begin() as session:
+        server = session.get_one(Server, server_id)
+        ensure_ports(session, server, [NETWORK], [], make_settings())
+    assert send(api, "GET", f"{V2}/quotas/{ALPHA}/details")["port"]["used"] == 2
+    with api.sessions.begin() as session:
+        session.get_one(Server, server_id).vm_state = "active"
+    assert send(api, "GET", f"{V2}/quotas/{ALPHA}/details")["port"]["used"] == 2
+
+
+def test_as_many_servers_are_made_as_have_ports(api: Api) -> None:
+    send(api, "PUT", f"{V2}/quotas/{ALPHA}", {"quota": {"port": 3}}, "root")
+
+    assert ask_for_servers(api, min_count=1, max_count=3).status_code == 202
+
+    assert len(api.recorder.sent) == 2
+    body = ask_for_servers(api).get_json()
+    assert body["forbidden"]["message"] == "Maximum number of ports exceeded"
+
+
+def test_the_only_network_needs_a_subnet(api: Api) -> None:
+    make(api, "network", name="empty")
+    with api.sessions.begin() as session:
+        session.get_one(Network, NETWORK).shared = False
+
+    server = {name: value for name, value in GOOD.items() if name != "networks"}
+    body = api.call("alice", "POST", SERVERS, json={"server": server}).get_json()
+
+    assert "requires a subnet" in body["badRequest"]["message"]
+
+
+def test_address_of_no_subnet_is_refused_by_its_field(api: Api) -> None:
+    wish = [{"uuid": NETWORK, "fixed_ip": "192.0.2.1"}]
+
+    body = ask_for_servers(api, networks=wish).get_json()
+
+    assert body["badRequest"]["message"].startswith("networks.fixed_ip: 192.0.2.1 is not a valid")
 
 
 def test_server_takes_its_owners_port_and_gives_it_back(api: Api) -> None:

@@ -2,6 +2,7 @@
 
 import random
 import threading
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -12,15 +13,15 @@ from sqlalchemy import event, func, select
 from sqlalchemy.exc import OperationalError
 from tenacity import retry, retry_if_exception_type, stop_after_attempt
 
-from app.db.models import FixedAddress, Network, Port, Subnet
+from app.db.models import FixedAddress, Network, Port, Server, Subnet
 from app.db.models.base import new_id, now
-from app.db.repo import addresses
+from app.db.repo import addresses, networks
 from app.db.session import Sessions
 from app.scheduling import addresses as handing
 from app.scheduling import pools
-from app.scheduling.addresses import Wish, give_addresses, new_port
-from tasks.errors import NoFreeAddress
-from tests.rows import World, make_settings, make_world
+from app.scheduling.addresses import Wish, ensure_ports, give_addresses, new_port
+from tasks.errors import NoFreeAddress, NotFound
+from tests.rows import World, add_server, make_settings, make_world
 
 AT_ONCE = make_settings(address_rest_s=0)
 RESTING = make_settings(address_rest_s=60)
@@ -119,6 +120,31 @@ def test_constraint_alone_keeps_ports_apart(
         taken = list(pool.map(lambda _: patient(take)(sessions, world, subnet_id)[1], range(40)))
 
     assert len(set(taken)) == 40
+
+
+def test_ports_and_the_end_of_their_network_do_not_wait_for_each_other(
+    sessions: Sessions, world: World
+) -> None:
+    with sessions.begin() as session:
+        server_id = add_server(session, world, AT_ONCE).server_id
+    began = threading.Event()
+
+    def place() -> None:
+        began.set()
+        with sessions.begin() as session:
+            server = session.get_one(Server, server_id)
+            ensure_ports(session, server, [world.network_id], [], AT_ONCE)
+
+    with ThreadPoolExecutor(1) as pool, sessions.begin() as session:
+        network = networks.lock_network(session, world.network_id)
+        assert network is not None
+        placed = pool.submit(place)
+        began.wait()
+        time.sleep(0.3)
+        networks.delete_network(session, network)
+        session.commit()
+        with pytest.raises(NotFound):
+            placed.result()
 
 
 def test_address_rests_before_it_is_given_again(sessions: Sessions, world: World) -> None:

@@ -23,6 +23,13 @@ def lock_subnets(session: Session, network_ids: Collection[str]) -> dict[str, li
     return found
 
 
+def keep_networks(session: Session, network_ids: Collection[str]) -> list[Network]:
+    """Return those of the networks that are there, and will be until the transaction ends. Before
+    their subnets are locked: who removes a network locks it, and then its subnets."""
+    query = select(Network).where(Network.id.in_(network_ids)).order_by(Network.id)
+    return list(session.scalars(query.with_for_update(read=True, key_share=True)))
+
+
 def known(session: Session, subnet_id: str, among: Sequence[str]) -> set[str]:
     """Return those of the addresses that a port has, or has given back."""
     query = select(FixedAddress.address).where(

@@ -1,8 +1,9 @@
 """Queries on networks, subnets and ports, as owners see them."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import Select, func, or_, select, text
+from sqlalchemy import Select, and_, func, or_, select, text
 from sqlalchemy.orm import Session, joinedload, selectinload
 
 from app.db.models import (
@@ -10,6 +11,7 @@ from app.db.models import (
     Hypervisor,
     Network,
     Port,
+    RequestSpec,
     SecurityGroup,
     SecurityGroupRule,
     Server,
@@ -45,24 +47,35 @@ def network(session: Session, network_id: str, *, lock: bool = False) -> Network
     return session.scalars(query).one_or_none()
 
 
-def lock_network(session: Session, network_id: str) -> Network | None:
-    """Return a network with its subnets, locked: nothing comes onto it until the commit."""
+def lock_network(session: Session, network_id: str, *, whole: bool = True) -> Network | None:
+    """Return a network with its subnets as they are now, locked: nothing comes onto it until the
+    commit; if it is not locked as a `whole`, ports may, but no subnet is made or changed.
+
+    Whoever locks subnets too does so afterwards."""
     query = select(Network).where(Network.id == network_id).options(selectinload(Network.subnets))
-    return session.scalars(query.with_for_update(of=Network)).one_or_none()
+    query = query.with_for_update(of=Network, key_share=not whole)
+    return session.scalars(query.execution_options(populate_existing=True)).one_or_none()
 
 
-def usable_ids(session: Session, project_id: str, among: Sequence[str] | None) -> list[str]:
-    """Return ids of the networks that the project may put servers on; of those given, or all."""
-    query = _visible(select(Network), project_id)
-    if among is not None:
-        query = query.where(Network.id.in_(among))
-    return list(session.scalars(query.with_only_columns(Network.id)))
+def usable_ids(session: Session, project_id: str, limit: int) -> list[tuple[str, bool]]:
+    """Return some networks that the project may put servers on: id, and whether it has a subnet."""
+    has_subnet = select(Subnet.id).where(Subnet.network_id == Network.id).exists()
+    query = _visible(select(Network), project_id).with_only_columns(Network.id, has_subnet)
+    return [(network_id, bool(has)) for network_id, has in session.execute(query.limit(limit))]
 
 
 def by_name(session: Session, name: str) -> Network | None:
     """Return the oldest network of this name, or None."""
     query = select(Network).where(Network.name == name).order_by(Network.created_at, Network.id)
     return session.scalars(query.limit(1)).one_or_none()
+
+
+def physical_names(session: Session, among: Collection[str]) -> list[str]:
+    """Return the names of the physical networks that these networks are on, in order."""
+    query = select(Network.physical_network).where(
+        Network.id.in_(among), Network.physical_network.is_not(None)
+    )
+    return sorted({str(name) for name in session.scalars(query)})
 
 
 def vnis(session: Session, among: Collection[int]) -> set[int]:
@@ -182,18 +195,42 @@ def has_mac(session: Session, mac: str) -> bool:
 # --- quota ---------------------------------------------------------------------------------------
 
 
-def usage(session: Session, project_id: str) -> dict[str, int]:
-    """Count the project's networks, subnets, ports, security groups and their rules."""
-    counts = {
-        "network": select(func.count()).where(Network.project_id == project_id),
-        "subnet": select(func.count())
-        .select_from(Subnet)
-        .join(Network, Network.id == Subnet.network_id)
-        .where(Network.project_id == project_id),
-        "port": select(func.count()).where(Port.project_id == project_id),
-        "security_group": select(func.count()).where(SecurityGroup.project_id == project_id),
-        "security_group_rule": select(func.count()).where(
-            SecurityGroupRule.project_id == project_id
-        ),
-    }
-    return {name: session.scalars(query).one() for name, query in counts.items()}
+def used(session: Session, project_id: str, resource: str) -> int:
+    """Count what the project has of a resource, one of COUNTS."""
+    return int(session.scalars(COUNTS[resource](project_id)).one())
+
+
+def _owned(table: Any) -> Callable[[str], Select[Any]]:
+    return lambda project_id: select(func.count()).where(table.project_id == project_id)
+
+
+def _subnets_of(project_id: str) -> Select[Any]:
+    query = select(func.count()).select_from(Subnet)
+    query = query.join(Network, Network.id == Subnet.network_id)
+    return query.where(Network.project_id == project_id)
+
+
+def _ports_of(project_id: str) -> Select[Any]:
+    """Servers that are being built have a port for each of their networks as soon as they are
+    placed: these are counted from the request on, or a burst of requests would pass any limit."""
+    building = and_(
+        Server.project_id == project_id,
+        Server.deleted_at.is_(None),
+        Server.vm_state == "building",
+    )
+    wanted = func.sum(func.json_array_length(RequestSpec.network_ids))
+    promised = select(func.coalesce(wanted, 0)).select_from(RequestSpec)
+    promised = promised.join(Server, Server.id == RequestSpec.server_id).where(building)
+    there = select(func.count()).select_from(Port)
+    there = there.join(Server, Server.id == Port.server_id).where(building)
+    made = _owned(Port)(project_id)
+    return select(made.scalar_subquery() + promised.scalar_subquery() - there.scalar_subquery())
+
+
+COUNTS: dict[str, Callable[[str], Select[Any]]] = {
+    "network": _owned(Network),
+    "subnet": _subnets_of,
+    "port": _ports_of,
+    "security_group": _owned(SecurityGroup),
+    "security_group_rule": _owned(SecurityGroupRule),
+}
