@@ -21,6 +21,7 @@ from app.db.models import (
 from app.db.models.base import now
 from app.db.repo import fabric
 from app.db.session import Sessions
+from app.runs.image_words import image_words
 from app.runs.start import Asker, start_run
 from config.settings import ControlSettings
 from tasks.pipelines import CREATE
@@ -150,7 +151,10 @@ def add_server(
     session.flush()
     session.add(
         RequestSpec(
-            server_id=server.id, network_ids=[world.network_id], extra_specs=extra_specs or {}
+            server_id=server.id,
+            network_ids=[world.network_id],
+            extra_specs=extra_specs or {},
+            image_words=image_words(session.get_one(Image, world.image_id).properties),
         )
     )
     return start_run(

@@ -11,6 +11,7 @@ PROOF = "byre_boot_proof"
 TEXT = "byre_boot_text"
 #: Seconds that a guest may take.
 LIMIT = "byre_boot_limit"
+NAMES = (PROOF, TEXT, LIMIT)
 
 PROOFS = ("running", "address", "agent", "console", "first_boot")
 #: Longer than any guest boots, and shorter than a run may take.
@@ -31,12 +32,7 @@ def check_boot_properties(properties: Mapping[str, str]) -> None:
 
 def merged(image: Mapping[str, str], server: Mapping[str, str]) -> dict[str, str]:
     """Return the properties that hold for a server of that metadata."""
-    return {
-        name: str(words[name])
-        for words in (image, server)
-        for name in (PROOF, TEXT, LIMIT)
-        if name in words
-    }
+    return {name: str(words[name]) for words in (image, server) for name in NAMES if name in words}
 
 
 def _is_limit(text: str) -> bool:

@@ -27,7 +27,7 @@ def build_spec(
     image = session.get(Image, server.image_id)
     if image is None:
         raise ImageUnusable(f"Image {server.image_id} is gone.")
-    boot = boot_proof(image, server, settings)
+    boot = boot_proof(spec, server, settings)
     token = tickets.phone_home(settings, attempt) if boot.proof == "first_boot" else ""
     interfaces = fabric.specs(session, ports)
     return BuildSpec(
@@ -40,7 +40,7 @@ def build_spec(
             ephemeral_gib=server.ephemeral_gib,
             swap_mib=server.swap_mib,
             cpu_policy=cpu_policy_of(spec.extra_specs),
-            hardware=hardware_of(image.properties),
+            hardware=hardware_of(spec.image_words),
             limits=limits_of(spec.extra_specs),
         ),
         networks=network_specs(session, [port.network_id for port in ports], server.hypervisor_id),
@@ -82,10 +82,10 @@ def _first_boot(
     )
 
 
-def boot_proof(image: Image, server: Server, settings: ControlSettings) -> BootProof:
+def boot_proof(spec: RequestSpec, server: Server, settings: ControlSettings) -> BootProof:
     """Return what proves that the guest is up: by default that its address is in use, which any
     guest with DHCP shows."""
-    words = merged(image.properties, server.user_metadata)
+    words = merged(spec.image_words, server.user_metadata)
     return BootProof.parse(
         {
             "proof": words.get(PROOF, "address"),

@@ -12,6 +12,7 @@ FIRMWARE = "hw_firmware_type"
 MACHINE = "hw_machine_type"
 DISK_BUS = "hw_disk_bus"
 SECURE_BOOT = "os_secure_boot"
+OS_TYPE = "os_type"
 
 _YES, _NO = {"yes", "true", "1", "on"}, {"no", "false", "0", "off"}
 
@@ -55,6 +56,10 @@ _FIELDS: dict[str, tuple[str, Callable[[str], str | bool | None], str]] = {
 }
 
 
+#: All that is read here.
+NAMES = (*_FIELDS, SECURE_BOOT, OS_TYPE)
+
+
 def hardware_of(properties: Mapping[str, str]) -> Hardware:
     """Return the hardware. Raises ImageUnusable, naming the property, for what cannot be had."""
     asked: dict[str, str | bool] = {}
@@ -66,7 +71,7 @@ def hardware_of(properties: Mapping[str, str]) -> Hardware:
             asked[field] = value
     if properties.get(SECURE_BOOT, "").lower() == "required":
         raise ImageUnusable(f"{SECURE_BOOT}: there is no Secure Boot here.")
-    if properties.get("os_type", "").lower() == "windows":
+    if properties.get(OS_TYPE, "").lower() == "windows":
         asked["os_type"] = "windows"
     if asked.get("disk_bus") == "ide" and asked.setdefault("machine_type", "pc") != "pc":
         raise ImageUnusable(f"{DISK_BUS}: ide is for {MACHINE} pc only.")

@@ -129,7 +129,7 @@ def update(
     """Change an image, all of it or nothing; return its record. Servers made from it keep what they
     have. Raises NotFound, Forbidden, Conflict, RequestError."""
     with context.sessions.begin() as session:
-        row = own(found(images.get(session, image_id), caller, image_id), caller)
+        row = own(found(images.lock(session, image_id), caller, image_id), caller)
         properties = dict(row.properties)
         for change in changes:
             if change.is_property:
@@ -165,7 +165,7 @@ def delete(context: Context, caller: Caller, image_id: str) -> None:
     """Remove an image and its bytes. Raises NotFound, Forbidden if it is protected or another's,
     StoreUnavailable: then it is `pending_delete`, and can be deleted again."""
     with context.sessions.begin() as session:
-        row = own(found(images.get(session, image_id), caller, image_id), caller)
+        row = own(found(images.lock(session, image_id), caller, image_id), caller)
         if row.protected:
             raise Forbidden(f"Image {image_id} is protected and cannot be deleted.")
         # Nobody is promised its bytes from here on, and somebody still knows of them.

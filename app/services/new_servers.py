@@ -10,6 +10,7 @@ from app.db.models import Flavor, Image, Project, RequestSpec, Server
 from app.db.models.base import new_id
 from app.db.repo import flavors, images, keypairs, quota
 from app.runs.boot_properties import check_boot_properties, merged
+from app.runs.image_words import image_words
 from app.runs.start import Asker, start_run
 from app.services.context import Caller, Context
 from app.services.idempotency import Once, earlier, remember
@@ -229,8 +230,9 @@ def _spec(
         public_key=parts.public_key,
         user_data=new.user_data,
         admin_pass=admin_pass,
-        # What becomes of the flavor later does not change the server.
+        # What becomes of the flavor and of the image later does not change the server.
         extra_specs=dict(parts.flavor.extra_specs),
+        image_words=image_words(parts.image.properties),
         availability_zone=context.settings.availability_zone,
     )
 

@@ -114,7 +114,7 @@ def ask_for(
         memory_mib=server.memory_mib,
         disk_gib=(server.root_gib or virtual_gib) + server.ephemeral_gib + swap_gib,
         vif_limits=has_vif_limits(spec.extra_specs),
-        uefi=image is not None and hardware_of(image.properties).firmware == "uefi",
+        uefi=hardware_of(spec.image_words).firmware == "uefi",
         alive_since=alive_since(settings),
         cpu_overcommit=settings.cpu_overcommit,
         memory_overcommit=settings.memory_overcommit,

@@ -11,7 +11,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Column, Engine, MetaData, Table, inspect, text
 
 from app.db.migrations import downgrade, upgrade
-from app.db.models import Allocation, Base, Hypervisor, Port, Subnet
+from app.db.models import Allocation, Base, Hypervisor, Port, RequestSpec, Subnet
 from app.db.session import make_engine, make_sessions
 
 
@@ -168,7 +168,11 @@ def of_0002(empty: Engine) -> Engine:
 
         add("projects", id="p", name="p")
         add("users", id="u", name="u")
-        add("servers", id="s", project_id="p", user_id="u")
+        add("images", id="i", project_id="p", properties={"hw_disk_bus": "scsi"})
+        add("servers", id="s", project_id="p", user_id="u", image_id="i")
+        add("servers", id="t", project_id="p", user_id="u", image_id="gone")
+        add("request_specs", server_id="s")
+        add("request_specs", server_id="t")
         add("networks", id="n", project_id="p", mtu=1500)
         block = {"cidr": "10.9.0.0/24", "gateway": "10.9.0.1", "next_address": 168361994}
         pool = {"first_address": "10.9.0.2", "last_address": "10.9.0.254"}
@@ -176,6 +180,14 @@ def of_0002(empty: Engine) -> Engine:
         holder = {"project_id": "p", "network_id": "n", "server_id": "s"}
         add("ports", id="o", subnet_id="b", mac="m", address="10.9.0.7", position=0, **holder)
     return empty
+
+
+def test_servers_keep_what_their_images_say(of_0002: Engine) -> None:
+    upgrade(of_0002)
+
+    with make_sessions(of_0002)() as session:
+        assert session.get_one(RequestSpec, "s").image_words == {"hw_disk_bus": "scsi"}
+        assert session.get_one(RequestSpec, "t").image_words == {}
 
 
 def test_networks_and_addresses_are_carried_over(of_0002: Engine) -> None:

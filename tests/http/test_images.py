@@ -4,6 +4,7 @@ import hashlib
 import json
 import struct
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -301,6 +302,22 @@ def test_a_ticket_for_an_image_that_is_gone(api: Api) -> None:
 
     expected = f"No image found with ID {PUBLIC_IMAGE}"
     assert answer.get_json() == fault(404, "Not Found", expected, "not_found")
+
+
+def test_changes_at_one_moment_are_all_kept(api: Api) -> None:
+    image_id = make(api)
+
+    def add(number: int) -> int:
+        change = {"op": "add", "path": f"/word{number}", "value": "x"}
+        code: int = patch(api, image_id, change).status_code
+        return code
+
+    with ThreadPoolExecutor(6) as pool:
+        assert set(pool.map(add, range(6))) == {200}
+    shown = api.call("alice", "GET", f"{IMAGES}/{image_id}").get_json()
+    assert [name for name in sorted(shown) if name.startswith("word")] == [
+        f"word{number}" for number in range(6)
+    ]
 
 
 PATCH = {"Content-Type": "application/openstack-images-v2.1-json-patch"}

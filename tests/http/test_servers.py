@@ -276,6 +276,12 @@ def test_a_server_keeps_what_its_flavor_said_when_it_was_asked_for(api: Api) -> 
     api.call("root", "DELETE", "/compute/v2.1/flavors/keeps")
 
 
+def test_server_keeps_what_its_image_said(api: Api) -> None:
+    server_id = create(api).get_json()["server"]["id"]
+
+    assert spec(api, server_id).image_words == {"byre_boot_proof": "running"}
+
+
 @pytest.mark.parametrize(
     ("properties", "reason"),
     [

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from app.db.models import Allocation, Hypervisor, Image
+from app.db.models import Allocation, Hypervisor, Image, RequestSpec
 from app.db.session import Sessions
 from app.services.placement import place, release
 from tasks.errors import NoValidHost
@@ -102,6 +102,26 @@ def test_an_image_that_needs_uefi_goes_where_it_is(sessions: Sessions) -> None:
         place(sessions, SETTINGS, start(sessions, world))
     add_host(sessions, "uefi", uefi=True)
     assert place(sessions, SETTINGS, start(sessions, world)).host == "uefi"
+
+
+def test_image_is_to_a_server_what_it_was_at_the_request(sessions: Sessions) -> None:
+    world = make_world(sessions)
+    add_host(sessions, "one", uefi=True)
+    before = {"hw_disk_bus": "scsi", "byre_boot_proof": "agent", "note": "x"}
+    with sessions.begin() as session:
+        session.get_one(Image, world.image_id).properties = before
+    job = start(sessions, world)
+    with sessions.begin() as session:
+        after = {"hw_disk_bus": "sata", "hw_firmware_type": "uefi"}
+        session.get_one(Image, world.image_id).properties = after
+
+    build = place(sessions, SETTINGS, job).build
+
+    assert (build.machine.hardware.disk_bus, build.machine.hardware.firmware) == ("scsi", "bios")
+    assert build.boot.proof == "agent"
+    with sessions() as session:
+        kept = session.get_one(RequestSpec, job.server_id).image_words
+        assert kept == {"hw_disk_bus": "scsi", "byre_boot_proof": "agent"}
 
 
 def test_limits_travel_as_they_were_at_the_request(sessions: Sessions) -> None:

@@ -75,6 +75,8 @@ class RequestSpec(Base):
     config_drive: Mapped[bool] = mapped_column(default=True)
     #: The flavor's extra specs at creation.
     extra_specs: Mapped[dict[str, str]] = mapped_column(default=dict)
+    #: What its image said of hardware and boot at creation (app.runs.image_words).
+    image_words: Mapped[dict[str, str]] = mapped_column(default=dict)
     #: Anything else of the request that later features read.
     hints: Mapped[dict[str, Any]] = mapped_column(default=dict)
 

@@ -36,6 +36,11 @@ def get(session: Session, image_id: str) -> Image | None:
     return session.get(Image, image_id)
 
 
+def lock(session: Session, image_id: str) -> Image | None:
+    """Return the image as it is now, locked until the transaction ends, or None."""
+    return session.get(Image, image_id, with_for_update=True, populate_existing=True)
+
+
 def listed(session: Session, wanted: ImageFilter, part: Page) -> list[Image]:
     """Return a page of the images that pass the filter, newest first unless ordered otherwise."""
     query: Select[Image] = select(Image)
