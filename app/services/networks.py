@@ -5,13 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.db.models import Network
 from app.db.models.base import new_id
 from app.db.repo import networks as repo
-from app.db.session import reading
+from app.db.session import added, reading
 from app.runs import fabric
 from app.runs.networks_spec import PROVIDER
 from app.services import network_quotas
@@ -196,7 +195,7 @@ def _add_provider(session: Session, row: Network, kind: str, new: NewNetwork) ->
     if new.segment is not None and not 1 <= new.segment <= 4094:
         raise InvalidInput("provider:segmentation_id: a VLAN is from 1 to 4094.")
     row.kind, row.physical_network, row.vlan = PROVIDER, new.physical_network, new.segment or 0
-    if not _written(session, row):
+    if not added(session, row):
         raise SegmentInUse(
             f"Another network has VLAN {new.segment or 'none'} of {new.physical_network}."
         )
@@ -212,25 +211,16 @@ def _add_spanning(
         if not first <= vni <= last:
             raise InvalidInput(f"provider:segmentation_id: must be from {first} to {last}.")
         row.vni = vni
-        if not _written(session, row):
+        if not added(session, row):
             raise SegmentInUse(f"Another network has the tunnel {vni}.")
         return row
     for _ in range(_ROUNDS):
         numbers = {first + secrets.randbelow(last - first + 1) for _ in range(_CANDIDATES)}
         for number in numbers - repo.vnis(session, numbers):
             row.vni = number
-            if _written(session, row):
+            if added(session, row):
                 return row
     raise Conflict(f"No tunnel's number from {first} to {last} is free.")
-
-
-def _written(session: Session, row: Network) -> bool:
-    try:
-        with session.begin_nested():
-            session.add(row)
-    except IntegrityError:
-        return False
-    return True
 
 
 def _check_sharing(session: Session, caller: Caller, row: Network) -> None:

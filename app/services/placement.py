@@ -4,7 +4,9 @@ import math
 from dataclasses import replace
 from datetime import timedelta
 
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
+from tenacity import retry, retry_if_exception_type, stop_after_attempt
 
 from app.db.models import Image, RequestSpec, Run, Server
 from app.db.models.base import now
@@ -30,6 +32,9 @@ BOOT_NET_S = 60.0
 
 MIB_OF_GIB = 1024
 
+#: How often a server is placed whose ports' MACs are taken.
+TRIES = 5
+
 #: Seconds after which a server is placed again that found no host because none was heard of yet.
 HEARING_PAUSE_S = 1.0
 
@@ -41,11 +46,18 @@ def place(sessions: Sessions, settings: ControlSettings, job: Job) -> Placement:
     has not been back for long enough to call a host silent.
     """
     try:
-        return _place(sessions, settings, job)
+        return _place_anew(sessions, settings, job)
     except NoValidHost as refusal:
         if refusal.facts.get("silent") and _has_just_begun_to_watch(sessions, settings):
             raise NotYet(refusal.public, again_s=HEARING_PAUSE_S) from refusal
         raise
+
+
+@retry(retry=retry_if_exception_type(IntegrityError), stop=stop_after_attempt(TRIES), reraise=True)
+def _place_anew(sessions: Sessions, settings: ControlSettings, job: Job) -> Placement:
+    """Another port may have the MAC that was drawn: of 10,000 ports one in 1,700 draws meets one.
+    Nothing was written then, and the next try draws another."""
+    return _place(sessions, settings, job)
 
 
 def _has_just_begun_to_watch(sessions: Sessions, settings: ControlSettings) -> bool:

@@ -6,19 +6,19 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Any
 
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.db.models import Network, Port, Server, Subnet
 from app.db.repo import addresses, security_groups
 from app.db.repo import networks as repo
-from app.db.session import reading
+from app.db.session import added, reading
 from app.runs import fabric
 from app.scheduling.addresses import (
     AddressTaken,
     Wish,
     default_wishes,
     give_addresses,
+    new_mac,
     new_port,
 )
 from app.services import cidrs, network_quotas, port_groups
@@ -38,6 +38,8 @@ from config.settings import ControlSettings
 from tasks.errors import Conflict, Forbidden, NoFreeAddress
 
 MAX_ADDRESSES, MAX_PAIRS = 5, 10
+#: How often a MAC is drawn that another port may have.
+MAC_TRIES = 5
 
 _MAC = re.compile(r"([0-9a-f]{2}:){5}[0-9a-f]{2}")
 
@@ -298,12 +300,13 @@ def _write(session: Session, network: Network, project_id: str, new: NewPort) ->
         raise InvalidInput("allowed_address_pairs: only with port_security_enabled true.")
     if new.mac is not None:
         row.mac = read_mac(new.mac)
-    try:
-        with session.begin_nested():
-            session.add(row)
-    except IntegrityError as error:
-        raise MacAddressInUse(f"Another port has the MAC {row.mac}.") from error
-    return row
+    for _ in range(MAC_TRIES):
+        if added(session, row):
+            return row
+        if new.mac is not None:
+            break
+        row.mac = new_mac()
+    raise MacAddressInUse(f"Another port has the MAC {row.mac}.")
 
 
 def _device_owner(text: str) -> str:

@@ -3,9 +3,12 @@
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import pytest
+
 from app.db.models import FixedAddress, Network, Port, RequestSpec, Server
 from app.db.repo import addresses
 from app.db.session import reading
+from app.scheduling import addresses as handing
 from app.scheduling.addresses import ensure_ports
 from tests.http.cases import SECOND, UUID, Api, Like
 from tests.http.table_refusals import GOOD
@@ -243,6 +246,14 @@ def test_port_of_ones_own_is_made_as_asked(api: Api) -> None:
     assert (port["device_id"], port["device_owner"], port["project_id"]) == ("", "somebody", ALPHA)
     for_operators = send(api, "GET", f"{V2}/ports/{port['id']}", who="root")
     assert (for_operators["binding:host_id"], for_operators["binding:vif_type"]) == ("", "unbound")
+
+
+def test_port_whose_mac_is_taken_gets_another(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    network, _ = own_network(api)
+    mac = make(api, "port", network_id=network["id"])["mac_address"]
+    monkeypatch.setattr(handing, "new_mac", lambda: mac)
+
+    assert make(api, "port", network_id=network["id"])["mac_address"] != mac
 
 
 def test_port_is_changed_and_removed(api: Api) -> None:

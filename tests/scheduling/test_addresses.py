@@ -20,11 +20,14 @@ from app.db.session import Sessions
 from app.scheduling import addresses as handing
 from app.scheduling import pools
 from app.scheduling.addresses import Wish, ensure_ports, give_addresses, new_port
+from app.services.placement import place
 from tasks.errors import NoFreeAddress, NotFound
-from tests.rows import World, add_server, make_settings, make_world
+from tests.rows import World, add_host, add_server, make_settings, make_world
+from tests.runs.test_checkpoint import job_for
 
 AT_ONCE = make_settings(address_rest_s=0)
 RESTING = make_settings(address_rest_s=60)
+POOL = ("10.8.0.2", "10.8.0.250")
 
 
 @pytest.fixture
@@ -265,3 +268,19 @@ def test_frontier_parts_the_pools(seed: int) -> None:
     assert pools.before(blocks, frontier) + len(after) == pools.size(blocks)
     assert all(pools.holds(blocks, address) for address in after)
     assert len(set(after)) == len(after)
+
+
+def test_mac_that_another_port_has_is_drawn_again(
+    sessions: Sessions, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_host(sessions, "one")
+    taken, _ = take(sessions, world, make_subnet(sessions, world, "10.8.0.0/24", *POOL))
+    with sessions.begin() as session:
+        mac = session.get_one(Port, taken).mac
+        run_id = add_server(session, world, AT_ONCE).id
+    drawn = iter([mac, mac, "fa:16:3e:00:00:07"])
+    monkeypatch.setattr(handing, "new_mac", lambda: next(drawn))
+
+    placement = place(sessions, AT_ONCE, job_for(sessions, run_id))
+
+    assert [port.mac for port in placement.build.ports] == ["fa:16:3e:00:00:07"]

@@ -5,11 +5,11 @@ from datetime import datetime
 from typing import Any, cast
 
 from sqlalchemy import CursorResult, delete, func, select, update
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, joinedload, selectinload
 
 from app.db.models import FixedAddress, Network, Port, Subnet
 from app.db.models.base import now
+from app.db.session import added
 
 
 def lock_subnets(session: Session, network_ids: Collection[str]) -> dict[str, list[Subnet]]:
@@ -63,12 +63,7 @@ def resting(session: Session, subnet_id: str) -> int:
 def take_new(session: Session, subnet_id: str, address: str, port_id: str, position: int) -> bool:
     """Write an address that has no row; False if another port wrote it first."""
     row = FixedAddress(subnet_id=subnet_id, address=address, port_id=port_id, position=position)
-    try:
-        with session.begin_nested():
-            session.add(row)
-    except IntegrityError:
-        return False
-    return True
+    return added(session, row)
 
 
 def take_rested(
