@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from app.db.models import Network
 from app.db.models.base import new_id
 from app.db.repo import networks as repo
+from app.db.repo.paging import NO_FACTS, Facts
 from app.db.session import added, reading
 from app.runs import fabric
 from app.runs.networks_spec import PROVIDER
@@ -51,10 +52,10 @@ class NewNetwork:
     segment: int | None = None
 
 
-def list_networks(context: Context, caller: Caller) -> list[NetworkView]:
-    """Return the networks that the caller's project may use."""
+def list_networks(context: Context, caller: Caller, facts: Facts = NO_FACTS) -> list[NetworkView]:
+    """Return the networks with these facts that the caller's project may use."""
     with reading(context.sessions) as session:
-        return [network_view(row) for row in repo.networks(session, caller.sees)]
+        return [network_view(row) for row in repo.networks(session, caller.sees, facts)]
 
 
 def get(context: Context, caller: Caller, network_id: str) -> NetworkView:

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from app.db.models import Network, Port, Server, Subnet
 from app.db.repo import addresses, security_groups
 from app.db.repo import networks as repo
+from app.db.repo.paging import Facts
 from app.db.session import added, reading
 from app.runs import fabric
 from app.scheduling.addresses import (
@@ -68,9 +69,7 @@ class NewPort:
     dns_name: str = ""
 
 
-def list_ports(
-    context: Context, caller: Caller, facts: Mapping[str, Sequence[str]]
-) -> list[PortView]:
+def list_ports(context: Context, caller: Caller, facts: Facts) -> list[PortView]:
     """Return the ports of the caller's project that have one of the values for each fact."""
     with reading(context.sessions) as session:
         found = repo.ports(session, caller.sees, facts)

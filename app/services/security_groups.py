@@ -13,6 +13,7 @@ from app.db.models import Project, SecurityGroup, SecurityGroupRule
 from app.db.models.base import new_id, now
 from app.db.repo import quota
 from app.db.repo import security_groups as repo
+from app.db.repo.paging import NO_FACTS, Facts
 from app.db.session import reading
 from app.runs import fabric
 from app.runs.values import network_prefix
@@ -91,12 +92,12 @@ class Changes:
 # --- looking -------------------------------------------------------------------------------------
 
 
-def listed(context: Context, caller: Caller) -> list[GroupView]:
-    """Return the groups of the caller's project, `default` among them; an administrator's are
-    everybody's."""
+def listed(context: Context, caller: Caller, facts: Facts = NO_FACTS) -> list[GroupView]:
+    """Return the groups with these facts of the caller's project, `default` among them; an
+    administrator's are everybody's."""
     see_to_default(context, caller.project_id)
     with reading(context.sessions) as session:
-        return [group_view(row) for row in repo.listed(session, caller.sees)]
+        return [group_view(row) for row in repo.listed(session, caller.sees, facts)]
 
 
 def get(context: Context, caller: Caller, group_id: str) -> GroupView:

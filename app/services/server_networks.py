@@ -115,7 +115,7 @@ def _check_subnet(network_id: str, has_subnet: bool) -> None:  # noqa: FBT001 - 
 
 
 def _usable(session: Session, caller: Caller, named: Collection[str]) -> dict[str, Network]:
-    found = {row.id: row for row in networks.networks(session, caller.project_id, named)}
+    found = {row.id: row for row in networks.networks(session, caller.project_id, {"id": named})}
     for row in found.values():
         _check_subnet(row.id, bool(row.subnets))
     return found

@@ -42,7 +42,7 @@ def of_server(context: Context, caller: Caller, server_id: str) -> list[GroupVie
     with reading(context.sessions) as session:
         server = found(servers.get(session, server_id), caller, server_id)
         ids = repo.of_servers(session, [server.id])[server.id]
-        return [group_view(row) for row in repo.listed(session, None, ids)]
+        return [group_view(row) for row in repo.listed(session, None, {"id": ids})]
 
 
 def add(context: Context, caller: Caller, server_id: str, word: str) -> None:

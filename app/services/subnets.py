@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from app.db.models import Network, Subnet
 from app.db.models.base import new_id
 from app.db.repo import networks as repo
+from app.db.repo.paging import NO_FACTS, Facts
 from app.db.session import reading
 from app.runs import fabric
 from app.runs.networks_spec import PROVIDER, is_underlay
@@ -52,10 +53,10 @@ class NewSubnet:
     address_mode: str | None = None
 
 
-def list_subnets(context: Context, caller: Caller) -> list[SubnetView]:
-    """Return the subnets of the networks that the caller's project may use."""
+def list_subnets(context: Context, caller: Caller, facts: Facts = NO_FACTS) -> list[SubnetView]:
+    """Return the subnets with these facts of the networks that the caller's project may use."""
     with reading(context.sessions) as session:
-        return [subnet_view(row) for row in repo.subnets(session, caller.sees)]
+        return [subnet_view(row) for row in repo.subnets(session, caller.sees, facts)]
 
 
 def get(context: Context, caller: Caller, subnet_id: str) -> SubnetView:

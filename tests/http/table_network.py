@@ -178,7 +178,23 @@ CASES = [
     _networks("shared=false"),
     _networks(f"id={NETWORK}&id=other", PRIVATE),
     _networks(f"subnets={SUBNET}", PRIVATE),
-    _networks("status=ACTIVE&limit=1&sort_key=name&sort_dir=asc", PRIVATE),
+    _networks("status=ACTIVE&limit=2&sort_key=name&sort_dir=asc", PRIVATE),
+    Case(
+        "full page of networks",
+        "alice",
+        "GET",
+        f"{V2}/networks?limit=1&fields=name",
+        200,
+        {
+            "networks": [{"name": "private"}],
+            "networks_links": [
+                {
+                    "rel": "next",
+                    "href": f"http://localhost{V2}/networks?limit=1&fields=name&marker={NETWORK}",
+                }
+            ],
+        },
+    ),
     _networks(f"marker={NETWORK}"),
     _networks("fields=id&fields=name", {"id": NETWORK, "name": "private"}),
     _networks("name=theirs"),

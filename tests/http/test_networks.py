@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from app.db.models import FixedAddress, Network, Port, RequestSpec, Server
 from app.db.repo import addresses
@@ -426,3 +427,33 @@ def test_refused_server_leaves_the_port_alone(api: Api) -> None:
     with reading(api.sessions) as session:
         assert session.get_one(Port, port["id"]).server_id is None
         assert session.query(Server).filter_by(project_id=BETA).count() == 1
+
+
+def test_pages_are_followed_by_their_links(api: Api) -> None:
+    for number in range(4):
+        make(api, "port", network_id=NETWORK, fixed_ips=[], name=f"p{number}")
+    url, names = f"{V2}/ports?limit=2&sort_key=name&name=p0&name=p1&name=p2&name=p3", []
+
+    while url:
+        body = api.call("alice", "GET", url).get_json()
+        names.append([port["name"] for port in body["ports"]])
+        url = next((link["href"] for link in body.get("ports_links", ())), "")
+
+    assert names == [["p0", "p1"], ["p2", "p3"], []]
+
+
+def test_database_looks_for_names(api: Api) -> None:
+    """What a list reads does not grow with what it does not show."""
+    for number in range(3):
+        make(api, "network", name=f"n{number}")
+    read: list[str] = []
+
+    def note(row: Network, _: object) -> None:
+        read.append(row.name)
+
+    event.listen(Network, "load", note)
+    try:
+        assert [each["name"] for each in send(api, "GET", f"{V2}/networks?name=n1")] == ["n1"]
+    finally:
+        event.remove(Network, "load", note)
+    assert read == ["n1"]

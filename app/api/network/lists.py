@@ -1,13 +1,14 @@
 """Neutron's lists: filters by any field, a choice of fields, order and pages, over whole bodies.
 
-A project has few networks; ports are narrowed by the database first (app.api.network.ports).
+The database narrows by ids and names first (`facts`): that is how clients look for one thing.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from werkzeug.datastructures import MultiDict
 
+from app.api.links import next_page
 from tasks.errors import RequestError
 
 Json = dict[str, Any]
@@ -17,18 +18,28 @@ _WORDS = _TAGS | {"fields", "limit", "marker", "page_reverse", "sort_key", "sort
 _TRUE, _FALSE = ("true", "1"), ("false", "0")
 
 
+def facts(query: MultiDict[str, str], columns: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return those filters of the query that the database applies, by column: `columns` are the
+    fields that are columns too."""
+    return {column: query.getlist(name) for name, column in columns.items() if name in query}
+
+
 def select(
-    bodies: Sequence[Json], query: MultiDict[str, str], known: Collection[str]
-) -> list[Json]:
-    """Return what the query leaves of the bodies. Raises RequestError for an unknown field."""
+    name: str, bodies: Sequence[Json], query: MultiDict[str, str], known: Collection[str]
+) -> Json:
+    """Return a list's answer: what the query leaves of the bodies, and a link to the next page if
+    this one is full. Raises RequestError for an unknown field."""
     unknown = sorted(query.keys() - _WORDS - set(known))
     if unknown:
         raise RequestError(f"{unknown} is invalid attribute for filtering")
-    wanted = {name: query.getlist(name) for name in query.keys() - _WORDS}
+    wanted = {field: query.getlist(field) for field in query.keys() - _WORDS}
     found = [body for body in bodies if _fits(body, wanted) and _is_tagged(body, query)]
     found = _page(_sorted(found, query, known), query)
     chosen = set(query.getlist("fields"))
-    return [project(body, chosen) for body in found]
+    answer: Json = {name: [project(body, chosen) for body in found]}
+    if found and str(len(found)) == query.get("limit"):
+        answer[f"{name}_links"] = [{"rel": "next", "href": next_page(found[-1]["id"])}]
+    return answer
 
 
 def project(body: Json, chosen: Collection[str]) -> Json:

@@ -8,6 +8,7 @@ from marshmallow import Schema, fields, validate
 from app.api.auth import caller, context
 from app.api.compute.schema import Count, Flag, Strict, wrapped
 from app.api.dialects import NETWORK
+from app.api.links import LinkSchema
 from app.api.network.common import (
     Common,
     common,
@@ -18,7 +19,7 @@ from app.api.network.common import (
     short_list,
     text_field,
 )
-from app.api.network.lists import Json, project, select
+from app.api.network.lists import Json, facts, project, select
 from app.api.routes import Routes
 from app.services import networks
 from app.services.network_views import NetworkView
@@ -87,6 +88,7 @@ class NetworksAnswer(Schema):
     """Networks."""
 
     networks = fields.List(fields.Nested(NetworkSchema), required=True)
+    networks_links = fields.List(fields.Nested(LinkSchema))
 
 
 class NetworkAnswer(Schema):
@@ -95,6 +97,8 @@ class NetworkAnswer(Schema):
     network = fields.Nested(NetworkSchema, required=True)
 
 
+#: field -> column, for the filters that the database applies
+_FACTS = {"id": "id", "name": "name", "project_id": "project_id"}
 #: field -> column
 _COLUMNS = {
     "name": "name",
@@ -115,8 +119,9 @@ _NEW = {
 @routes.endpoint("GET", "", "networks:list", returns=NetworksAnswer, errors=(400,))
 def list_networks() -> Any:
     """List the networks that one may use; any field is a filter"""
-    bodies = [_network(view) for view in networks.list_networks(context(), caller())]
-    return {"networks": select(bodies, request.args, NetworkSchema().fields)}
+    narrow = facts(request.args, _FACTS)
+    bodies = [_network(view) for view in networks.list_networks(context(), caller(), narrow)]
+    return select("networks", bodies, request.args, NetworkSchema().fields)
 
 
 @routes.endpoint(

@@ -9,6 +9,7 @@ from marshmallow import Schema, fields
 from app.api.auth import caller, context
 from app.api.compute.schema import Flag, Strict, Text, wrapped
 from app.api.dialects import NETWORK
+from app.api.links import LinkSchema
 from app.api.network.common import (
     Common,
     common,
@@ -19,7 +20,7 @@ from app.api.network.common import (
     short_list,
     text_field,
 )
-from app.api.network.lists import Json, project, select
+from app.api.network.lists import Json, facts, project, select
 from app.api.routes import Routes
 from app.services import ports
 from app.services.network_views import PortView
@@ -27,8 +28,11 @@ from app.services.ports import NewPort
 
 routes = Routes(NETWORK, "ports", "The interfaces of servers.", "/v2.0/ports")
 
-#: query parameter -> column, for the filters that the database applies
-_FACTS = {"device_id": "device_id", "network_id": "network_id", "id": "id", "mac_address": "mac"}
+#: field -> column, for the filters that the database applies
+_FACTS = {
+    **{name: name for name in ("id", "name", "device_id", "network_id", "project_id")},
+    "mac_address": "mac",
+}
 
 
 class FixedAddress(Schema):
@@ -114,6 +118,7 @@ class PortsAnswer(Schema):
     """Ports."""
 
     ports = fields.List(fields.Nested(PortSchema), required=True)
+    ports_links = fields.List(fields.Nested(LinkSchema))
 
 
 class PortAnswer(Schema):
@@ -135,13 +140,9 @@ _CHANGED = {"allowed_address_pairs": "address_pairs", "security_groups": "securi
 @routes.endpoint("GET", "", "ports:list", returns=PortsAnswer, errors=(400,))
 def list_ports() -> Any:
     """List the project's ports; any field is a filter"""
-    facts = {
-        column: request.args.getlist(name)
-        for name, column in _FACTS.items()
-        if name in request.args
-    }
-    bodies = [_port(view) for view in ports.list_ports(context(), caller(), facts)]
-    return {"ports": select(bodies, request.args, PortSchema().fields)}
+    narrow = facts(request.args, _FACTS)
+    bodies = [_port(view) for view in ports.list_ports(context(), caller(), narrow)]
+    return select("ports", bodies, request.args, PortSchema().fields)
 
 
 @routes.endpoint(

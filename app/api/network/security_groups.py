@@ -8,8 +8,9 @@ from marshmallow import Schema, fields, validate
 from app.api.auth import caller, context
 from app.api.compute.schema import Flag, Strict, Text, wrapped
 from app.api.dialects import NETWORK
+from app.api.links import LinkSchema
 from app.api.network.common import Common
-from app.api.network.lists import Json, project, select
+from app.api.network.lists import Json, facts, project, select
 from app.api.network.security_rules import RuleSchema, rule_body
 from app.api.routes import Routes
 from app.api.times import second_time
@@ -19,6 +20,9 @@ from app.services.security_groups import Changes, GroupView, NewGroup
 routes = Routes(
     NETWORK, "security-groups", "What may reach ports, and what they may.", "/v2.0/security-groups"
 )
+
+#: field -> column, for the filters that the database applies
+_FACTS = {"id": "id", "name": "name", "project_id": "project_id"}
 
 _WORDS = validate.Length(max=255)
 
@@ -35,6 +39,7 @@ class GroupsAnswer(Schema):
     """Groups."""
 
     security_groups = fields.List(fields.Nested(GroupSchema), required=True)
+    security_groups_links = fields.List(fields.Nested(LinkSchema))
 
 
 class GroupAnswer(Schema):
@@ -68,8 +73,9 @@ UpdateGroupRequest = wrapped("security_group", UpdateGroup)
 @routes.endpoint("GET", "", "security_groups:list", returns=GroupsAnswer, errors=(400,))
 def list_groups() -> Any:
     """List the project's security groups; any field is a filter"""
-    bodies = [_body(view) for view in security_groups.listed(context(), caller())]
-    return {"security_groups": select(bodies, request.args, GroupSchema().fields)}
+    narrow = facts(request.args, _FACTS)
+    bodies = [_body(view) for view in security_groups.listed(context(), caller(), narrow)]
+    return select("security_groups", bodies, request.args, GroupSchema().fields)
 
 
 @routes.endpoint(

@@ -9,6 +9,7 @@ from marshmallow import Schema, ValidationError, fields, validate, validates_sch
 from app.api.auth import caller, context
 from app.api.compute.schema import Strict, Text
 from app.api.dialects import NETWORK
+from app.api.links import LinkSchema
 from app.api.network.lists import Json, project, select
 from app.api.routes import Routes
 from app.api.times import second_time
@@ -51,6 +52,7 @@ class RulesAnswer(Schema):
     """Rules."""
 
     security_group_rules = fields.List(fields.Nested(RuleSchema), required=True)
+    security_group_rules_links = fields.List(fields.Nested(LinkSchema))
 
 
 class RuleAnswer(Schema):
@@ -129,7 +131,7 @@ def list_rules() -> Any:
     """List the rules of the project's security groups; any field is a filter"""
     groups = request.args.getlist("security_group_id") or None
     bodies = [rule_body(view) for view in security_groups.list_rules(context(), caller(), groups)]
-    return {"security_group_rules": select(bodies, request.args, RuleSchema().fields)}
+    return select("security_group_rules", bodies, request.args, RuleSchema().fields)
 
 
 @routes.endpoint(

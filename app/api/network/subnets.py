@@ -8,6 +8,7 @@ from marshmallow import Schema, fields
 from app.api.auth import caller, context
 from app.api.compute.schema import Count, Flag, Strict, Text, wrapped
 from app.api.dialects import NETWORK
+from app.api.links import LinkSchema
 from app.api.network.common import (
     Common,
     common,
@@ -17,7 +18,7 @@ from app.api.network.common import (
     short_list,
     text_field,
 )
-from app.api.network.lists import Json, project, select
+from app.api.network.lists import Json, facts, project, select
 from app.api.routes import Routes
 from app.services import subnets
 from app.services.network_views import SubnetView
@@ -88,6 +89,7 @@ class SubnetsAnswer(Schema):
     """Subnets."""
 
     subnets = fields.List(fields.Nested(SubnetSchema), required=True)
+    subnets_links = fields.List(fields.Nested(LinkSchema))
 
 
 class SubnetAnswer(Schema):
@@ -96,6 +98,8 @@ class SubnetAnswer(Schema):
     subnet = fields.Nested(SubnetSchema, required=True)
 
 
+#: field -> column, for the filters that the database applies
+_FACTS = {"id": "id", "name": "name", "network_id": "network_id"}
 #: field -> column
 _COLUMNS = {
     "name": "name",
@@ -119,8 +123,9 @@ _NEW = {
 @routes.endpoint("GET", "", "subnets:list", returns=SubnetsAnswer, errors=(400,))
 def list_subnets() -> Any:
     """List the subnets of the networks that one may use; any field is a filter"""
-    bodies = [_subnet(view) for view in subnets.list_subnets(context(), caller())]
-    return {"subnets": select(bodies, request.args, SubnetSchema().fields)}
+    narrow = facts(request.args, _FACTS)
+    bodies = [_subnet(view) for view in subnets.list_subnets(context(), caller(), narrow)]
+    return select("subnets", bodies, request.args, SubnetSchema().fields)
 
 
 @routes.endpoint(

@@ -1,6 +1,6 @@
 """Queries on networks, subnets and ports, as owners see them."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection
 from typing import Any
 
 from sqlalchemy import Select, and_, func, or_, select, text
@@ -17,6 +17,7 @@ from app.db.models import (
     Server,
     Subnet,
 )
+from app.db.repo.paging import NO_FACTS, Facts, having
 
 #: Held by those who look for room among all subnets and then write one.
 _PLAN_LOCK = 0x62797266
@@ -28,14 +29,11 @@ def _visible(query: Select[Network], project_id: str | None) -> Select[Network]:
     return query.where(or_(Network.shared.is_(True), Network.project_id == project_id))
 
 
-def networks(
-    session: Session, project_id: str | None, among: Collection[str] | None = None
-) -> list[Network]:
-    """Return the networks that a project may use (None: all), with their subnets, by age; of those
-    given, or all."""
+def networks(session: Session, project_id: str | None, facts: Facts = NO_FACTS) -> list[Network]:
+    """Return the networks that a project may use (None: all), with their subnets, by age, with
+    these facts."""
     query = _visible(select(Network), project_id).options(selectinload(Network.subnets))
-    if among is not None:
-        query = query.where(Network.id.in_(among))
+    query = having(query, Network, facts)
     return list(session.scalars(query.order_by(Network.created_at, Network.id)))
 
 
@@ -99,14 +97,10 @@ def delete_network(session: Session, row: Network) -> None:
 # --- subnets -------------------------------------------------------------------------------------
 
 
-def subnets(
-    session: Session, project_id: str | None, among: Collection[str] | None = None
-) -> list[Subnet]:
-    """Return the subnets of the networks that a project sees (None: all), by age; of those given,
-    or all."""
-    query = select(Subnet).options(joinedload(Subnet.network))
-    if among is not None:
-        query = query.where(Subnet.id.in_(among))
+def subnets(session: Session, project_id: str | None, facts: Facts = NO_FACTS) -> list[Subnet]:
+    """Return the subnets of the networks that a project sees (None: all), by age, with these
+    facts."""
+    query = having(select(Subnet).options(joinedload(Subnet.network)), Subnet, facts)
     if project_id is not None:
         ids = _visible(select(Network), project_id).with_only_columns(Network.id)
         query = query.where(Subnet.network_id.in_(ids))
@@ -156,11 +150,8 @@ def underlays(session: Session) -> list[str]:
 # --- ports ---------------------------------------------------------------------------------------
 
 
-def ports(
-    session: Session, project_id: str | None, facts: Mapping[str, Sequence[str]]
-) -> list[tuple[Port, str]]:
-    """Return a project's ports (None: all) with their hosts' names, by age, with facts: column ->
-    values."""
+def ports(session: Session, project_id: str | None, facts: Facts) -> list[tuple[Port, str]]:
+    """Return a project's ports (None: all) with their hosts' names, by age, with these facts."""
     query = (
         select(Port, func.coalesce(Hypervisor.name, ""))
         .outerjoin(Server, Server.id == Port.server_id)
@@ -168,10 +159,11 @@ def ports(
     )
     if project_id is not None:
         query = query.where(Port.project_id == project_id)
-    for name, values in facts.items():
-        column = func.coalesce(Port.server_id, Port.device_id) if name == "device_id" else None
-        column = getattr(Port, name) if column is None else column
-        query = query.where(column.in_(values))
+    device = func.coalesce(Port.server_id, Port.device_id)
+    if "device_id" in facts:
+        query = query.where(device.in_(facts["device_id"]))
+    others = {name: values for name, values in facts.items() if name != "device_id"}
+    query = having(query, Port, others)
     found = session.execute(query.order_by(Port.created_at, Port.id))
     return [(port, host) for port, host in found]
 

@@ -1,13 +1,27 @@
 """Lists in pages: ordered by some columns, beginning after a marker row."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Select, and_, or_
 from sqlalchemy.orm import Session
 
 from tasks.errors import RequestError
+
+#: Column -> values, one of which a row must have.
+Facts = Mapping[str, Collection[str]]
+NO_FACTS: Facts = {}
+
+
+_Query = TypeVar("_Query", bound=Any)
+
+
+def having(query: _Query, table: Any, facts: Facts) -> _Query:
+    """Return the query for rows of the table with these facts."""
+    for name, values in facts.items():
+        query = query.where(getattr(table, name).in_(values))
+    return query
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from app.db.models import (
     SecurityGroup,
     SecurityGroupRule,
 )
+from app.db.repo.paging import NO_FACTS, Facts, having
 
 
 def default_id(session: Session, project_id: str) -> str | None:
@@ -42,12 +43,11 @@ def keep(session: Session, group_ids: Collection[str]) -> set[str]:
 
 
 def listed(
-    session: Session, project_id: str | None, group_ids: Collection[str] | None = None
+    session: Session, project_id: str | None, facts: Facts = NO_FACTS
 ) -> list[SecurityGroup]:
-    """Return a project's groups (None: all) with their rules, by age; of those given, or all."""
+    """Return a project's groups (None: all) with their rules, by age, with these facts."""
     query = _of(select(SecurityGroup), SecurityGroup.project_id, project_id)
-    if group_ids is not None:
-        query = query.where(SecurityGroup.id.in_(group_ids))
+    query = having(query, SecurityGroup, facts)
     query = query.options(selectinload(SecurityGroup.rules))
     return list(session.scalars(query.order_by(SecurityGroup.created_at, SecurityGroup.id)))
 
