@@ -35,15 +35,17 @@ def debian(lab: Lab) -> str:
     """The id of the Debian image, which is up when cloud-init says so."""
     path = Path(os.environ.get("BYRE_TEST_DEBIAN_IMAGE", BUILT))
     assert path.exists(), f"{path} is missing: make debian-image"
-    image = lab.admin.image.create_image(
-        name="debian-12",
-        filename=str(path),
-        disk_format="qcow2",
-        container_format="bare",
-        visibility="public",
-        byre_boot_proof="first_boot",
-        byre_boot_limit=str(BOOT_LIMIT_S),
-    )
+    # The SDK leaves a file open that it is only given the name of.
+    with path.open("rb") as file:
+        image = lab.admin.image.create_image(
+            name="debian-12",
+            data=file,
+            disk_format="qcow2",
+            container_format="bare",
+            visibility="public",
+            byre_boot_proof="first_boot",
+            byre_boot_limit=str(BOOT_LIMIT_S),
+        )
     image_id: str = image.id
     return image_id
 
@@ -82,8 +84,8 @@ def boot(lab: Lab, image_id: str, flavor_id: str, key: Path, name: str) -> Guest
 
 def gone(lab: Lab, guest: Guest) -> None:
     """Delete the server and see that nothing of it is left."""
-    lab.user.compute.delete_server(guest.server_id)
     server = lab.user.compute.get_server(guest.server_id)
+    lab.user.compute.delete_server(server)
     lab.user.compute.wait_for_delete(server, interval=0.5, wait=120)
     assert lab.traces(guest.server_id) == []
 
