@@ -35,11 +35,12 @@ def debian(lab: Lab) -> str:
     """The id of the Debian image, which is up when cloud-init says so."""
     path = Path(os.environ.get("BYRE_TEST_DEBIAN_IMAGE", BUILT))
     assert path.exists(), f"{path} is missing: make debian-image"
-    # The SDK leaves a file open that it is only given the name of.
+    # The SDK leaves a file open that it is only given the name of. It takes an open one as well,
+    # which its types do not say.
     with path.open("rb") as file:
         image = lab.admin.image.create_image(
             name="debian-12",
-            data=file,
+            data=file,  # type: ignore[arg-type]
             disk_format="qcow2",
             container_format="bare",
             visibility="public",
