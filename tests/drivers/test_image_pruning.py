@@ -12,9 +12,9 @@ import pytest
 from tasks.errors import HostGone
 from tests.drivers.images import ImageServer, serving
 from workers.hypervisor.image_cache import CacheRules, ImageCache
-from workers.hypervisor.image_cache.locks import Locks
 from workers.hypervisor.image_cache.pruning import to_go
 from workers.hypervisor.image_cache.shelf import Entry
+from workers.hypervisor.locks import Locks
 
 DAY, MIB = 86_400.0, 1024 * 1024
 #: Nothing goes by these, if it is not old.
@@ -224,7 +224,7 @@ def test_a_lock_whose_file_was_removed_excludes_nobody_and_is_not_had(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between opening and locking it, its last holder may have removed it."""
-    locks, really = Locks(tmp_path), fcntl.flock
+    locks, really = Locks(tmp_path, "image", "Busy."), fcntl.flock
 
     def late(file: int, kind: int) -> None:
         locks.remove("a")

@@ -4,6 +4,7 @@ import json
 import subprocess
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import libvirt
@@ -20,6 +21,7 @@ from workers.hypervisor.libvirt.connection import Keeper
 from workers.hypervisor.libvirt.network_xml import dhcp_entries, gateway_mac, network_xml
 from workers.hypervisor.libvirt.networks import Networks
 from workers.hypervisor.libvirt.overlay import Tunnels
+from workers.hypervisor.libvirt.turns import Turns
 
 UNDERLAY = "192.0.2.1"
 PEERS = ["192.0.2.2", "192.0.2.3"]
@@ -66,10 +68,10 @@ MADE: set[str] = set()
 
 
 @pytest.fixture
-def networks(host: PrivateHost) -> Networks:
+def networks(host: PrivateHost, tmp_path: Path) -> Networks:
     """The networks of that host."""
     keeper = Keeper(host.uri, 5.0)
-    return Networks(keeper, Tunnels(UNDERLAY), {"physnet1": "test-ext"})
+    return Networks(keeper, Tunnels(UNDERLAY, Turns(tmp_path)), {"physnet1": "test-ext"})
 
 
 def ensure(networks: Networks, spec: NetworkSpec) -> None:
@@ -232,7 +234,9 @@ def test_a_tunnel_has_its_peers_and_no_others(networks: Networks) -> None:
     assert PEERS[1] not in shown
 
 
-def test_strangers_are_kept_out_before_there_is_a_tunnel(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_strangers_are_kept_out_before_there_is_a_tunnel(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     done: list[str] = []
 
     def run(*words: str, given: str | None = None) -> str:
@@ -244,7 +248,7 @@ def test_strangers_are_kept_out_before_there_is_a_tunnel(monkeypatch: pytest.Mon
     monkeypatch.setattr(links, "link", lambda _: None)
     monkeypatch.setattr(links, "mtu_to", lambda _: 1500)
     spec = network(overlay=Overlay(vni=4711, peers=PEERS))
-    Tunnels(UNDERLAY).ensure(spec, "bridge")
+    Tunnels(UNDERLAY, Turns(tmp_path)).ensure(spec, "bridge")
     rules = next(i for i, each in enumerate(done) if f"{PEERS[0]} . 4711" in each)
     tunnel = next(i for i, each in enumerate(done) if each.startswith("ip link add"))
     assert rules < tunnel

@@ -21,12 +21,12 @@ from workers.hypervisor.image_cache import shelf
 from workers.hypervisor.image_cache.conversion import bytes_needed, convert
 from workers.hypervisor.image_cache.download import Downloader
 from workers.hypervisor.image_cache.inspection import check_image, virtual_bytes
-from workers.hypervisor.image_cache.locks import Locks
 from workers.hypervisor.image_cache.pruning import OtherDisks, Pruning
 from workers.hypervisor.image_cache.records import Record, Records
 from workers.hypervisor.image_cache.rules import CacheRules
 from workers.hypervisor.image_cache.shelf import Entry
 from workers.hypervisor.image_cache.users import Unreadable
+from workers.hypervisor.locks import Locks
 from workers.hypervisor.names import image_file
 
 log = structlog.get_logger(__name__)
@@ -52,7 +52,7 @@ class ImageCache:
         self._directory = directory
         self._limit_s = limit_s
         self._rules = rules or CacheRules()
-        self._locks = Locks(state)
+        self._locks = Locks(state, "image", "Other work on the cached image takes too long.")
         self._records = Records(state)
         self._downloader = Downloader(self._records, ca_file, self._rules.retry_pause_s)
         self._pruning = Pruning(directory, self._locks, self._records, self._rules, other_disks)

@@ -15,11 +15,11 @@ import structlog
 
 from tasks.errors import ByreError
 from workers.hypervisor.image_cache import shelf
-from workers.hypervisor.image_cache.locks import Locks
 from workers.hypervisor.image_cache.records import Records
 from workers.hypervisor.image_cache.rules import CacheRules
 from workers.hypervisor.image_cache.shelf import Entry
 from workers.hypervisor.image_cache.users import Unreadable, digests_in_use
+from workers.hypervisor.locks import Locks
 
 log = structlog.get_logger(__name__)
 

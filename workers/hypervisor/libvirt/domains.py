@@ -10,6 +10,7 @@ from pathlib import Path
 import libvirt
 import structlog
 from lxml import etree
+from tenacity import retry, retry_if_exception, stop_after_attempt, wait_random
 
 from tasks.errors import ByreError, ForeignOwner, HostError, HostFull, StaleMessage
 from tasks.messages import DomainSpec, DomainState, Job
@@ -28,6 +29,7 @@ from workers.hypervisor.libvirt.lookup import absent_is_done, lookup
 from workers.hypervisor.libvirt.machine_xml import Ground
 from workers.hypervisor.libvirt.marks import is_quarantined, mark_of, mark_quarantined
 from workers.hypervisor.libvirt.processors import Processors
+from workers.hypervisor.libvirt.turns import Turns
 from workers.hypervisor.port import Domain
 
 log = structlog.get_logger(__name__)
@@ -49,14 +51,19 @@ _UNDEFINE_EVERYTHING = (
     | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
     | libvirt.VIR_DOMAIN_UNDEFINE_TPM
 )
+#: How often a start is tried that the packet filter did not let through.
+_TRIES = 4
 _AS_DEFINED = libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE
 
 
 class Domains:
     """The domains of one host."""
 
-    def __init__(self, keeper: Keeper, console_dir: Path, processors: Processors) -> None:
+    def __init__(
+        self, keeper: Keeper, console_dir: Path, processors: Processors, turns: Turns
+    ) -> None:
         self._keeper = keeper
+        self._turns = turns
         self._processors = processors
         self._console_dir = console_dir
 
@@ -112,8 +119,7 @@ class Domains:
             handle = self.handle(server_id)
             if handle is not None:
                 _described(server_id, handle)
-                with absent_is_done(libvirt.VIR_ERR_OPERATION_INVALID):
-                    handle.destroyFlags(0)
+                self._end(handle)
                 # A domain without a definition is gone with its process.
                 with absent_is_done():
                     if handle.isPersistent():
@@ -139,8 +145,7 @@ class Domains:
                 description = handle.XMLDesc(_AS_DEFINED)
                 handle = self._keeper.connection().defineXMLFlags(description, 0)
             handle.setAutostart(0)
-            with absent_is_done(libvirt.VIR_ERR_OPERATION_INVALID):
-                handle.destroyFlags(0)
+            self._end(handle)
             mark_quarantined(handle)
 
     def console_logs(self, server_id: str) -> list[Path]:
@@ -149,13 +154,20 @@ class Domains:
 
     def _create(self, handle: libvirt.virDomain) -> None:
         try:
-            handle.createWithFlags(0)
+            with self._turns.libvirts():
+                _create_behind_filters(handle)
         except libvirt.libvirtError as error:
             if handle.isActive():
                 # Another call started it in the meantime; what we wanted is there.
                 return
             raise self._start_failure(handle, error) from error
-        _refuse_unweighed(handle)
+        if _is_unweighed(handle):
+            self._end(handle)
+            raise HostError("The hypervisor has no control groups to weigh processors by.")
+
+    def _end(self, handle: libvirt.virDomain) -> None:
+        with self._turns.libvirts(), absent_is_done(libvirt.VIR_ERR_OPERATION_INVALID):
+            handle.destroyFlags(0)
 
     def _start_failure(self, handle: libvirt.virDomain, error: libvirt.libvirtError) -> ByreError:
         """QEMU's want of memory comes as any failure of QEMU does, so memory is looked at."""
@@ -193,19 +205,38 @@ def _described(server_id: str, handle: libvirt.virDomain) -> Domain:
     )
 
 
-def _refuse_unweighed(handle: libvirt.virDomain) -> None:
-    """End a domain that was started without the weight that its flavor gives it: where libvirt sees
-    no control groups, it refuses limits in time, but passes over a weight. Raises HostError."""
+def _is_unweighed(handle: libvirt.virDomain) -> bool:
+    """Say whether a domain was started without the weight that its flavor gives it: where libvirt
+    sees no control groups, it refuses limits in time, but passes over a weight."""
     if etree.fromstring(handle.XMLDesc(0)).find("cputune/shares") is None:
-        return
+        return False
     try:
         handle.schedulerParameters()
     except libvirt.libvirtError as error:
         if is_gone(error):
             raise
-        with absent_is_done(libvirt.VIR_ERR_OPERATION_INVALID):
-            handle.destroyFlags(0)
-        raise HostError("The hypervisor has no control groups to weigh processors by.") from error
+        return True
+    return False
+
+
+def _is_of_packet_filter(error: BaseException) -> bool:
+    return (
+        isinstance(error, libvirt.libvirtError)
+        # Its types do not have it.
+        and error.get_error_domain() == libvirt.VIR_FROM_FIREWALL  # type: ignore[attr-defined]
+    )
+
+
+@retry(
+    retry=retry_if_exception(_is_of_packet_filter),
+    stop=stop_after_attempt(_TRIES),
+    wait=wait_random(0.1, 0.5),
+    reraise=True,
+)
+def _create_behind_filters(handle: libvirt.virDomain) -> None:
+    """Start the domain. Somebody else's change of the packet filter makes libvirt's fail (see
+    `turns`), so the same is tried again."""
+    handle.createWithFlags(0)
 
 
 def _mark_running(handle: libvirt.virDomain, job: Job, name: str) -> None:

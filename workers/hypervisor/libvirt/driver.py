@@ -40,6 +40,7 @@ from workers.hypervisor.libvirt.processors import Processors
 from workers.hypervisor.libvirt.settings import LibvirtSettings
 from workers.hypervisor.libvirt.survey import survey
 from workers.hypervisor.libvirt.tidying import Tidying
+from workers.hypervisor.libvirt.turns import Turns
 from workers.hypervisor.port import Domain, Observation, Watcher
 from workers.hypervisor.shelf import Shelf
 
@@ -69,10 +70,11 @@ class LibvirtHypervisor:
         )
         self._disks = Disks(self._keeper, settings.storage_dir, settings.pool_name, self._images)
         self._extra_disks = ExtraDisks(settings.storage_dir, self._images)
-        tunnels = Tunnels(settings.underlay_address)
+        turns = Turns(settings.state_dir / "locks")
+        tunnels = Tunnels(settings.underlay_address, turns)
         self._networks = Networks(self._keeper, tunnels, settings.physical_networks)
-        self._firewall = HostFirewall(self._keeper, settings.state_dir)
-        self._domains = Domains(self._keeper, settings.console_dir, processors)
+        self._firewall = HostFirewall(self._keeper, settings.state_dir, turns)
+        self._domains = Domains(self._keeper, settings.console_dir, processors, turns)
         self._consoles = Shelf(settings.console_dir, frozenset({"console_log"}))
         self._guests = GuestStore(settings.state_dir)
         self._tidying = Tidying(
@@ -192,8 +194,7 @@ class LibvirtHypervisor:
 
     def start(self, server_id: str) -> Domain:
         """See the port."""
-        if not self._firewall.is_intact():
-            self._firewall.restore()
+        self._firewall.ensure_table()
         return self._domains.start(server_id)
 
     def remove_domain(self, server_id: str) -> None:

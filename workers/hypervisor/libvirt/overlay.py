@@ -25,6 +25,7 @@ from tasks.errors import HostError
 from tasks.messages import NetworkSpec, Overlay
 from workers.hypervisor import names
 from workers.hypervisor.libvirt import links
+from workers.hypervisor.libvirt.turns import Turns
 
 log = structlog.get_logger(__name__)
 
@@ -66,7 +67,8 @@ table bridge byre_overlay {{
 class Tunnels:
     """The tunnels of one host, whose address on the underlay is `local`."""
 
-    def __init__(self, local: str) -> None:
+    def __init__(self, local: str, turns: Turns) -> None:
+        self._turns = turns
         self._local = ipaddress.ip_address(local)
         self._lock = threading.Lock()
         self._let_in: str | None = None
@@ -125,7 +127,7 @@ class Tunnels:
             there = None
         if there is None:
             # Before the tunnel: for no moment may DHCP cross it.
-            links.run("nft", "-f", "-", given=_HOST_STAYS)
+            self._apply(_HOST_STAYS)
             links.run(
                 *("ip", "link", "add", device, "mtu", str(mtu), "type", "vxlan"),
                 *("id", str(overlay.vni), "local", str(self._local), "dstport", str(PORT)),
@@ -146,11 +148,15 @@ class Tunnels:
         wanted = _from_peers(peers)
         there = _tables() if peers else set()
         if peers and ("bridge", "byre_overlay") not in there:
-            links.run("nft", "-f", "-", given=_HOST_STAYS)
+            self._apply(_HOST_STAYS)
         is_flushed = bool(peers) and ("inet", "byre_underlay") not in there
         if is_flushed or wanted != self._let_in:
-            links.run("nft", "-f", "-", given=wanted)
+            self._apply(wanted)
             self._let_in = wanted
+
+    def _apply(self, commands: str) -> None:
+        with self._turns.ours():
+            links.run("nft", "-f", "-", given=commands)
 
 
 def _tables() -> set[tuple[str, str]]:

@@ -34,10 +34,12 @@ from workers.hypervisor.firewall_state import (
 from workers.hypervisor.libvirt.connection import Keeper
 from workers.hypervisor.libvirt.errors import translated
 from workers.hypervisor.libvirt.firewall import cuts, kernel
+from workers.hypervisor.libvirt.firewall.expressions import Json
 from workers.hypervisor.libvirt.firewall.filters import filter_xml
 from workers.hypervisor.libvirt.firewall.ruleset import Ruleset, changes, whole
 from workers.hypervisor.libvirt.firewall.table import table, zone_of
 from workers.hypervisor.libvirt.lookup import lookup
+from workers.hypervisor.libvirt.turns import Turns
 from workers.hypervisor.things import rules_thing
 
 log = structlog.get_logger(__name__)
@@ -49,8 +51,9 @@ _LIBVIRT_CHAIN = "libvirt-I-"
 class HostFirewall:
     """The packet filter of one host, for the threads of one process and for others beside it."""
 
-    def __init__(self, keeper: Keeper, state_dir: Path) -> None:
+    def __init__(self, keeper: Keeper, state_dir: Path, turns: Turns) -> None:
         self._keeper = keeper
+        self._turns = turns
         self._file = state_dir / "firewall.json"
         self._guard = threading.RLock()
         #: The state that was told last, and its table: to make it takes longer than to compare.
@@ -104,13 +107,15 @@ class HostFirewall:
             state = self._read()
             if not state.ports:
                 return True
-            bridges = {network.bridge for network in state.networks.values()}
-            there = kernel.bridges()
-            return (
-                kernel.marker() == self._table(state).marker()
-                and all(there[bridge] for bridge in bridges & there.keys())
-                and not _unfiltered_taps(bridges)
-            )
+            return self._has_table(state) and self._has_filters(state)
+
+    def ensure_table(self) -> None:
+        """Put back all that was told if our part of it is gone: a guest is about to start behind
+        it. Raises as `restore`."""
+        with self._held():
+            state = self._read()
+            if state.ports and not self._has_table(state):
+                self._restore(state)
 
     def restore(self) -> None:
         """Put back all that was told, as a whole, and have libvirt do the same with its filters.
@@ -118,12 +123,34 @@ class HostFirewall:
         with self._held():
             state = self._read()
             if state.ports:
-                log.warning("firewall.restored", ports=len(state.ports))
-                self._switch_on(state)
-                kernel.apply(whole(self._table(state)))
-                self._renew_filters(state.ports.values(), int(time.time()))
+                self._restore(state)
 
     # --- inside ----------------------------------------------------------------------------------
+
+    def _has_table(self, state: FirewallState) -> bool:
+        there = kernel.bridges()
+        bridges = _bridges(state) & there.keys()
+        is_ours = kernel.marker() == self._table(state).marker()
+        return is_ours and all(there[bridge] for bridge in bridges)
+
+    def _has_filters(self, state: FirewallState) -> bool:
+        bridges = _bridges(state)
+        if not _unfiltered_taps(bridges):
+            return True
+        # A guest that is being started has its interfaces before their filters.
+        with self._turns.ours():
+            return not _unfiltered_taps(bridges)
+
+    def _restore(self, state: FirewallState) -> None:
+        log.warning("firewall.restored", ports=len(state.ports))
+        self._switch_on(state)
+        self._apply(whole(self._table(state)))
+        self._renew_filters(state.ports.values(), int(time.time()))
+
+    def _apply(self, commands: list[Json]) -> None:
+        if commands:
+            with self._turns.ours():
+                kernel.apply(commands)
 
     def _change(self, old: FirewallState, new: FirewallState) -> None:
         self._carry_out(old, new)
@@ -137,11 +164,12 @@ class HostFirewall:
             before, after = self._table(old), self._table(new)
             mark = kernel.marker()
             known = mark is not None and mark == before.marker()
-            kernel.apply(changes(before, after, mark=mark) if known else whole(after))
+            self._apply(changes(before, after, mark=mark) if known else whole(after))
             if _may_narrow(old, new):
                 cuts.settle(new)
         elif old.ports:
-            kernel.remove_table()
+            with self._turns.ours():
+                kernel.remove_table()
         self._write(new)
 
     def _switch_on(self, state: FirewallState) -> None:
@@ -235,6 +263,10 @@ def _may_narrow(old: FirewallState, new: FirewallState) -> bool:
     if old.members != {i: new.members.get(i) for i in old.members}:
         return True
     return any(new.ports.get(i, port) != port for i, port in old.ports.items())
+
+
+def _bridges(state: FirewallState) -> set[str]:
+    return {network.bridge for network in state.networks.values()}
 
 
 def _unfiltered_taps(bridges: set[str]) -> set[str]:

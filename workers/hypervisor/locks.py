@@ -1,4 +1,4 @@
-"""Locks of the cache's images, among threads and among processes of one host.
+"""Locks by name, among threads and among processes of one host.
 
 Each holder opens the lock's file for itself, so that the kernel tells threads apart as well, and
 drops the lock of a process that dies. Taking turns is by polling: a wait must have an end.
@@ -18,10 +18,12 @@ _FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Locks:
-    """Locks by name, in one directory."""
+    """Locks of one kind, in one directory. `busy` is what who waits for too long is told."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, kind: str, busy: str) -> None:
         self._directory = directory
+        self._kind = kind
+        self._busy = busy
 
     @contextmanager
     def shared(self, name: str, limit_s: float) -> Iterator[None]:
@@ -63,7 +65,7 @@ class Locks:
         end = time.monotonic() + limit_s
         while (file := self._take(name, kind)) is None:
             if time.monotonic() > end:
-                raise HostBusy("Other work on the cached image takes too long.", lock=name)
+                raise HostBusy(self._busy, lock=name)
             time.sleep(_PAUSE_S)
         try:
             yield
@@ -89,4 +91,4 @@ class Locks:
         return None
 
     def _path(self, name: str) -> Path:
-        return self._directory / f"image-{name}.lock"
+        return self._directory / f"{self._kind}-{name}.lock"
