@@ -13,8 +13,7 @@ import typer
 from app.db.migrations import upgrade
 from app.db.session import make_engine, make_sessions
 from app.runs.publish import CeleryPublisher
-from app.services import bootstrap, clouds_file, hypervisors, importing, retiring
-from app.services.accounts import ensure_project, ensure_user
+from app.services import bootstrap, clouds_file, hypervisors, importing, projects, retiring, users
 from app.services.bootstrap import Account, FirstNetwork
 from app.services.context import Context
 from app.services.images import NewImage
@@ -178,7 +177,7 @@ def create_network(
 ) -> None:
     """Make a network with one subnet; prints its id. Hosts make theirs when a server needs it."""
     with _context() as context, context.sessions.begin() as session:
-        owner = ensure_project(session, context.settings, project or "admin")
+        owner = projects.ensure(session, context.settings, project or "admin")
         new = FirstNetwork(name, cidr, tuple(dns or ()), shared=project is None, mtu=mtu)
         print(bootstrap.add_network(session, context.settings, owner, new).id)
 
@@ -194,8 +193,8 @@ def create_user(
 ) -> None:
     """Make a user with a role in a project, or give a known one a new password."""
     with _context() as context, context.sessions.begin() as session:
-        home = ensure_project(session, context.settings, project)
-        ensure_user(session, name, password, home, "admin" if admin else "member")
+        home = projects.ensure(session, context.settings, project)
+        users.ensure(session, name, password, home.id, "admin" if admin else "member")
     print(f"{name} has the role {'admin' if admin else 'member'} in {project}.")
 
 

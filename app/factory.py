@@ -18,7 +18,7 @@ from app.api.compute import (
     servers,
 )
 from app.api.compute import versions as compute_versions
-from app.api.identity import accounts, tokens
+from app.api.identity import domains, projects, roles, tokens, users
 from app.api.identity import versions as identity_versions
 from app.api.image import files, image_patches, images
 from app.api.image import versions as image_versions
@@ -42,7 +42,10 @@ from config.settings import ControlSettings
 ROUTES: tuple[Routes, ...] = (
     identity_versions.routes,
     tokens.routes,
-    accounts.routes,
+    projects.routes,
+    users.routes,
+    roles.routes,
+    domains.routes,
     compute_versions.routes,
     servers.routes,
     server_security.routes,

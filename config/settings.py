@@ -138,6 +138,11 @@ class ControlSettings(CommonSettings):
     image_spool_dir: Path = Path(".byre/spool")
     image_max_gib: int = Field(default=64, ge=1)
     token_lifetime_s: int = Field(default=6 * 3600, ge=60)
+    #: Wrong passwords within the window after which no other is looked at: for one user from one
+    #: address so many; for one user from everywhere, and from one address for all users, ten times
+    #: as many, for many people can be behind one address, and anybody can name another's user.
+    login_failures: int = Field(default=10, ge=1)
+    login_window_s: float = Field(default=300.0, gt=0)
     #: How many times over a host's cores, memory and disk may be promised. Nova's defaults for
     #: cores and disk; memory is not overcommitted, since a host that swaps fails all its guests.
     cpu_overcommit: float = Field(default=4.0, gt=0)

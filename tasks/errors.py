@@ -83,6 +83,12 @@ class Unauthorized(RequestError):
     code = "unauthorized"
 
 
+class TooManyRequests(RequestError):
+    """The caller has to wait before the next try."""
+
+    code = "too_many_requests"
+
+
 class TooLarge(RequestError):
     """The body is larger than the limit."""
 

@@ -16,6 +16,7 @@ from tasks.errors import (
     NotFound,
     RequestError,
     TooLarge,
+    TooManyRequests,
     TransientError,
     Unauthorized,
 )
@@ -29,6 +30,7 @@ STATUS: tuple[tuple[type[ByreError], int], ...] = (
     (NotFound, 404),
     (Conflict, 409),
     (TooLarge, 413),
+    (TooManyRequests, 429),
     (RequestError, 400),
     (TransientError, 503),
     (ByreError, 500),

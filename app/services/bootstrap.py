@@ -9,8 +9,8 @@ from app.db.models import Flavor, Network, Project
 from app.db.repo import flavors, networks
 from app.db.session import Sessions
 from app.services import networks as network_cases
+from app.services import projects, users
 from app.services import subnets as subnet_cases
-from app.services.accounts import ensure_project, ensure_user
 from app.services.networks import NewNetwork
 from app.services.subnets import NewSubnet
 from config.settings import ControlSettings
@@ -60,8 +60,8 @@ def bootstrap(
     Raises RequestError.
     """
     with sessions.begin() as session:
-        admin_project = ensure_project(session, settings, "admin")
-        demo_project = ensure_project(session, settings, "demo")
+        admin_project = projects.ensure(session, settings, "admin")
+        demo_project = projects.ensure(session, settings, "demo")
         admin = _account(session, "admin", admin_password, admin_project)
         demo = _account(session, "demo", demo_password, demo_project)
         for flavor in FLAVORS:
@@ -85,11 +85,12 @@ def add_network(
 
 
 def _account(session: Session, name: str, password: str | None, project: Project) -> Account:
+    role = "admin" if name == "admin" else "member"
     try:
-        ensure_user(session, name, password, project, "admin" if name == "admin" else "member")
+        users.ensure(session, name, password, project.id, role)
     except ValueError:
         password = secrets.token_urlsafe(16)
-        ensure_user(session, name, password, project, "admin" if name == "admin" else "member")
+        users.ensure(session, name, password, project.id, role)
     return Account(name, project.name, password)
 
 

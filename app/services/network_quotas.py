@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy.orm import Session
 
 from app.db.models import Project
-from app.db.repo import networks, quota
+from app.db.repo import identity, networks, quota
 from app.db.session import reading
 from app.services.context import Caller, Context
 from app.services.network_errors import InvalidInput
@@ -32,8 +32,6 @@ class Quota:
 def check(session: Session, project_id: str, resource: str, count: int = 1) -> None:
     """Make sure that the project may have so many more; the project is locked until the commit.
     Raises OverQuota, NotFound."""
-    if session.get(Project, project_id) is None:
-        raise NotFound(f"Project {project_id} could not be found.")
     project = quota.lock_project(session, project_id)
     limit = getattr(project, COLUMNS[resource])
     if 0 <= limit < networks.used(session, project_id, resource) + count:
@@ -73,7 +71,7 @@ def reset(context: Context, caller: Caller, project_id: str) -> None:
 def _found(session: Session, caller: Caller, project_id: str) -> Project:
     if not caller.is_admin and project_id != caller.project_id:
         raise Forbidden("Policy doesn't allow get_quota of another project.")
-    project = session.get(Project, project_id)
+    project = identity.project_by_id(session, project_id)
     if project is None:
         raise NotFound(f"Project {project_id} could not be found.")
     return project

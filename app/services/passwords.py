@@ -17,9 +17,10 @@ def hash_password(password: str) -> str:
 
 
 def password_fits(password: str, password_hash: str | None) -> bool:
-    """Say whether the password is that of the hash. None (no such user) takes as long and is no."""
+    """Say whether the password is that of the hash. None (no such user) and an empty text (a user
+    without a password) take as long and are no."""
     try:
         fits = _HASHER.verify(password_hash or _NOBODY, password)
     except (VerificationError, InvalidHashError):
         return False
-    return fits and password_hash is not None
+    return fits and bool(password_hash)

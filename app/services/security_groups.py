@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from app.db.models import Project, SecurityGroup, SecurityGroupRule
 from app.db.models.base import new_id, now
-from app.db.repo import quota
+from app.db.repo import identity, quota
 from app.db.repo import security_groups as repo
 from app.db.repo.paging import NO_FACTS, Facts
 from app.db.session import reading
@@ -134,7 +134,7 @@ def see_to_default(context: Context, project_id: str) -> str:
         found = repo.default_id(session, project_id)
         if found is not None:
             return found
-        if session.get(Project, project_id) is None:
+        if identity.project_by_id(session, project_id) is None:
             raise RequestError(f"project_id: project {project_id} could not be found.")
     try:
         with context.sessions.begin() as session:

@@ -11,13 +11,12 @@ from sqlalchemy.orm import Session
 from app.db.models import Project, Token, User
 from app.db.models.base import now
 from app.db.repo import identity
+from app.db.repo import tokens as repo
 from app.db.session import reading
+from app.services import logins, roles
 from app.services.context import Context
 from app.services.passwords import password_fits
 from tasks.errors import Unauthorized
-
-#: A role holds those after it.
-_HELD = {"admin": ("admin", "member", "reader"), "member": ("member", "reader")}
 
 WRONG = "The request you have made requires authentication."
 
@@ -38,13 +37,17 @@ class PasswordLogin:
     user_id: str | None
     user_name: str | None
     password: str
+    #: Where they are.
+    address: str
 
 
 @dataclass(frozen=True)
 class TokenView:
     """What a token stands for."""
 
-    audit_id: str
+    #: Its own, and that of the first one if it was given for another token.
+    audit_ids: tuple[str, ...]
+    methods: tuple[str, ...]
     user_id: str
     user_name: str
     #: Empty for an unscoped token.
@@ -58,15 +61,17 @@ class TokenView:
 def issue_for_password(
     context: Context, login: PasswordLogin, scope: Scope
 ) -> tuple[str, TokenView]:
-    """Return a new token and what it stands for. Raises Unauthorized."""
+    """Return a new token and what it stands for. Raises Unauthorized, TooManyRequests."""
     with reading(context.sessions) as session:
         user = _user(session, login)
-        password_hash = user.password_hash if user is not None and user.enabled else None
-    # Outside of the session: it takes longer than all queries together.
-    fits = password_fits(login.password, password_hash)
-    if user is None or not fits:
-        raise Unauthorized(WRONG, user=login.user_name or login.user_id)
-    return _issue(context, user.id, scope, timedelta(seconds=context.settings.token_lifetime_s))
+    who = user.id if user is not None else login.user_id or login.user_name or ""
+    with logins.limited(context, who, login.address):
+        # No session is open: it takes longer than all queries together.
+        fits = password_fits(login.password, user.password_hash if user else None)
+        if user is None or not (fits and user.enabled):
+            raise Unauthorized(WRONG, user=user.id if user else None)
+    lifetime = timedelta(seconds=context.settings.token_lifetime_s)
+    return _issue(context, user.id, scope, Proof(("password",), lifetime))
 
 
 def issue_for_token(context: Context, secret: str, scope: Scope) -> tuple[str, TokenView]:
@@ -75,26 +80,29 @@ def issue_for_token(context: Context, secret: str, scope: Scope) -> tuple[str, T
     Raises Unauthorized.
     """
     view = look_up(context, secret)
-    return _issue(context, view.user_id, scope, view.expires_at - now())
+    methods = tuple(dict.fromkeys((*view.methods, "token")))
+    proof = Proof(methods, view.expires_at - now(), first_audit_id=view.audit_ids[-1])
+    return _issue(context, view.user_id, scope, proof)
 
 
 def look_up(context: Context, secret: str) -> TokenView:
     """Return what the token stands for. Raises Unauthorized if it is unknown or expired."""
     with reading(context.sessions) as session:
-        rows = identity.token_rows(session, _digest(secret), now())
+        rows = repo.rows(session, _digest(secret), now())
     if not rows or not rows[0].user_enabled:
         raise Unauthorized(WRONG)
     first = rows[0]
-    roles = _expand([row.role for row in rows if row.role is not None])
-    if first.project_id is not None and not (first.project_enabled and roles):
+    held = roles.expand(row.role for row in rows if row.role is not None)
+    if first.project_id is not None and not (first.project_enabled and held):
         raise Unauthorized(WRONG, project=first.project_id)
     return TokenView(
-        audit_id=first.audit_id,
+        audit_ids=_audit_ids(first.audit_id, first.first_audit_id),
+        methods=tuple(first.methods),
         user_id=first.user_id,
         user_name=first.user_name,
         project_id=first.project_id or "",
         project_name=first.project_name or "",
-        roles=roles,
+        roles=held,
         issued_at=first.issued_at,
         expires_at=first.expires_at,
     )
@@ -103,36 +111,46 @@ def look_up(context: Context, secret: str) -> TokenView:
 def revoke(context: Context, secret: str) -> None:
     """Make the token worthless."""
     with context.sessions.begin() as session:
-        identity.remove_token(session, _digest(secret))
+        repo.remove(session, _digest(secret))
 
 
-def _issue(
-    context: Context, user_id: str, scope: Scope, lifetime: timedelta
-) -> tuple[str, TokenView]:
+@dataclass(frozen=True)
+class Proof:
+    """How somebody proved who they are, and for how long that holds."""
+
+    methods: tuple[str, ...]
+    lifetime: timedelta
+    first_audit_id: str | None = None
+
+
+def _issue(context: Context, user_id: str, scope: Scope, proof: Proof) -> tuple[str, TokenView]:
     secret, audit_id, moment = secrets.token_urlsafe(32), secrets.token_urlsafe(16), now()
     with context.sessions.begin() as session:
         user = session.get_one(User, user_id)
-        project, roles = _project(session, user, scope)
-        identity.remove_expired(session, moment)
+        project, held = _project(session, user, scope)
+        repo.remove_expired(session, moment)
         session.add(
             Token(
                 digest=_digest(secret),
                 audit_id=audit_id,
+                first_audit_id=proof.first_audit_id,
+                methods=list(proof.methods),
                 user_id=user.id,
                 project_id=project.id if project else None,
                 issued_at=moment,
-                expires_at=moment + lifetime,
+                expires_at=moment + proof.lifetime,
             )
         )
     view = TokenView(
-        audit_id=audit_id,
+        audit_ids=_audit_ids(audit_id, proof.first_audit_id),
+        methods=proof.methods,
         user_id=user.id,
         user_name=user.name,
         project_id=project.id if project else "",
         project_name=project.name if project else "",
-        roles=roles,
+        roles=held,
         issued_at=moment,
-        expires_at=moment + lifetime,
+        expires_at=moment + proof.lifetime,
     )
     return secret, view
 
@@ -149,12 +167,12 @@ def _project(session: Session, user: User, scope: Scope) -> tuple[Project | None
         if scope.kind == "project":
             raise Unauthorized(WRONG, project=scope.project_name or scope.project_id)
         return None, ()
-    roles = _expand(identity.roles_in(session, user.id, project.id))
-    if not (project.enabled and roles):
+    held = roles.expand(identity.roles_in(session, user.id, project.id))
+    if not (project.enabled and held):
         if scope.kind == "default":
             return None, ()
         raise Unauthorized(WRONG, project=project.id)
-    return project, roles
+    return project, held
 
 
 def _wanted_project(session: Session, user: User, scope: Scope) -> Project | None:
@@ -168,8 +186,8 @@ def _wanted_project(session: Session, user: User, scope: Scope) -> Project | Non
     return identity.project_by_name(session, scope.project_name or "")
 
 
-def _expand(roles: list[str]) -> tuple[str, ...]:
-    return tuple(sorted({held for role in roles for held in _HELD.get(role, (role,))}))
+def _audit_ids(own: str, first: str | None) -> tuple[str, ...]:
+    return (own,) if first is None else (own, first)
 
 
 def _digest(secret: str) -> str:

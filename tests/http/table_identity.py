@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from tests.http.cases import BASE, HEX, MICRO, UNAUTHORIZED, Case, identity_fault
-from tests.http.world import ALICE, ALPHA, BETA, BOB, RITA, token_of
+from app.services.roles import role_id
+from tests.http.cases import BASE, HEX, MICRO, UNAUTHORIZED, Case, Like, identity_fault
+from tests.http.world import ALICE, ALPHA, BETA, BOB, OPERATIONS, RITA, ROOT, token_of
 
 DOMAIN = {"id": "default", "name": "Default"}
 
@@ -74,11 +75,22 @@ USER = {
     "id": ALICE,
     "name": "alice",
     "domain_id": "default",
+    "description": "",
     "enabled": True,
     "options": {},
     "password_expires_at": None,
     "default_project_id": ALPHA,
     "links": {"self": f"{BASE}/identity/v3/users/{ALICE}"},
+}
+
+
+DOMAIN_BODY = {
+    **DOMAIN,
+    "description": "",
+    "enabled": True,
+    "options": {},
+    "tags": [],
+    "links": {"self": f"{BASE}/identity/v3/domains/default"},
 }
 
 
@@ -91,6 +103,255 @@ BOBS = {"X-Subject-Token": token_of("bob")}
 TOKENS = "/identity/v3/auth/tokens"
 NO_TOKEN = identity_fault(404, "Not Found", "Could not find token.")
 NO_PROJECT = identity_fault(404, "Not Found", f"Could not find project: {BETA}.")
+
+V3_PATH = "/identity/v3"
+MEMBER, READER = role_id("member"), role_id("reader")
+
+
+def _project(project_id: str, name: str) -> dict[str, Any]:
+    links = {"self": f"{BASE}/identity/v3/projects/{project_id}"}
+    return {**PROJECT, "id": project_id, "name": name, "links": links}
+
+
+def _user(user_id: str, name: str, project_id: str) -> dict[str, Any]:
+    links = {"self": f"{BASE}/identity/v3/users/{user_id}"}
+    return {
+        **USER,
+        "id": user_id,
+        "name": name,
+        "default_project_id": project_id,
+        "links": links,
+    }
+
+
+def _role(name: str) -> dict[str, Any]:
+    return {
+        "id": role_id(name),
+        "name": name,
+        "domain_id": None,
+        "description": None,
+        "options": {},
+        "links": {"self": f"{BASE}/identity/v3/roles/{role_id(name)}"},
+    }
+
+
+def _list(who: str, path: str, kind: str, *bodies: Any) -> Case:
+    body = {kind: list(bodies), "links": _list_links(path.partition("?")[0])}
+    return Case(f"{who} lists {path}", who, "GET", f"{V3_PATH}/{path}", 200, body)
+
+
+def _missing(who: str, method: str, path: str, what: str) -> Case:
+    message = f"Could not find {what}."
+    return Case(
+        f"{method} {path} is missing for {who}",
+        who,
+        method,
+        f"{V3_PATH}/{path}",
+        404,
+        identity_fault(404, "Not Found", message),
+        send={what.partition(":")[0]: {}} if method == "PATCH" else None,
+    )
+
+
+def _denied(method: str, path: str, action: str) -> Case:
+    """Also where there is nothing of that name: 403 comes before the look."""
+    message = f"Policy doesn't allow identity:{action} to be performed."
+    return Case(
+        f"{method} {path} is for administrators",
+        "alice",
+        method,
+        f"{V3_PATH}/{path}",
+        403,
+        identity_fault(403, "Forbidden", message),
+        send={} if method in ("POST", "PATCH") else None,
+    )
+
+
+def _refused(
+    method: str, path: str, kind: str, message: Any, status: int = 400, **sent: Any
+) -> Case:
+    title = "Conflict" if status == 409 else "Bad Request"
+    return Case(
+        f"{method} {path} with {sent!r:.80}",
+        "root",
+        method,
+        f"{V3_PATH}/{path}",
+        status,
+        identity_fault(status, title, message),
+        send={kind: sent},
+    )
+
+
+def _wrong(kind: str, field: str, text: str = ".*", **sent: Any) -> Case:
+    message = Like(f"Invalid input for field/attribute {kind}.{field}: {text}")
+    return _refused("POST", f"{kind}s", kind, message, **sent)
+
+
+def _assignment(role: str, user_id: str, project_id: str, **names: str) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "role": {"id": role_id(role)},
+        "user": {"id": user_id},
+        "scope": {"project": {"id": project_id}},
+        "links": {
+            "assignment": f"{BASE}/identity/v3/projects/{project_id}/users/{user_id}/roles/"
+            + role_id(role)
+        },
+    }
+    if names:
+        body["role"]["name"] = role
+        body["user"] |= {"name": names["user"], "domain": DOMAIN}
+        body["scope"]["project"] |= {"name": names["project"], "domain": DOMAIN}
+    return body
+
+
+PROJECTS = [PROJECT, _project(BETA, "beta"), _project(OPERATIONS, "operations")]
+USERS = [USER, _user(BOB, "bob", BETA), _user(RITA, "rita", ALPHA), _user(ROOT, "root", OPERATIONS)]
+ROLES = [_role(name) for name in ("admin", "manager", "member", "reader", "service")]
+IN_ALPHA = f"projects/{ALPHA}/users/{ALICE}/roles"
+NO_ROLE = "role assignment with role: {}, user: {}, project: {}"
+
+#: Lists and their filters.
+LISTS = [
+    _list("root", "projects", "projects", *PROJECTS),
+    _list("root", "projects?name=beta&domain_id=default", "projects", PROJECTS[1]),
+    _list("root", "projects?enabled=false", "projects"),
+    _list("root", "projects?domain_id=other", "projects"),
+    _list("root", "projects?is_domain=true", "projects"),
+    _list("root", "projects?parent_id=default&is_domain=False", "projects", *PROJECTS),
+    _list("root", f"projects?parent_id={ALPHA}", "projects"),
+    _list("root", "projects?tags=x", "projects"),
+    _list("root", "users", "users", *USERS),
+    _list("root", "users?name=bob&domain_id=default", "users", USERS[1]),
+    _list("root", "users?enabled=False", "users"),
+    _list("root", "users?domain_id=other", "users"),
+    _list("root", f"users/{BOB}/projects", "projects", PROJECTS[1]),
+    _list("alice", "roles", "roles", *ROLES),
+    _list("alice", "roles?name=member", "roles", _role("member")),
+    _list("alice", "roles?name=cook", "roles"),
+    _list("alice", "roles?domain_id=default", "roles"),
+    _list("unscoped-token", "domains", "domains", DOMAIN_BODY),
+    _list("alice", "domains?name=Default", "domains", DOMAIN_BODY),
+    _list("alice", "domains?name=other", "domains"),
+    _list("root", IN_ALPHA, "roles", _role("member")),
+    _list(
+        "root",
+        "role_assignments",
+        "role_assignments",
+        _assignment("member", ALICE, ALPHA),
+        _assignment("reader", RITA, ALPHA),
+        _assignment("member", BOB, BETA),
+        _assignment("admin", ROOT, OPERATIONS),
+    ),
+    _list(
+        "root",
+        f"role_assignments?user.id={ALICE}&include_names=True",
+        "role_assignments",
+        _assignment("member", ALICE, ALPHA, user="alice", project="alpha"),
+    ),
+    _list(
+        "root",
+        f"role_assignments?scope.project.id={ALPHA}&role.id={READER}&effective",
+        "role_assignments",
+        _assignment("reader", ALICE, ALPHA),
+        _assignment("reader", RITA, ALPHA),
+    ),
+    _list("root", f"role_assignments?role.id={READER}&user.id={ALICE}", "role_assignments"),
+    _list("root", "role_assignments?scope.domain.id=default", "role_assignments"),
+    _list("root", "role_assignments?group.id=x", "role_assignments"),
+]
+
+#: What only administrators may, and what they cannot either.
+ADMINISTRATION = [
+    _denied("GET", "projects", "projects:list"),
+    _denied("POST", "projects", "projects:create"),
+    _denied("PATCH", "projects/nothing", "projects:change"),
+    _denied("DELETE", "projects/nothing", "projects:delete"),
+    _denied("GET", "users", "users:list"),
+    _denied("POST", "users", "users:create"),
+    _denied("PATCH", f"users/{ALICE}", "users:change"),
+    _denied("DELETE", "users/nothing", "users:delete"),
+    _denied("GET", "role_assignments", "role_assignments:list"),
+    _denied("GET", IN_ALPHA, "role_assignments:list"),
+    _denied("GET", f"{IN_ALPHA}/{MEMBER}", "role_assignments:list"),
+    _denied("PUT", f"{IN_ALPHA}/{role_id('admin')}", "role_assignments:give"),
+    _denied("DELETE", f"{IN_ALPHA}/{MEMBER}", "role_assignments:take"),
+    _missing("root", "GET", "projects/alpha", "project: alpha"),
+    _missing("root", "PATCH", "projects/alpha", "project: alpha"),
+    _missing("root", "DELETE", "projects/alpha", "project: alpha"),
+    _missing("root", "GET", "users/alice", "user: alice"),
+    _missing("root", "PATCH", "users/alice", "user: alice"),
+    _missing("root", "DELETE", "users/alice", "user: alice"),
+    _missing("root", "GET", "users/alice/projects", "user: alice"),
+    _missing("alice", "GET", "roles/member", "role: member"),
+    _missing("alice", "GET", "domains/Default", "domain: Default"),
+    _missing("root", "GET", f"projects/none/users/{ALICE}/roles", "project: none"),
+    _missing("root", "PUT", f"projects/{ALPHA}/users/none/roles/{MEMBER}", "user: none"),
+    _missing("root", "PUT", f"{IN_ALPHA}/cook", "role: cook"),
+    _missing("root", "GET", f"{IN_ALPHA}/{READER}", NO_ROLE.format(READER, ALICE, ALPHA)),
+    _missing("root", "DELETE", f"{IN_ALPHA}/{READER}", NO_ROLE.format(READER, ALICE, ALPHA)),
+    Case("a role is there", "root", "GET", f"{V3_PATH}/{IN_ALPHA}/{MEMBER}", 204),
+    Case("a role is there, by HEAD", "root", "HEAD", f"{V3_PATH}/{IN_ALPHA}/{MEMBER}", 204),
+    Case("a role given again", "root", "PUT", f"{V3_PATH}/{IN_ALPHA}/{MEMBER}", 204),
+    Case("a role", "alice", "GET", f"{V3_PATH}/roles/{MEMBER}", 200, {"role": _role("member")}),
+    Case(
+        "the domain by id",
+        "rita",
+        "GET",
+        f"{V3_PATH}/domains/default",
+        200,
+        {"domain": DOMAIN_BODY},
+    ),
+    _refused("DELETE", f"projects/{ALPHA}", "project", Like("Project alpha still has .*"), 409),
+    _refused("POST", "projects", "project", "There is a project alpha already.", 409, name="alpha"),
+    _refused("POST", "users", "user", "There is a user bob already.", 409, name="bob"),
+    _refused("PATCH", f"users/{ALICE}", "user", "There is a user bob already.", 409, name="bob"),
+    _refused(
+        "PATCH",
+        f"projects/{ALPHA}",
+        "project",
+        "There is a project beta already.",
+        409,
+        name="beta",
+    ),
+    _refused(
+        "POST",
+        "users",
+        "user",
+        "default_project_id: project nope could not be found.",
+        name="new",
+        default_project_id="nope",
+    ),
+    _wrong("project", "name"),
+    _wrong("project", "name", name=""),
+    _wrong("project", "name", name=" x"),
+    _wrong("project", "name", name="x" * 65),
+    _wrong("project", "name", name=7),
+    _wrong("project", "description", name="x", description="x" * 256),
+    _wrong("project", "domain_id", name="x", domain_id="other"),
+    _wrong("project", "parent_id", name="x", parent_id=ALPHA),
+    _wrong("project", "is_domain", name="x", is_domain=True),
+    _wrong("project", "tags", name="x", tags=["t"]),
+    _wrong(
+        "project", "options", "immutable: not supported.", name="x", options={"immutable": True}
+    ),
+    _wrong("project", "colour", "Unknown field.", name="x", colour="red"),
+    _wrong("user", "name"),
+    _wrong("user", "name", name="x" * 256),
+    _wrong("user", "password", name="x", password=""),
+    _wrong("user", "password", name="x", password="x" * 1025),
+    _wrong("user", "enabled", name="x", enabled="perhaps"),
+    _wrong("user", "domain_id", name="x", domain_id="other"),
+    _wrong("user", "options", name="x", options={"lock_password": True}),
+    Case(
+        "a password of somebody else",
+        "root",
+        "POST",
+        f"{V3_PATH}/users/{ALICE}/password",
+        404,
+        identity_fault(404, "Not Found", f"Could not find user: {ALICE}."),
+        send={"user": {"original_password": "a", "password": "b"}},
+    ),
+]
 
 CASES = [
     Case("versions", None, "GET", "/identity", 300, {"versions": {"values": [V3]}}),
@@ -175,14 +436,7 @@ CASES = [
         "/identity/v3/auth/domains",
         200,
         {
-            "domains": [
-                {
-                    **DOMAIN,
-                    "description": "",
-                    "enabled": True,
-                    "links": {"self": f"{BASE}/identity/v3/domains/default"},
-                }
-            ],
+            "domains": [DOMAIN_BODY],
             "links": _list_links("auth/domains"),
         },
     ),
@@ -222,4 +476,6 @@ CASES = [
         identity_fault(404, "Not Found", f"Could not find user: {RITA}."),
     ),
     Case("no token", None, "GET", "/identity/v3/auth/catalog", 401, UNAUTHORIZED),
+    *LISTS,
+    *ADMINISTRATION,
 ]

@@ -43,10 +43,5 @@ def catalog() -> list[dict[str, Any]]:
     ]
 
 
-def role_id(name: str) -> str:
-    """Return the id of a role."""
-    return _id(f"role {name}")
-
-
 def _id(name: str) -> str:
     return uuid.uuid5(_NAMESPACE, name).hex

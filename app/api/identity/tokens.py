@@ -6,7 +6,7 @@ from flask import request
 
 from app.api.auth import caller, context, own_token
 from app.api.dialects import IDENTITY
-from app.api.identity.catalog import catalog, role_id
+from app.api.identity.catalog import catalog
 from app.api.identity.domain import DOMAIN, is_domain
 from app.api.identity.tokens_schema import (
     AuthRequest,
@@ -18,6 +18,7 @@ from app.api.links import base_url
 from app.api.routes import Routes
 from app.api.times import micro_time
 from app.services import tokens
+from app.services.roles import role_id
 from app.services.tokens import PasswordLogin, Scope, TokenView
 from tasks.errors import Forbidden, NotFound, RequestError, Unauthorized
 
@@ -34,7 +35,7 @@ Headers = dict[str, str]
     query=NoCatalogQuery,
     returns=TokenAnswer,
     status=201,
-    errors=(401,),
+    errors=(401, 429),
 )
 def issue_token(body: dict[str, Any], query: dict[str, Any]) -> Any:
     """Log in with a password or a token; the new token is in the header X-Subject-Token"""
@@ -79,7 +80,9 @@ def _user(user: dict[str, Any]) -> PasswordLogin:
         raise RequestError("auth.identity.password.user: needs an id or a name.")
     if not is_domain(user.get("domain", DOMAIN)):
         raise Unauthorized(tokens.WRONG)
-    return PasswordLogin(user.get("id"), user.get("name"), user["password"])
+    return PasswordLogin(
+        user.get("id"), user.get("name"), user["password"], request.remote_addr or ""
+    )
 
 
 def read_scope(scope: dict[str, Any] | None) -> Scope:
@@ -111,14 +114,14 @@ def _subject() -> tuple[str, TokenView]:
 def token_answer(view: TokenView, query: dict[str, Any]) -> dict[str, Any]:
     """Return a token's body."""
     token: dict[str, Any] = {
-        "methods": ["password"],
+        "methods": list(view.methods),
         "user": {
             "id": view.user_id,
             "name": view.user_name,
             "domain": DOMAIN,
             "password_expires_at": None,
         },
-        "audit_ids": [view.audit_id],
+        "audit_ids": list(view.audit_ids),
         "issued_at": micro_time(view.issued_at),
         "expires_at": micro_time(view.expires_at),
     }

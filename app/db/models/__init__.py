@@ -4,7 +4,7 @@ from app.db.models.base import Base
 from app.db.models.fabric import FabricChange, FabricState
 from app.db.models.flavor import Flavor
 from app.db.models.hypervisor import Allocation, CachedImage, Hypervisor
-from app.db.models.identity import Project, RoleAssignment, Token, User
+from app.db.models.identity import FailedLogin, Project, RoleAssignment, Token, User
 from app.db.models.image import Image
 from app.db.models.keypair import Keypair
 from app.db.models.network import FixedAddress, Network, Port, Subnet
@@ -21,6 +21,7 @@ __all__ = [
     "Drift",
     "FabricChange",
     "FabricState",
+    "FailedLogin",
     "Fault",
     "FixedAddress",
     "Flavor",

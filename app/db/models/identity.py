@@ -1,4 +1,4 @@
-"""Projects, users, who has which role where, and tokens."""
+"""Projects, users, who has which role where, tokens, and logins that failed."""
 
 from datetime import datetime
 
@@ -8,7 +8,14 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from app.db.models.base import Base, HasId, HasTimes
 
 
-class Project(HasId, HasTimes, Base):
+class HasEnd:
+    """A row that others refer to for good, such as deleted servers to who made them: one that is
+    deleted stays, without its name, which is free for another."""
+
+    deleted_at: Mapped[datetime | None] = mapped_column(default=None)
+
+
+class Project(HasId, HasTimes, HasEnd, Base):
     """A tenant: owns servers, images, keypairs; has limits. -1 means without limit (as in Nova)."""
 
     __tablename__ = "projects"
@@ -26,21 +33,24 @@ class Project(HasId, HasTimes, Base):
     quota_security_group_rules: Mapped[int] = mapped_column(default=100)
 
 
-class User(HasId, HasTimes, Base):
-    """Someone who can log in. The password is an argon2 hash."""
+class User(HasId, HasTimes, HasEnd, Base):
+    """Someone who can log in. The password is an argon2 hash; empty for who has none."""
 
     __tablename__ = "users"
 
     name: Mapped[str] = mapped_column(String(255), unique=True)
+    email: Mapped[str | None] = mapped_column(String(255), default=None)
+    description: Mapped[str] = mapped_column(String(255), default="")
     password_hash: Mapped[str] = mapped_column(String(255))
     enabled: Mapped[bool] = mapped_column(default=True)
     default_project_id: Mapped[str | None] = mapped_column(ForeignKey("projects.id"), default=None)
 
 
 class RoleAssignment(Base):
-    """A user's role in a project: `reader`, `member` or `admin`."""
+    """A user's role in a project: one of app.services.roles."""
 
     __tablename__ = "role_assignments"
+    __table_args__ = (Index("ix_role_assignments_project_id", "project_id"),)
 
     user_id: Mapped[str] = mapped_column(
         ForeignKey("users.id", ondelete="CASCADE"), primary_key=True
@@ -61,8 +71,30 @@ class Token(Base):
     audit_id: Mapped[str] = mapped_column(String(32))
     user_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
     project_id: Mapped[str | None] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
+    #: How its owner proved who they are.
+    methods: Mapped[list[str]] = mapped_column(default=lambda: ["password"])
+    #: Of the first token, for one that was given for a token.
+    first_audit_id: Mapped[str | None] = mapped_column(String(32), default=None)
     issued_at: Mapped[datetime]
     expires_at: Mapped[datetime]
 
     user: Mapped[User] = relationship()
     project: Mapped[Project | None] = relationship()
+
+
+class FailedLogin(Base):
+    """Somebody gave a wrong secret: who they said they were, and from where. Kept for as long as
+    it counts against the next try."""
+
+    __tablename__ = "failed_logins"
+    __table_args__ = (
+        Index("ix_failed_logins_who_at", "who", "at"),
+        Index("ix_failed_logins_address_at", "address", "at"),
+        Index("ix_failed_logins_at", "at"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    #: A digest: people type their password where the name belongs.
+    who: Mapped[str] = mapped_column(String(64))
+    address: Mapped[str] = mapped_column(String(45))
+    at: Mapped[datetime]

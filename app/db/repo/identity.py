@@ -1,36 +1,85 @@
-"""Queries on users, projects, roles and tokens."""
+"""Queries on users, projects and roles. What is deleted is found by none of them."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Row, delete, select
+from sqlalchemy import Row, Select, delete, select
 from sqlalchemy.orm import Session
 
-from app.db.models import Project, RoleAssignment, Token, User
+from app.db.models import (
+    Image,
+    Keypair,
+    Network,
+    Port,
+    PortSecurityGroup,
+    Project,
+    RoleAssignment,
+    SecurityGroup,
+    Server,
+    User,
+)
 
-#: Expired tokens removed with each new one: enough to keep the table from growing.
-EXPIRED_BATCH = 100
+
+@dataclass(frozen=True)
+class AccountFilter:
+    """Which users or projects a list is to have; None is all."""
+
+    name: str | None = None
+    enabled: bool | None = None
+
+
+@dataclass(frozen=True)
+class AssignmentFilter:
+    """Which assignments a list is to have; None is all."""
+
+    user_id: str | None = None
+    project_id: str | None = None
+    role: str | None = None
 
 
 def user_by_id(session: Session, user_id: str) -> User | None:
     """Return the user, or None."""
-    return session.get(User, user_id)
+    user = session.get(User, user_id)
+    return user if user is not None and user.deleted_at is None else None
 
 
 def user_by_name(session: Session, name: str) -> User | None:
     """Return the user, or None."""
-    return session.scalars(select(User).where(User.name == name)).one_or_none()
+    query = select(User).where(User.name == name, User.deleted_at.is_(None))
+    return session.scalars(query).one_or_none()
+
+
+def users(session: Session, wanted: AccountFilter) -> list[User]:
+    """Return the users, by name."""
+    query = select(User).where(User.deleted_at.is_(None)).order_by(User.name)
+    if wanted.name is not None:
+        query = query.where(User.name == wanted.name)
+    if wanted.enabled is not None:
+        query = query.where(User.enabled.is_(wanted.enabled))
+    return list(session.scalars(query))
 
 
 def project_by_id(session: Session, project_id: str) -> Project | None:
     """Return the project, or None."""
-    return session.get(Project, project_id)
+    project = session.get(Project, project_id)
+    return project if project is not None and project.deleted_at is None else None
 
 
 def project_by_name(session: Session, name: str) -> Project | None:
     """Return the project, or None."""
-    return session.scalars(select(Project).where(Project.name == name)).one_or_none()
+    query = select(Project).where(Project.name == name, Project.deleted_at.is_(None))
+    return session.scalars(query).one_or_none()
+
+
+def projects(session: Session, wanted: AccountFilter) -> list[Project]:
+    """Return the projects, by name."""
+    query = select(Project).where(Project.deleted_at.is_(None)).order_by(Project.name)
+    if wanted.name is not None:
+        query = query.where(Project.name == wanted.name)
+    if wanted.enabled is not None:
+        query = query.where(Project.enabled.is_(wanted.enabled))
+    return list(session.scalars(query))
 
 
 def projects_of(session: Session, user_id: str) -> list[Project]:
@@ -48,49 +97,65 @@ def roles_in(session: Session, user_id: str, project_id: str) -> list[str]:
     return sorted(session.scalars(query))
 
 
-def token_rows(session: Session, digest: str, moment: datetime) -> Sequence[Row[*tuple[Any, ...]]]:
-    """Return what an unexpired token stands for, one row a role: one query, for it is asked with
-    every request."""
+def assignments(session: Session, wanted: AssignmentFilter) -> Sequence[Row[*tuple[str, ...]]]:
+    """Return who has which role where: ids of user and project, their names, the role's name."""
     query = (
         select(
-            Token.audit_id,
-            Token.issued_at,
-            Token.expires_at,
-            User.id.label("user_id"),
+            RoleAssignment.user_id,
+            RoleAssignment.project_id,
             User.name.label("user_name"),
-            User.enabled.label("user_enabled"),
-            Token.project_id,
             Project.name.label("project_name"),
-            Project.enabled.label("project_enabled"),
             RoleAssignment.role,
         )
-        .join(User, User.id == Token.user_id)
-        .outerjoin(Project, Project.id == Token.project_id)
-        .outerjoin(
-            RoleAssignment,
-            (RoleAssignment.user_id == Token.user_id)
-            & (RoleAssignment.project_id == Token.project_id),
-        )
-        .where(Token.digest == digest, Token.expires_at > moment)
+        .join(User, User.id == RoleAssignment.user_id)
+        .join(Project, Project.id == RoleAssignment.project_id)
+        .order_by(Project.name, User.name, RoleAssignment.role)
     )
+    for column, value in (
+        (RoleAssignment.user_id, wanted.user_id),
+        (RoleAssignment.project_id, wanted.project_id),
+        (RoleAssignment.role, wanted.role),
+    ):
+        if value is not None:
+            query = query.where(column == value)
     return session.execute(query).all()
 
 
-def remove_token(session: Session, digest: str) -> None:
-    """Remove a token: from now on it is unknown."""
-    session.execute(delete(Token).where(Token.digest == digest))
+def remove_assignment(session: Session, user_id: str, project_id: str, role: str) -> bool:
+    """Take a role away; False if the user did not have it."""
+    row = session.get(RoleAssignment, (user_id, project_id, role))
+    if row is not None:
+        session.delete(row)
+    return row is not None
 
 
-def remove_expired(session: Session, moment: datetime) -> None:
-    """Remove some expired tokens; those that another process is removing are left to it."""
-    expired = (
-        select(Token.digest)
-        .where(Token.expires_at <= moment)
-        .order_by(Token.digest)
-        .limit(EXPIRED_BATCH)
-        .with_for_update(skip_locked=True)
-    )
-    session.execute(
-        delete(Token).where(Token.digest.in_(expired)),
-        execution_options={"synchronize_session": False},
-    )
+def end_user(session: Session, user: User, moment: datetime) -> None:
+    """Take everything of the user's away but the row, which what they made refers to."""
+    session.execute(delete(RoleAssignment).where(RoleAssignment.user_id == user.id))
+    session.execute(delete(Keypair).where(Keypair.user_id == user.id))
+    user.password_hash, user.email, user.default_project_id = "", None, None
+    user.name, user.enabled, user.deleted_at = user.id, False, moment
+
+
+def end_project(session: Session, project: Project, moment: datetime) -> None:
+    """Take the project's roles and security groups away, and all but its row, which its deleted
+    servers refer to."""
+    session.execute(delete(RoleAssignment).where(RoleAssignment.project_id == project.id))
+    session.execute(delete(SecurityGroup).where(SecurityGroup.project_id == project.id))
+    project.name, project.enabled, project.deleted_at = project.id, False, moment
+
+
+def things_in(session: Session, project_id: str) -> list[str]:
+    """Return the kinds of things that the project still has."""
+    alive = select(Server.id).where(Server.project_id == project_id, Server.deleted_at.is_(None))
+    kinds: dict[str, Select[str]] = {
+        "servers": alive,
+        "images": select(Image.id).where(Image.project_id == project_id),
+        "networks": select(Network.id).where(Network.project_id == project_id),
+        "ports": select(Port.id).where(Port.project_id == project_id),
+        "security groups with other projects' ports": select(PortSecurityGroup.port_id)
+        .join(SecurityGroup, SecurityGroup.id == PortSecurityGroup.security_group_id)
+        .where(SecurityGroup.project_id == project_id, Port.project_id != project_id)
+        .join(Port, Port.id == PortSecurityGroup.port_id),
+    }
+    return [kind for kind, query in kinds.items() if session.scalar(query.limit(1)) is not None]

@@ -6,6 +6,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.db.models import Project, Server
+from tasks.errors import NotFound
 
 
 @dataclass(frozen=True)
@@ -19,9 +20,13 @@ class Usage:
 
 def lock_project(session: Session, project_id: str) -> Project:
     """Return the project, locked, so that what is counted stays true until the commit. The lock
-    is the one that lets others write rows which refer to the project."""
+    is the one that lets others write rows which refer to the project. Raises NotFound, for one
+    that was deleted while its member's request was under way too."""
     query = select(Project).where(Project.id == project_id).with_for_update(key_share=True)
-    return session.scalars(query).one()
+    project = session.scalars(query).one_or_none()
+    if project is None or project.deleted_at is not None:
+        raise NotFound(f"Project {project_id} could not be found.")
+    return project
 
 
 def usage(session: Session, project_id: str) -> Usage:

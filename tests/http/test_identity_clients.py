@@ -1,0 +1,186 @@
+"""Identity as OpenStack's own command and SDK use it: each command as people type it."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import openstack
+import pytest
+from openstack.connection import Connection
+
+from tests.http.test_serving import Running
+from tests.http.world import ALICE, ALPHA, PASSWORD
+from tests.processes import wait_until
+
+PROGRAM = Path(sys.executable).with_name("openstack")
+
+
+class Cloud:
+    """The running API, as several people with the real client."""
+
+    def __init__(self, running: Running) -> None:
+        self.running = running
+
+    def login(self, name: str, project: str | None, password: str = PASSWORD) -> dict[str, str]:
+        """Return the environment of somebody who logs in with a password."""
+        scope = {"OS_PROJECT_NAME": project, "OS_PROJECT_DOMAIN_NAME": "Default"} if project else {}
+        return {
+            "OS_AUTH_URL": f"{self.running.url}/identity/v3",
+            "OS_USERNAME": name,
+            "OS_PASSWORD": password,
+            "OS_USER_DOMAIN_NAME": "Default",
+            "OS_IDENTITY_API_VERSION": "3",
+            **scope,
+        }
+
+    def run(self, who: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
+        """Run `openstack` as somebody."""
+        clean = {key: value for key, value in os.environ.items() if not key.startswith("OS_")}
+        return subprocess.run(
+            [str(PROGRAM), *words],
+            env={**clean, **who},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def json(self, who: dict[str, str], *words: str) -> Any:
+        """Run `openstack` as somebody, for its answer as JSON."""
+        done = self.run(who, *words, "-f", "json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def silent(self, who: dict[str, str], *words: str) -> None:
+        """Run `openstack` as somebody, for what it does."""
+        done = self.run(who, *words)
+        assert done.returncode == 0, done.stderr
+
+    @property
+    def root(self) -> dict[str, str]:
+        """The administrator."""
+        return self.login("root", "operations")
+
+    def connect(self, name: str, project: str, password: str = PASSWORD) -> Connection:
+        """Log somebody in by the SDK."""
+        return openstack.connect(
+            auth_url=f"{self.running.url}/identity/v3",
+            username=name,
+            password=password,
+            project_name=project,
+            user_domain_id="default",
+            project_domain_id="default",
+            load_yaml_config=False,
+            load_envvars=False,
+        )
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    running = Running(tmp_path_factory.mktemp("identity"))
+    running.program.start()
+    try:
+        wait_until(running.answers, "the API", 20)
+        yield Cloud(running)
+    finally:
+        running.program.stop()
+
+
+def test_a_team_is_set_up(cloud: Cloud) -> None:
+    root = cloud.root
+    project = cloud.json(
+        root, "project", "create", "team", "--description", "ours", "--domain", "Default"
+    )
+    user = cloud.json(root, "user", "create", "tess", "--password", "first", "--project", "team")
+    cloud.silent(root, "role", "add", "--user", "tess", "--project", "team", "member")
+
+    tess = cloud.login("tess", "team", "first")
+    token = cloud.json(tess, "token", "issue")
+
+    assert (token["project_id"], token["user_id"]) == (project["id"], user["id"])
+    names = ("role", "assignment", "list", "--user", "tess", "--names")
+    assert cloud.json(root, *names) == [
+        {
+            "Role": "member",
+            "User": "tess@Default",
+            "Group": "",
+            "Project": "team@Default",
+            "Domain": "",
+            "System": "",
+            "Inherited": False,
+        }
+    ]
+    services = cloud.json(tess, "catalog", "list")
+    assert {service["Type"] for service in services} == {"identity", "compute", "image", "network"}
+    assert [each["Name"] for each in cloud.json(tess, "project", "list")] == ["team"]
+    cloud.silent(tess, "user", "password", "set", "--original-password", "first", "--password", "b")
+    assert cloud.run(tess, "token", "issue").returncode != 0
+    tess = cloud.login("tess", "team", "b")
+    cloud.silent(tess, "server", "list")
+    cloud.silent(tess, "token", "revoke", cloud.json(tess, "token", "issue")["id"])
+    cloud.silent(root, "role", "remove", "--user", "tess", "--project", "team", "member")
+    assert "401" in cloud.run(tess, "server", "list").stderr
+    cloud.silent(root, "user", "delete", "tess")
+    cloud.silent(root, "project", "delete", "team")
+
+
+def test_things_are_found_changed_and_shown(cloud: Cloud) -> None:
+    root = cloud.root
+    cloud.silent(root, "project", "create", "shop", "--or-show")
+    cloud.silent(root, "project", "create", "shop", "--or-show")
+    cloud.silent(root, "project", "set", "shop", "--description", "sells", "--name", "store")
+    shown = cloud.json(root, "project", "show", "store")
+    assert (shown["description"], shown["enabled"]) == ("sells", True)
+
+    cloud.silent(root, "user", "create", "sam", "--password", "p", "--email", "s@example.org")
+    cloud.silent(root, "user", "set", "sam", "--disable", "--description", "away")
+    shown = cloud.json(root, "user", "show", "sam")
+    assert (shown["enabled"], shown["email"], shown["description"]) == (
+        False,
+        "s@example.org",
+        "away",
+    )
+    assert {user["Name"] for user in cloud.json(root, "user", "list", "--long")} >= {"sam", "alice"}
+    assert len(cloud.json(root, "role", "list")) == 5
+    assert cloud.json(root, "role", "show", "member")["name"] == "member"
+    assert cloud.json(root, "domain", "show", "Default")["id"] == "default"
+    assert [each["Name"] for each in cloud.json(root, "domain", "list")] == ["Default"]
+    for words in (("user", "delete", "sam"), ("project", "delete", "store")):
+        cloud.silent(root, *words)
+
+
+def test_who_is_no_administrator_is_told_so(cloud: Cloud) -> None:
+    alice = cloud.login("alice", "alpha")
+
+    refused = cloud.run(alice, "user", "list")
+
+    assert refused.returncode != 0
+    assert "403" in refused.stderr
+    assert cloud.json(alice, "user", "show", ALICE)["name"] == "alice"
+    assert cloud.json(alice, "project", "show", ALPHA)["name"] == "alpha"
+
+
+def test_the_sdk_does_the_same(cloud: Cloud) -> None:
+    with cloud.connect("root", "operations") as root:
+        identity: Any = root.identity
+        project = identity.create_project(name="sdk", description="d")
+        user = identity.create_user(name="sue", password="p", default_project_id=project.id)
+        role = identity.find_role("manager", ignore_missing=False)
+        identity.assign_project_role_to_user(project, user, role)
+
+        assert identity.validate_user_has_project_role(project, user, role)
+        with cloud.connect("sue", "sdk", "p") as sue:
+            assert sue.current_project_id == project.id
+            assert list(sue.compute.servers()) == []
+        (given,) = root.list_role_assignments({"user": user.id})
+        assert given.scope["project"]["id"] == project.id
+        identity.unassign_project_role_from_user(project, user, role)
+        assert not identity.validate_user_has_project_role(project, user, role)
+        assert identity.update_user(user, name="susan").name == "susan"
+        identity.delete_user(user)
+        identity.delete_project(project)
+        assert identity.find_user("susan") is None
