@@ -6,6 +6,7 @@ import os
 import socket
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import pytest
@@ -454,11 +455,9 @@ def test_rules_hold_for_what_comes_by_a_tunnel(site: Site) -> None:
         remote.remove()
 
 
-def test_what_is_routed_out_is_kept_to_the_rules(site: Site) -> None:
-    """NAT included: a namespace beyond the host stands for the world."""
-    network = site.network()
-    web = group(rule("egress", protocol=TCP, port_min=80))
-    client = site.guest(network, web)
+@contextmanager
+def world_beyond(*more: str) -> Iterator[Namespace]:
+    """Give a namespace beyond the host, which stands for the world, with these addresses too."""
     world = f"bw{os.getpid() % 100_000}"
     beyond = Namespace(world, ["203.0.113.9"])
     try:
@@ -468,6 +467,32 @@ def test_what_is_routed_out_is_kept_to_the_rules(site: Site) -> None:
         run("ip", "link", "set", "byout0", "up")
         run("ip", "-n", world, "address", "add", "203.0.113.9/24", "dev", "eth0")
         run("ip", "-n", world, "link", "set", "eth0", "up")
+        for address in more:
+            run("ip", "-n", world, "address", "add", f"{address}/32", "dev", "eth0")
+            run("ip", "route", "add", f"{address}/32", "via", "203.0.113.9")
+        yield beyond
+    finally:
+        run("ip", "link", "delete", "byout0")
+        beyond.remove()
+
+
+@pytest.mark.parametrize("security", [True, False])
+def test_the_metadata_service_of_the_hosts_own_cloud_is_out_of_reach(
+    site: Site, security: bool
+) -> None:
+    client = site.guest(site.network(), group(*OPEN_OUT), security=security)
+    with world_beyond("169.254.169.254", "198.51.100.1") as beyond:
+        beyond.serve(80)
+        assert client.reaches("198.51.100.1", 80)
+        assert not client.reaches("169.254.169.254", 80)
+
+
+def test_what_is_routed_out_is_kept_to_the_rules(site: Site) -> None:
+    """NAT included."""
+    network = site.network()
+    web = group(rule("egress", protocol=TCP, port_min=80))
+    client = site.guest(network, web)
+    with world_beyond() as beyond:
         listener = beyond.serve(80)
         beyond.serve(81)
         near = client.connect("203.0.113.9", 80)
@@ -482,9 +507,6 @@ def test_what_is_routed_out_is_kept_to_the_rules(site: Site) -> None:
         far.send(b"answer")
         assert not hears(far, b"after")
         assert not hears(near, b"answer")
-    finally:
-        run("ip", "link", "delete", "byout0")
-        beyond.remove()
 
 
 def test_a_flushed_table_is_noticed_and_comes_back(site: Site) -> None:

@@ -4,7 +4,7 @@ The way of a packet, each step a base chain of its own, so that what one accepts
 looks at:
 
     track       prerouting  a provider network's connections are counted apart, by bridge
-    isolation   forward     from one of our bridges to another: dropped
+    isolation   forward     from one of our bridges to another, or to a link-local address: dropped
     leaving     forward     what a port of this host may send: its groups' egress rules
     arriving    forward     what a port of this host may get: its groups' ingress rules
     to_host     input       guests reach DHCP, DNS, metadata and ping of the host, nothing else
@@ -41,6 +41,10 @@ from workers.hypervisor.libvirt.firewall.ruleset import Chain, NamedSet, Ruleset
 #: In a connection's mark: what it once was allowed by is so no more.
 CUT = 0x4000_0000
 METADATA = "169.254.169.254"
+#: Link-local addresses, which no router may forward to (RFC 3927, section 2.7), and EC2's metadata
+#: service by IPv6: where hosts are a cloud's machines themselves, that cloud takes who asks there
+#: through NAT for the host, and gives the host's credentials away.
+_NEVER_ROUTED = ("169.254.0.0/16", "fd00:ec2::254")
 
 #: ICMPv6: multicast listeners' query, report, done and report of version 2 (RFC 2710, 3810),
 #: router solicitation and advertisement, neighbour solicitation and advertisement (RFC 4861).
@@ -349,6 +353,10 @@ def _isolation() -> list[list[Json]]:
     return [
         [nft.match(nft.concat(IIFNAME, OIFNAME), "@same_bridge"), ACCEPT],
         [nft.match(IIFNAME, "@bridges"), nft.match(OIFNAME, "@bridges"), DROP],
+        *(
+            [nft.match(IIFNAME, "@bridges"), *_within(nft.destination(one.version), one), DROP]
+            for one in map(net, _NEVER_ROUTED)
+        ),
         [nft.match(IIFNAME, "@isolated"), DROP],
         [nft.match(OIFNAME, "@isolated"), DROP],
     ]
