@@ -18,7 +18,14 @@ from app.api.compute import (
     servers,
 )
 from app.api.compute import versions as compute_versions
-from app.api.identity import domains, projects, roles, tokens, users
+from app.api.identity import (
+    application_credentials,
+    domains,
+    projects,
+    roles,
+    tokens,
+    users,
+)
 from app.api.identity import versions as identity_versions
 from app.api.image import files, image_patches, images
 from app.api.image import versions as image_versions
@@ -44,6 +51,7 @@ ROUTES: tuple[Routes, ...] = (
     tokens.routes,
     projects.routes,
     users.routes,
+    application_credentials.routes,
     roles.routes,
     domains.routes,
     compute_versions.routes,

@@ -10,6 +10,7 @@ from flask import current_app, g, request
 from app.policy import ANYONE, POLICY, USER, allows
 from app.services import tokens
 from app.services.context import Caller, Context
+from app.services.scopes import WRONG
 from app.services.tokens import TokenView
 from tasks.errors import Forbidden, Unauthorized
 
@@ -54,7 +55,7 @@ def guarded(action: str, handler: Handler) -> Handler:
 def _authenticate() -> None:
     secret = request.headers.get("X-Auth-Token")
     if not secret:
-        raise Unauthorized(tokens.WRONG)
+        raise Unauthorized(WRONG)
     token = tokens.look_up(context(), secret)
     g.token = token
     g.caller = Caller(
@@ -64,5 +65,6 @@ def _authenticate() -> None:
         project_name=token.project_name,
         roles=token.roles,
         request_id=g.request_id,
+        is_restricted=token.credential is not None and not token.credential.unrestricted,
     )
     structlog.contextvars.bind_contextvars(user_id=token.user_id, project_id=token.project_id)

@@ -89,7 +89,7 @@ def _account(session: Session, name: str, password: str | None, project: Project
     try:
         users.ensure(session, name, password, project.id, role)
     except ValueError:
-        password = secrets.token_urlsafe(16)
+        password = secrets.token_hex(16)
         users.ensure(session, name, password, project.id, role)
     return Account(name, project.name, password)
 

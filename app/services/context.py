@@ -36,6 +36,8 @@ class Caller:
     roles: tuple[str, ...]
     #: `req-<uuid>` of the request.
     request_id: str
+    #: By an application credential that may not make and remove such credentials.
+    is_restricted: bool = False
 
     @property
     def is_admin(self) -> bool:

@@ -1,10 +1,11 @@
 """Cases of identity that change nothing."""
 
+from http import HTTPStatus
 from typing import Any
 
 from app.services.roles import role_id
 from tests.http.cases import BASE, HEX, MICRO, UNAUTHORIZED, Case, Like, identity_fault
-from tests.http.world import ALICE, ALPHA, BETA, BOB, OPERATIONS, RITA, ROOT, token_of
+from tests.http.world import ALICE, ALPHA, BETA, BOB, CREDENTIAL, OPERATIONS, RITA, ROOT, token_of
 
 DOMAIN = {"id": "default", "name": "Default"}
 
@@ -210,6 +211,36 @@ ROLES = [_role(name) for name in ("admin", "manager", "member", "reader", "servi
 IN_ALPHA = f"projects/{ALPHA}/users/{ALICE}/roles"
 NO_ROLE = "role assignment with role: {}, user: {}, project: {}"
 
+CREDENTIALS = f"users/{ALICE}/application_credentials"
+ROBOT = {
+    "id": CREDENTIAL,
+    "name": "robot",
+    "description": "sweeps",
+    "project_id": ALPHA,
+    "user_id": ALICE,
+    "roles": [{"id": READER, "name": "reader", "domain_id": None}],
+    "unrestricted": False,
+    "expires_at": None,
+    "system": None,
+    "links": {"self": f"{BASE}{V3_PATH}/{CREDENTIALS}/{CREDENTIAL}"},
+}
+
+
+def _credential(
+    title: str, message: Any, status: int = 400, who: str = "alice", /, **sent: Any
+) -> Case:
+    phrase = HTTPStatus(status).phrase
+    return Case(
+        f"an application credential {title}: {sent!r:.90}",
+        who,
+        "POST",
+        f"{V3_PATH}/{CREDENTIALS}",
+        status,
+        identity_fault(status, phrase, message),
+        send={"application_credential": sent},
+    )
+
+
 #: Lists and their filters.
 LISTS = [
     _list("root", "projects", "projects", *PROJECTS),
@@ -258,6 +289,9 @@ LISTS = [
     _list("root", f"role_assignments?role.id={READER}&user.id={ALICE}", "role_assignments"),
     _list("root", "role_assignments?scope.domain.id=default", "role_assignments"),
     _list("root", "role_assignments?group.id=x", "role_assignments"),
+    _list("alice", CREDENTIALS, "application_credentials", ROBOT),
+    _list("alice", f"{CREDENTIALS}?name=robot", "application_credentials", ROBOT),
+    _list("root", f"{CREDENTIALS}?name=other", "application_credentials"),
 ]
 
 #: What only administrators may, and what they cannot either.
@@ -275,6 +309,68 @@ ADMINISTRATION = [
     _denied("GET", f"{IN_ALPHA}/{MEMBER}", "role_assignments:list"),
     _denied("PUT", f"{IN_ALPHA}/{role_id('admin')}", "role_assignments:give"),
     _denied("DELETE", f"{IN_ALPHA}/{MEMBER}", "role_assignments:take"),
+    _missing("alice", "GET", f"{CREDENTIALS}/robot", "Application Credential: robot"),
+    _missing("alice", "DELETE", f"{CREDENTIALS}/robot", "Application Credential: robot"),
+    _missing("bob", "GET", CREDENTIALS, f"user: {ALICE}"),
+    _missing("bob", "GET", f"{CREDENTIALS}/{CREDENTIAL}", f"user: {ALICE}"),
+    _missing("bob", "DELETE", f"{CREDENTIALS}/{CREDENTIAL}", f"user: {ALICE}"),
+    _missing(
+        "root",
+        "GET",
+        f"users/{BOB}/application_credentials/{CREDENTIAL}",
+        f"Application Credential: {CREDENTIAL}",
+    ),
+    _credential("for somebody else", f"Could not find user: {ALICE}.", 404, "root", name="x"),
+    _credential(
+        "without a project",
+        "An application credential needs a token with a project.",
+        403,
+        "unscoped-token",
+        name="x",
+    ),
+    _credential(
+        "of a name that is taken",
+        "There is an application credential robot already.",
+        409,
+        name="robot",
+    ),
+    _credential(
+        "beyond one's roles",
+        "roles: you have no role admin in this project.",
+        name="x",
+        roles=[{"name": "admin"}, {"name": "member"}],
+    ),
+    _credential(
+        "with a role that is none",
+        Like("roles: Could not find role: cook.*"),
+        name="x",
+        roles=[{"name": "cook"}],
+    ),
+    _credential("in the past", "expires_at: is in the past.", name="x", expires_at="2020-01-01"),
+    *(
+        _credential(
+            f"with wrong {field}",
+            Like(f"Invalid input for field/attribute application_credential.{field}.*"),
+            **{"name": "x", field: value},
+        )
+        for field, value in (
+            ("name", ""),
+            ("secret", ""),
+            ("roles", ["member"]),
+            ("expires_at", "tomorrow"),
+            ("expires_at", "9999-12-31T23:59:59-14:00"),
+            ("access_rules", [{"path": "/v2.1/servers", "method": "GET", "service": "compute"}]),
+            ("colour", "red"),
+        )
+    ),
+    Case(
+        "an application credential",
+        "root",
+        "GET",
+        f"{V3_PATH}/{CREDENTIALS}/{CREDENTIAL}",
+        200,
+        {"application_credential": ROBOT},
+    ),
     _missing("root", "GET", "projects/alpha", "project: alpha"),
     _missing("root", "PATCH", "projects/alpha", "project: alpha"),
     _missing("root", "DELETE", "projects/alpha", "project: alpha"),

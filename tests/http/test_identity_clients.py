@@ -184,3 +184,54 @@ def test_the_sdk_does_the_same(cloud: Cloud) -> None:
         identity.delete_user(user)
         identity.delete_project(project)
         assert identity.find_user("susan") is None
+
+
+def test_a_program_has_an_application_credential(cloud: Cloud) -> None:
+    alice = cloud.login("alice", "alpha")
+    words = ("application", "credential", "create", "builder", "--role", "member")
+    made = cloud.json(alice, *words, "--description", "builds", "--secret", "s3cret")
+    late = cloud.json(alice, *words[:3], "late", "--expiration", "2099-01-31T00:00:00")
+    assert late["Expires At"] == "2099-01-31T00:00:00.000000Z"
+    cloud.silent(alice, "application", "credential", "delete", "late")
+    program = {
+        "OS_AUTH_TYPE": "v3applicationcredential",
+        "OS_AUTH_URL": alice["OS_AUTH_URL"],
+        "OS_APPLICATION_CREDENTIAL_ID": made["ID"],
+        "OS_APPLICATION_CREDENTIAL_SECRET": "s3cret",
+    }
+
+    assert cloud.json(program, "token", "issue")["project_id"] == ALPHA
+    cloud.silent(program, "keypair", "create", "built")
+    cloud.silent(program, "server", "list")
+    refused = cloud.run(program, "application", "credential", "create", "child")
+    assert "403" in refused.stderr
+    by_name = {
+        **{key: value for key, value in program.items() if not key.endswith("_ID")},
+        "OS_APPLICATION_CREDENTIAL_NAME": "builder",
+        "OS_USERNAME": "alice",
+        "OS_USER_DOMAIN_NAME": "Default",
+    }
+    cloud.silent(by_name, "keypair", "delete", "built")
+    listed = cloud.json(alice, "application", "credential", "list")
+    assert {each["Name"] for each in listed} == {"builder", "robot"}
+    shown = cloud.json(alice, "application", "credential", "show", "builder")
+    assert (shown["ID"], shown["Description"]) == (made["ID"], "builds")
+    cloud.silent(alice, "application", "credential", "delete", "builder")
+    assert "401" in cloud.run(program, "token", "issue").stderr
+
+
+def test_the_sdk_logs_in_with_an_application_credential(cloud: Cloud) -> None:
+    with cloud.connect("alice", "alpha") as alice:
+        identity: Any = alice.identity
+        made = identity.create_application_credential(ALICE, "sdk", roles=[{"name": "reader"}])
+        with openstack.connect(
+            auth_type="v3applicationcredential",
+            auth_url=f"{cloud.running.url}/identity/v3",
+            application_credential_id=made.id,
+            application_credential_secret=made.secret,
+            load_yaml_config=False,
+            load_envvars=False,
+        ) as program:
+            assert program.current_project_id == ALPHA
+            assert list(program.compute.servers())
+        identity.delete_application_credential(ALICE, made)

@@ -135,6 +135,8 @@ def test_login_gives_a_token_of_the_project(api: Api, scope: Any) -> None:
     expected = token_body(audit_ids=[Like(".{22}")], issued_at=Like("20.*Z"))
     assert (answer.status_code, answer.get_json()) == (201, expected)
     secret = answer.headers["X-Subject-Token"]
+    # No dash in front, which would make it an option of a command.
+    assert secret == Like("[0-9a-f]{64}")
     shown = api.call(
         None, "GET", TOKENS, headers={"X-Auth-Token": secret, "X-Subject-Token": secret}
     )

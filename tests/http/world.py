@@ -9,6 +9,7 @@ from pathlib import Path
 from sqlalchemy.orm import Session
 
 from app.db.models import (
+    ApplicationCredential,
     Attempt,
     CachedImage,
     Drift,
@@ -50,6 +51,7 @@ ALICE, RITA, BOB, ROOT = uid(11), uid(12), uid(13), uid(14)
 PUBLIC_IMAGE, ALPHA_IMAGE, BETA_IMAGE, QUEUED_IMAGE, BIG_IMAGE = (uid(n) for n in range(21, 26))
 NETWORK, SUBNET, BETA_NETWORK = uid(31), uid(32), uid(33)
 ACTIVE, FAILED, BETA_SERVER, GONE = uid(41), uid(42), uid(43), uid(44)
+CREDENTIAL = uid(92)
 PORT, HOST, KEYPAIR, RUN, LOST = uid(51), uid(61), uid(71), uid(81), uid(91)
 #: Security groups: each project's `default`, one of alpha's own, and two of one name.
 ALPHA_DEFAULT, BETA_DEFAULT, OPERATIONS_DEFAULT, WEB, TWIN, OTHER_TWIN = (
@@ -107,6 +109,18 @@ def _people(session: Session) -> None:
     for name, (user_id, project_id, role) in PEOPLE.items():
         session.add(RoleAssignment(user_id=user_id, project_id=project_id, role=role))
         add_token(session, token_of(name), user_id, project_id, lives_s=3600)
+    session.add(
+        ApplicationCredential(
+            id=CREDENTIAL,
+            user_id=ALICE,
+            project_id=ALPHA,
+            name="robot",
+            description="sweeps",
+            secret_hash=_HASH,
+            roles=["reader"],
+            created_at=THEN,
+        )
+    )
     add_token(session, "expired-token", ALICE, ALPHA, lives_s=-1)
     add_token(session, "unscoped-token", ALICE, None, lives_s=3600)
 

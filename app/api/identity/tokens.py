@@ -19,7 +19,8 @@ from app.api.routes import Routes
 from app.api.times import micro_time
 from app.services import tokens
 from app.services.roles import role_id
-from app.services.tokens import PasswordLogin, Scope, TokenView
+from app.services.scopes import WRONG, Scope
+from app.services.tokens import CredentialLogin, PasswordLogin, TokenView
 from tasks.errors import Forbidden, NotFound, RequestError, Unauthorized
 
 routes = Routes(IDENTITY, "tokens", "Log in and out; where the services are.", "/v3/auth")
@@ -38,7 +39,8 @@ Headers = dict[str, str]
     errors=(401, 429),
 )
 def issue_token(body: dict[str, Any], query: dict[str, Any]) -> Any:
-    """Log in with a password or a token; the new token is in the header X-Subject-Token"""
+    """Log in with a password, a token or an application credential; the new token is in the
+    header X-Subject-Token"""
     auth = body["auth"]
     secret, view = _login(auth["identity"], read_scope(auth.get("scope")))
     return token_answer(view, query), {"X-Subject-Token": secret, "Vary": "X-Auth-Token"}
@@ -72,6 +74,8 @@ def _login(identity: dict[str, Any], scope: Scope) -> tuple[str, TokenView]:
             return tokens.issue_for_password(context(), _user(identity["password"]["user"]), scope)
         if method == "token" and "token" in identity:
             return tokens.issue_for_token(context(), identity["token"]["id"], scope)
+        if method == "application_credential" and method in identity:
+            return tokens.issue_for_credential(context(), _credential(identity[method], scope))
     raise Unauthorized("Attempted to authenticate with an unsupported method.")
 
 
@@ -79,9 +83,29 @@ def _user(user: dict[str, Any]) -> PasswordLogin:
     if "id" not in user and "name" not in user:
         raise RequestError("auth.identity.password.user: needs an id or a name.")
     if not is_domain(user.get("domain", DOMAIN)):
-        raise Unauthorized(tokens.WRONG)
+        raise Unauthorized(WRONG)
     return PasswordLogin(
         user.get("id"), user.get("name"), user["password"], request.remote_addr or ""
+    )
+
+
+def _credential(given: dict[str, Any], scope: Scope) -> CredentialLogin:
+    if scope != Scope():
+        raise Unauthorized("Application credentials cannot request a scope.")
+    user = given.get("user", {})
+    if "id" not in given and ("name" not in given or not user.keys() & {"id", "name"}):
+        raise RequestError(
+            "auth.identity.application_credential: needs an id, or a name and a user."
+        )
+    if not is_domain(user.get("domain", DOMAIN)):
+        raise Unauthorized(WRONG)
+    return CredentialLogin(
+        credential_id=given.get("id"),
+        name=given.get("name"),
+        user_id=user.get("id"),
+        user_name=user.get("name"),
+        secret=given["secret"],
+        address=request.remote_addr or "",
     )
 
 
@@ -93,7 +117,7 @@ def read_scope(scope: dict[str, Any] | None) -> Scope:
         return Scope("unscoped")
     project = scope.get("project")
     if project is None or not is_domain(project.get("domain", DOMAIN)):
-        raise Unauthorized(tokens.WRONG)
+        raise Unauthorized(WRONG)
     return Scope("project", project.get("id"), project.get("name"))
 
 
@@ -125,6 +149,12 @@ def token_answer(view: TokenView, query: dict[str, Any]) -> dict[str, Any]:
         "issued_at": micro_time(view.issued_at),
         "expires_at": micro_time(view.expires_at),
     }
+    if view.credential is not None:
+        token["application_credential"] = {
+            "id": view.credential.id,
+            "name": view.credential.name,
+            "restricted": not view.credential.unrestricted,
+        }
     if view.project_id:
         token["project"] = {"id": view.project_id, "name": view.project_name, "domain": DOMAIN}
         token["is_domain"] = False

@@ -19,14 +19,19 @@ class DomainRef(_Lenient):
     name = fields.String()
 
 
-class UserRef(_Lenient):
-    """Who logs in, by id or name."""
+class UserName(_Lenient):
+    """A user, by id or name."""
 
     id = fields.String()
     name = fields.String()
+    domain = fields.Nested(DomainRef)
+
+
+class UserRef(UserName):
+    """Who logs in."""
+
     # Longer ones would only keep the hash function busy.
     password = fields.String(required=True, validate=validate.Length(max=1024))
-    domain = fields.Nested(DomainRef)
 
 
 class PasswordMethod(_Lenient):
@@ -41,12 +46,22 @@ class TokenMethod(_Lenient):
     id = fields.String(required=True)
 
 
+class CredentialMethod(_Lenient):
+    """Login by an application credential, by id, or by name and whose it is."""
+
+    id = fields.String()
+    name = fields.String()
+    secret = fields.String(required=True, validate=validate.Length(max=1024))
+    user = fields.Nested(UserName)
+
+
 class IdentityPart(_Lenient):
     """Who one says one is."""
 
     methods = fields.List(fields.String(), required=True)
     password = fields.Nested(PasswordMethod)
     token = fields.Nested(TokenMethod)
+    application_credential = fields.Nested(CredentialMethod)
 
 
 class ProjectRef(_Lenient):
@@ -135,6 +150,12 @@ class ServiceView(Schema):
     endpoints = fields.List(fields.Nested(EndpointView), required=True)
 
 
+class CredentialInToken(DomainView):
+    """The application credential that the token was given for."""
+
+    restricted = fields.Boolean(required=True)
+
+
 class TokenBody(Schema):
     """What a token stands for."""
 
@@ -145,6 +166,7 @@ class TokenBody(Schema):
     expires_at = fields.String(required=True)
     project = fields.Nested(OwnedView)
     is_domain = fields.Boolean()
+    application_credential = fields.Nested(CredentialInToken)
     roles = fields.List(fields.Nested(DomainView))
     catalog = fields.List(fields.Nested(ServiceView))
 

@@ -4,7 +4,14 @@ from app.db.models.base import Base
 from app.db.models.fabric import FabricChange, FabricState
 from app.db.models.flavor import Flavor
 from app.db.models.hypervisor import Allocation, CachedImage, Hypervisor
-from app.db.models.identity import FailedLogin, Project, RoleAssignment, Token, User
+from app.db.models.identity import (
+    ApplicationCredential,
+    FailedLogin,
+    Project,
+    RoleAssignment,
+    Token,
+    User,
+)
 from app.db.models.image import Image
 from app.db.models.keypair import Keypair
 from app.db.models.network import FixedAddress, Network, Port, Subnet
@@ -15,6 +22,7 @@ from app.db.models.watch import Drift, Watch
 
 __all__ = [
     "Allocation",
+    "ApplicationCredential",
     "Attempt",
     "Base",
     "CachedImage",

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, String
+from sqlalchemy import ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.db.models.base import Base, HasId, HasTimes
@@ -61,16 +61,44 @@ class RoleAssignment(Base):
     role: Mapped[str] = mapped_column(String(32), primary_key=True)
 
 
+class ApplicationCredential(HasId, HasTimes, Base):
+    """What a program logs in with in a user's stead: for one project, with some of the roles that
+    the user has there. The secret is an argon2 hash, since users may choose it themselves."""
+
+    __tablename__ = "application_credentials"
+    __table_args__ = (
+        UniqueConstraint("user_id", "name"),
+        Index("ix_application_credentials_project_id", "project_id"),
+    )
+
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    project_id: Mapped[str] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
+    name: Mapped[str] = mapped_column(String(255))
+    description: Mapped[str] = mapped_column(String(255), default="")
+    secret_hash: Mapped[str] = mapped_column(String(255))
+    roles: Mapped[list[str]]
+    #: May whoever logs in with it make and remove such credentials?
+    unrestricted: Mapped[bool] = mapped_column(default=False)
+    expires_at: Mapped[datetime | None] = mapped_column(default=None)
+
+
 class Token(Base):
     """A bearer token. Only its SHA-256 is kept: reading the table logs nobody in."""
 
     __tablename__ = "tokens"
-    __table_args__ = (Index("ix_tokens_expires_at", "expires_at"),)
+    __table_args__ = (
+        Index("ix_tokens_expires_at", "expires_at"),
+        Index("ix_tokens_application_credential_id", "application_credential_id"),
+    )
 
     digest: Mapped[str] = mapped_column(String(64), primary_key=True)
     audit_id: Mapped[str] = mapped_column(String(32))
     user_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
     project_id: Mapped[str | None] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
+    #: That its owner logged in with: it goes with the credential, and has no role beyond its.
+    application_credential_id: Mapped[str | None] = mapped_column(
+        ForeignKey("application_credentials.id", ondelete="CASCADE"), default=None
+    )
     #: How its owner proved who they are.
     methods: Mapped[list[str]] = mapped_column(default=lambda: ["password"])
     #: Of the first token, for one that was given for a token.

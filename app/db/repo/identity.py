@@ -8,6 +8,7 @@ from sqlalchemy import Row, Select, delete, select
 from sqlalchemy.orm import Session
 
 from app.db.models import (
+    ApplicationCredential,
     Image,
     Keypair,
     Network,
@@ -133,15 +134,18 @@ def end_user(session: Session, user: User, moment: datetime) -> None:
     """Take everything of the user's away but the row, which what they made refers to."""
     session.execute(delete(RoleAssignment).where(RoleAssignment.user_id == user.id))
     session.execute(delete(Keypair).where(Keypair.user_id == user.id))
+    of_user = ApplicationCredential.user_id == user.id
+    session.execute(delete(ApplicationCredential).where(of_user))
     user.password_hash, user.email, user.default_project_id = "", None, None
     user.name, user.enabled, user.deleted_at = user.id, False, moment
 
 
 def end_project(session: Session, project: Project, moment: datetime) -> None:
-    """Take the project's roles and security groups away, and all but its row, which its deleted
-    servers refer to."""
+    """Take everything of the project's away but the row, which its deleted servers refer to."""
     session.execute(delete(RoleAssignment).where(RoleAssignment.project_id == project.id))
     session.execute(delete(SecurityGroup).where(SecurityGroup.project_id == project.id))
+    in_project = ApplicationCredential.project_id == project.id
+    session.execute(delete(ApplicationCredential).where(in_project))
     project.name, project.enabled, project.deleted_at = project.id, False, moment
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Row, delete, func, or_, select
 from sqlalchemy.orm import Session
 
-from app.db.models import FailedLogin, Project, RoleAssignment, Token, User
+from app.db.models import ApplicationCredential, FailedLogin, Project, RoleAssignment, Token, User
 
 #: Expired tokens removed with each new one: enough to keep the table from growing.
 EXPIRED_BATCH = 100
@@ -30,6 +30,10 @@ def rows(session: Session, digest: str, moment: datetime) -> Sequence[Row[*tuple
             Project.name.label("project_name"),
             Project.enabled.label("project_enabled"),
             RoleAssignment.role,
+            ApplicationCredential.id.label("credential_id"),
+            ApplicationCredential.name.label("credential_name"),
+            ApplicationCredential.roles.label("credential_roles"),
+            ApplicationCredential.unrestricted.label("credential_unrestricted"),
         )
         .join(User, User.id == Token.user_id)
         .outerjoin(Project, Project.id == Token.project_id)
@@ -37,6 +41,9 @@ def rows(session: Session, digest: str, moment: datetime) -> Sequence[Row[*tuple
             RoleAssignment,
             (RoleAssignment.user_id == Token.user_id)
             & (RoleAssignment.project_id == Token.project_id),
+        )
+        .outerjoin(
+            ApplicationCredential, ApplicationCredential.id == Token.application_credential_id
         )
         .where(Token.digest == digest, Token.expires_at > moment)
     )
