@@ -2,25 +2,18 @@
 
 import hashlib
 import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
+from app import cli_accounts
+from app.cli_context import end, open_context, read_settings
 from app.db.migrations import upgrade
-from app.db.session import make_engine, make_sessions
-from app.runs.publish import CeleryPublisher
-from app.services import bootstrap, clouds_file, hypervisors, importing, projects, retiring, users
+from app.db.session import make_engine
+from app.services import bootstrap, clouds_file, hypervisors, importing, projects, retiring
 from app.services.bootstrap import Account, FirstNetwork
-from app.services.context import Context
 from app.services.images import NewImage
-from config.celery import make_celery
-from config.settings import ControlSettings, SettingsError, end_with, load_control
-from tasks.errors import ByreError
-from tasks.pipelines import COMPUTE_STAGES
 
 # A stack trace with local variables would show secrets.
 byre = typer.Typer(
@@ -35,53 +28,26 @@ groups = {
         ("db", "The database's tables."),
         ("image", "Images."),
         ("network", "Networks."),
-        ("user", "Users."),
         ("host", "Hypervisors."),
         ("settings", "Settings."),
     )
 }
+groups |= cli_accounts.groups
 for group_name, group in groups.items():
     byre.add_typer(group, name=group_name)
 
 
-@contextmanager
-def _context() -> Iterator[Context]:
-    """Open what a use case works with; an error of ours ends the command with one line."""
-    settings = _settings()
-    engine = make_engine(settings.database_url.get_secret_value(), pool_size=1)
-    sessions = make_sessions(engine)
-    publisher = CeleryPublisher(make_celery(settings, "api", COMPUTE_STAGES), sessions, settings)
-    try:
-        yield Context(sessions, settings, publisher)
-    except (ByreError, OSError) as error:
-        _end(str(error))
-    finally:
-        engine.dispose()
-
-
-def _settings() -> ControlSettings:
-    try:
-        return load_control()
-    except SettingsError as error:
-        end_with(error)
-
-
-def _end(text: str) -> NoReturn:
-    sys.stderr.write(f"byre: {text}\n")
-    raise typer.Exit(1)
-
-
 @groups["settings"].command("check")
-def check_settings() -> None:
+def checkread_settings() -> None:
     """Say whether the control plane's settings are right; secrets are masked."""
-    for key, value in _settings().model_dump().items():
+    for key, value in read_settings().model_dump().items():
         print(f"{key} = {value}")
 
 
 @groups["db"].command("upgrade")
 def upgrade_database() -> None:
     """Bring the database's tables up to date. Can be repeated."""
-    url = _settings().database_url
+    url = read_settings().database_url
     path = make_engine(url.get_secret_value()).url.database
     if url.get_secret_value().startswith("sqlite") and path:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -106,7 +72,7 @@ def bootstrap_all(
     file as it was, or are made up.
     """
     known = clouds_file.known_passwords(clouds)
-    with _context() as context:
+    with open_context() as context:
         demo, admin = bootstrap.bootstrap(
             context.sessions,
             context.settings,
@@ -125,7 +91,7 @@ def bootstrap_all(
 def _with_password(account: Account, known: dict[str, str]) -> Account:
     password = account.password or known.get(account.user)
     if password is None:
-        _end(
+        end(
             f"the password of {account.user} is not known here;"
             f" set BYRE_BOOTSTRAP_{account.user.upper()}_PASSWORD to give a new one"
         )
@@ -152,7 +118,7 @@ def import_image(
         container_format="bare",
         properties=dict(_pair(text) for text in properties or []),
     )
-    with _context() as context:
+    with open_context() as context:
         with file.open("rb") as source:
             digest = hashlib.file_digest(source, "sha256").hexdigest()
         print(importing.import_image(context, file, new, digest))
@@ -161,7 +127,7 @@ def import_image(
 def _pair(text: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not equals or not key:
-        _end(f"--property {text}: must be KEY=VALUE")
+        end(f"--property {text}: must be KEY=VALUE")
     return key, value
 
 
@@ -176,32 +142,16 @@ def create_network(
     ] = None,
 ) -> None:
     """Make a network with one subnet; prints its id. Hosts make theirs when a server needs it."""
-    with _context() as context, context.sessions.begin() as session:
+    with open_context() as context, context.sessions.begin() as session:
         owner = projects.ensure(session, context.settings, project or "admin")
         new = FirstNetwork(name, cidr, tuple(dns or ()), shared=project is None, mtu=mtu)
         print(bootstrap.add_network(session, context.settings, owner, new).id)
 
 
-@groups["user"].command("create")
-def create_user(
-    name: str,
-    project: Annotated[str, typer.Option(help="made unless it is there")],
-    admin: Annotated[bool, typer.Option("--admin")] = False,  # noqa: FBT002
-    password: Annotated[
-        str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True)
-    ] = "",
-) -> None:
-    """Make a user with a role in a project, or give a known one a new password."""
-    with _context() as context, context.sessions.begin() as session:
-        home = projects.ensure(session, context.settings, project)
-        users.ensure(session, name, password, home.id, "admin" if admin else "member")
-    print(f"{name} has the role {'admin' if admin else 'member'} in {project}.")
-
-
 @groups["host"].command("enable")
 def enable_host(name: str) -> None:
     """Let a hypervisor get new servers."""
-    with _context() as context:
+    with open_context() as context:
         hypervisors.set_enabled(context, name, enabled=True)
     print(f"{name} gets new servers.")
 
@@ -209,7 +159,7 @@ def enable_host(name: str) -> None:
 @groups["host"].command("disable")
 def disable_host(name: str, reason: Annotated[str | None, typer.Option()] = None) -> None:
     """Give a hypervisor no new server; those that it has stay."""
-    with _context() as context:
+    with open_context() as context:
         hypervisors.set_enabled(context, name, enabled=False, reason=reason)
     print(f"{name} gets no new server; those that it has stay.")
 
@@ -217,7 +167,7 @@ def disable_host(name: str, reason: Annotated[str | None, typer.Option()] = None
 @groups["host"].command("forget")
 def forget_host(name: str) -> None:
     """Remove a hypervisor that will not come back; its servers end in ERROR."""
-    with _context() as context:
+    with open_context() as context:
         gone = retiring.forget(context, name)
     print(f"{name} is forgotten: {gone.servers} servers in ERROR, {gone.owed} removals void.")
 

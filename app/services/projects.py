@@ -12,6 +12,7 @@ from app.db.models.base import new_id, now
 from app.db.repo import identity, quota, tokens
 from app.db.repo.identity import AccountFilter
 from app.db.session import added, reading
+from app.services.account_names import PROJECT_NAME, check_name
 from app.services.context import Caller, Context
 from config.settings import ControlSettings
 from tasks.errors import Conflict, NotFound
@@ -59,7 +60,8 @@ def get(context: Context, caller: Caller, project_id: str) -> ProjectView:
 
 
 def create(context: Context, new: NewProject) -> ProjectView:
-    """Make a project with the settings' limits. Raises Conflict."""
+    """Make a project with the settings' limits. Raises Conflict, RequestError."""
+    check_name(new.name, PROJECT_NAME)
     with context.sessions.begin() as session:
         row = _row(context.settings, new)
         if not added(session, row):
@@ -70,6 +72,8 @@ def create(context: Context, new: NewProject) -> ProjectView:
 def change(context: Context, project_id: str, changes: Mapping[str, Any]) -> ProjectView:
     """Set some of name, description, enabled. Nobody's token is worth anything in a disabled
     project; its servers run on. Raises NotFound, Conflict."""
+    if "name" in changes:
+        check_name(changes["name"], PROJECT_NAME)
     with context.sessions.begin() as session:
         row = found(session, project_id)
         for name, value in changes.items():
@@ -113,6 +117,7 @@ def ensure(session: Session, settings: ControlSettings, name: str) -> Project:
     """Return the project of this name, made now with the settings' limits unless it is there."""
     project = identity.project_by_name(session, name)
     if project is None:
+        check_name(name, PROJECT_NAME)
         project = _row(settings, NewProject(name))
         session.add(project)
         session.flush()

@@ -13,6 +13,7 @@ from app.db.repo import identity, tokens
 from app.db.repo.identity import AccountFilter
 from app.db.session import added, reading
 from app.services import logins
+from app.services.account_names import USER_NAME, check_name
 from app.services.context import Caller, Context
 from app.services.passwords import hash_password, password_fits
 from tasks.errors import Conflict, NotFound, RequestError, Unauthorized
@@ -67,6 +68,7 @@ def get(context: Context, caller: Caller, user_id: str) -> UserView:
 
 def create(context: Context, new: NewUser) -> UserView:
     """Make a user, who has no role anywhere yet. Raises Conflict, RequestError."""
+    check_name(new.name, USER_NAME)
     # Outside of the session: it takes longer than all queries together.
     kept = hash_password(new.password) if new.password else ""
     with context.sessions.begin() as session:
@@ -90,6 +92,8 @@ def change(context: Context, user_id: str, changes: Mapping[str, Any]) -> UserVi
     password, or disabled, the user has no token any more. Raises NotFound, Conflict,
     RequestError."""
     changes = dict(changes)
+    if "name" in changes:
+        check_name(changes["name"], USER_NAME)
     password = changes.pop("password", None)
     kept = hash_password(password) if password else None
     with context.sessions.begin() as session:
@@ -162,6 +166,7 @@ def ensure(
     if user is None:
         if password is None:
             raise ValueError(f"user {name} is new and needs a password")
+        check_name(name, USER_NAME)
         user = User(id=new_id(), name=name, default_project_id=project_id, password_hash="")
         session.add(user)
         session.flush()
