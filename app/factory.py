@@ -27,7 +27,8 @@ from app.api.identity import (
     users,
 )
 from app.api.identity import versions as identity_versions
-from app.api.image import files, image_patches, images
+from app.api.image import files, image_actions, image_patches, images, imports
+from app.api.image import schemas as image_schemas
 from app.api.image import versions as image_versions
 from app.api.network import (
     extensions,
@@ -65,6 +66,9 @@ ROUTES: tuple[Routes, ...] = (
     image_versions.routes,
     images.routes,
     image_patches.routes,
+    image_actions.routes,
+    image_schemas.routes,
+    imports.routes,
     files.routes,
     network_versions.routes,
     extensions.routes,

@@ -6,16 +6,18 @@ from datetime import datetime
 from typing import Any, Literal
 
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
 from app.db.models import Image
 from app.db.models.base import new_id, now
 from app.db.repo import images
-from app.db.repo.images import ImageFilter
+from app.db.repo.identity import project_by_id
+from app.db.repo.images import ImageFilter, Span
 from app.db.repo.paging import Page
 from app.db.session import reading
 from app.services.context import Caller, Context
 from app.services.image_properties import check_properties, check_words
-from tasks.errors import Conflict, Forbidden, NotFound
+from tasks.errors import Conflict, Forbidden, NotFound, RequestError
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class ImageView:
     min_disk_gib: int
     min_ram_mib: int
     protected: bool
+    hidden: bool
     size_bytes: int | None
     virtual_size_bytes: int | None
     md5: str | None
@@ -55,6 +58,9 @@ class NewImage:
     min_disk_gib: int = 0
     min_ram_mib: int = 0
     protected: bool = False
+    hidden: bool = False
+    #: Whose it is to be, if not the caller's.
+    project_id: str | None = None
     tags: tuple[str, ...] = ()
     properties: dict[str, str] = field(default_factory=dict)
 
@@ -77,11 +83,14 @@ class Wanted:
     facts: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     tags: Sequence[str] = ()
     properties: Mapping[str, str] = field(default_factory=dict)
+    spans: Sequence[Span] = ()
 
 
 def listed(context: Context, caller: Caller, wanted: Wanted, part: Page) -> list[ImageView]:
     """Return a page of the images that the caller may use."""
-    row_filter = ImageFilter(caller.sees, wanted.facts, wanted.tags, wanted.properties)
+    row_filter = ImageFilter(
+        caller.sees, wanted.facts, wanted.tags, wanted.properties, wanted.spans
+    )
     with reading(context.sessions) as session:
         return [image_view(row) for row in images.listed(session, row_filter, part)]
 
@@ -101,7 +110,7 @@ def create(context: Context, caller: Caller, new: NewImage) -> ImageView:
     moment = now()
     row = Image(
         id=new.id or new_id(),
-        project_id=caller.project_id,
+        project_id=new.project_id or caller.project_id,
         name=new.name,
         status="queued",
         visibility=new.visibility,
@@ -110,6 +119,7 @@ def create(context: Context, caller: Caller, new: NewImage) -> ImageView:
         min_disk_gib=new.min_disk_gib,
         min_ram_mib=new.min_ram_mib,
         protected=new.protected,
+        hidden=new.hidden,
         tags=list(new.tags),
         properties=dict(new.properties),
         created_at=moment,
@@ -117,6 +127,7 @@ def create(context: Context, caller: Caller, new: NewImage) -> ImageView:
     )
     try:
         with context.sessions.begin() as session:
+            _check_owner(session, caller, row.project_id)
             session.add(row)
     except IntegrityError as error:
         raise Conflict(f"Image ID {row.id} already exists!") from error
@@ -135,7 +146,7 @@ def update(
             if change.is_property:
                 _change_property(properties, change)
             else:
-                _change_record(row, caller, change)
+                _change_record(session, row, caller, change)
         check_words(row.name, row.tags)
         check_properties(properties)
         row.properties = properties
@@ -153,12 +164,24 @@ def _change_property(properties: dict[str, Any], change: ImageChange) -> None:
         properties[change.name] = change.value
 
 
-def _change_record(row: Image, caller: Caller, change: ImageChange) -> None:
+def _change_record(session: Session, row: Image, caller: Caller, change: ImageChange) -> None:
     if change.name in {"disk_format", "container_format"} and row.status != "queued":
         raise Forbidden(f"Attribute '{change.name}' can be changed before the upload only.")
     if change.name == "visibility" and change.value == "public" and not caller.is_admin:
         raise Forbidden("You are not authorized to complete publicize_image action.")
+    if change.name == "project_id" and change.value != row.project_id:
+        _check_owner(session, caller, change.value)
     setattr(row, change.name, change.value or "" if change.name == "name" else change.value)
+
+
+def _check_owner(session: Session, caller: Caller, project_id: str) -> None:
+    """Raise Forbidden or RequestError unless the caller may give images to the project."""
+    if project_id == caller.project_id:
+        return
+    if not caller.is_admin:
+        raise Forbidden("You are not permitted to give images to another project: 'owner'.")
+    if project_by_id(session, project_id) is None:
+        raise RequestError(f"owner: there is no project {project_id:.60}.")
 
 
 def delete(context: Context, caller: Caller, image_id: str) -> None:
@@ -213,6 +236,7 @@ def image_view(row: Image) -> ImageView:
         min_disk_gib=row.min_disk_gib,
         min_ram_mib=row.min_ram_mib,
         protected=row.protected,
+        hidden=row.hidden,
         size_bytes=row.size_bytes,
         virtual_size_bytes=row.virtual_size_bytes,
         md5=row.md5,

@@ -4,6 +4,7 @@ from app.db.repo.flavors import ORDERS as _FLAVOR_ORDERS
 from app.db.repo.flavors import FlavorFilter
 from app.db.repo.identity import AccountFilter, AssignmentFilter
 from app.db.repo.images import ORDERS as _IMAGE_ORDERS
+from app.db.repo.images import Span
 from app.db.repo.paging import Page
 from app.db.repo.servers import ORDERS as _SERVER_ORDERS
 
@@ -19,4 +20,5 @@ __all__ = [
     "AssignmentFilter",
     "FlavorFilter",
     "Page",
+    "Span",
 ]

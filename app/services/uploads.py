@@ -15,7 +15,7 @@ from app.services.image_inspection import inspect
 from app.services.image_store import Readable, Received
 from app.services.images import ImageView, found, image_view, own, remove
 from app.services.upload_lease import UploadLease
-from tasks.errors import Conflict, NotFound, RequestError
+from tasks.errors import Conflict, Forbidden, NotFound, RequestError
 
 GIB = 1024**3
 
@@ -95,10 +95,15 @@ def _saving(context: Context) -> set[str]:
 def open_image(
     context: Context, caller: Caller, image_id: str
 ) -> tuple[ImageView, BinaryIO | None]:
-    """Return the image's record, and its bytes to read if it has any. Raises NotFound."""
+    """Return the image's record, and its bytes to read if it has any. Raises NotFound, Forbidden
+    if it is deactivated: then only administrators get them."""
     with reading(context.sessions) as session:
         row = image_view(found(images.get(session, image_id), caller, image_id))
-    if row.status != "active":
+    if row.status == "deactivated" and not caller.is_admin:
+        raise Forbidden(
+            "The requested image has been deactivated. Image data download is forbidden."
+        )
+    if row.status not in {"active", "deactivated"}:
         return row, None
     return row, context.image_store.open(image_id)
 
@@ -118,7 +123,8 @@ def _begin(context: Context, caller: Caller, image_id: str) -> tuple[str, dateti
     when that was."""
     began = now()
     with context.sessions.begin() as session:
-        row = own(found(images.get(session, image_id), caller, image_id), caller)
+        # Locked: the format that is looked for in the bytes is the one that the record keeps.
+        row = own(found(images.lock(session, image_id), caller, image_id), caller)
         disk_format = _format(row)
         if not images.move(session, image_id, "queued", "saving", updated_at=began):
             raise Conflict(f"Image {image_id} has its data already: its status is {row.status}.")

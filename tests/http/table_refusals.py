@@ -508,7 +508,7 @@ IMAGES_REFUSED = [
     _image("its status", "Attribute 'status' is read-only.", 403, status="active"),
     _image(
         "owned by another",
-        "You are not permitted to create images owned by another project.",
+        "You are not permitted to give images to another project: 'owner'.",
         403,
         owner="x",
     ),

@@ -30,6 +30,14 @@ OWN_TESTS = {
         ("PATCH", "/image/v2/images/<image_id>"),
         ("GET", "/byre/v1/images/<image_id>/file"),
     },
+    "tests/http/test_image_actions.py": {
+        ("PUT", "/image/v2/images/<image_id>/tags/<tag>"),
+        ("DELETE", "/image/v2/images/<image_id>/tags/<tag>"),
+        ("POST", "/image/v2/images/<image_id>/actions/deactivate"),
+        ("POST", "/image/v2/images/<image_id>/actions/reactivate"),
+        ("GET", "/image/v2/schemas/image"),
+        ("GET", "/image/v2/schemas/images"),
+    },
     "tests/http/test_document.py": {("GET", "/openapi.json")},
 }
 

@@ -31,8 +31,10 @@ _FIELDS = {
     "min_ram": "min_ram_mib",
     "protected": "protected",
     "tags": "tags",
+    "os_hidden": "hidden",
+    "owner": "project_id",
 }
-_FIXED = READ_ONLY | {"id", "owner", "os_hidden"}
+_FIXED = READ_ONLY | {"id"}
 _MAX_OPERATIONS = 256
 
 

@@ -7,6 +7,7 @@ from flask import request
 
 from app.api.auth import caller, context
 from app.api.dialects import IMAGE
+from app.api.image.image_filters import read_part, read_wanted
 from app.api.image.images_schema import (
     READ_ONLY,
     CreateImage,
@@ -16,29 +17,15 @@ from app.api.image.images_schema import (
     properties_of,
 )
 from app.api.links import base_url
-from app.api.paging import read_page
 from app.api.routes import Routes
 from app.api.times import second_time
 from app.services import images
-from app.services.images import ImageView, NewImage, Wanted
-from app.services.pages import IMAGE_ORDERS, Page
+from app.services.images import ImageView, NewImage
 from tasks.errors import Forbidden
 
 routes = Routes(IMAGE, "images", "What servers' disks start from.", "/v2/images")
 
 Json = dict[str, Any]
-
-#: query parameter -> column
-_FACTS = {
-    "name": "name",
-    "status": "status",
-    "visibility": "visibility",
-    "owner": "project_id",
-    "disk_format": "disk_format",
-    "container_format": "container_format",
-    "protected": "protected",
-    "id": "id",
-}
 
 
 @routes.endpoint(
@@ -59,11 +46,8 @@ def create_image(body: Json) -> Any:
 @routes.endpoint("GET", "", "images:list", query=ImageQuery, returns=ImagesSchema)
 def list_images(query: Json) -> Any:
     """List the images that one may use"""
-    part = _read_page(query)
-    # None is hidden.
-    found = (
-        [] if query.get("os_hidden") else images.listed(context(), caller(), _wanted(query), part)
-    )
+    part = read_part(query)
+    found = images.listed(context(), caller(), read_wanted(query), part)
     body: Json = {
         "images": [full(view) for view in found],
         "first": _link({}),
@@ -89,8 +73,6 @@ def delete_image(image_id: str) -> None:
 def _read_image(body: Json) -> NewImage:
     for name in sorted(READ_ONLY & body.keys()):
         raise Forbidden(f"Attribute '{name}' is read-only.")
-    if body.get("owner", caller().project_id) != caller().project_id:
-        raise Forbidden("You are not permitted to create images owned by another project.")
     return NewImage(
         id=str(body["id"]) if "id" in body else None,
         name=body.get("name") or "",
@@ -100,33 +82,11 @@ def _read_image(body: Json) -> NewImage:
         min_disk_gib=body.get("min_disk", 0),
         min_ram_mib=body.get("min_ram", 0),
         protected=body.get("protected", False),
+        hidden=body.get("os_hidden", False),
+        project_id=body.get("owner"),
         tags=tuple(dict.fromkeys(body.get("tags", ()))),
         properties=properties_of(body),
     )
-
-
-def _wanted(query: Json) -> Wanted:
-    facts = {column: _values(query[name]) for name, column in _FACTS.items() if name in query}
-    known = set(ImageQuery().fields)
-    properties = {name: value for name, value in query.items() if name not in known}
-    return Wanted(facts, query.get("tag", ()), properties)
-
-
-def _values(value: Any) -> list[Any]:
-    """`in:a,b` is one of several."""
-    if isinstance(value, str) and value.startswith("in:"):
-        return [part.strip().strip('"') for part in value[3:].split(",")]
-    return [value]
-
-
-def _read_page(query: Json) -> Page:
-    """`sort=name:asc,id` says the same as sort_key and sort_dir."""
-    words = [word.partition(":") for word in query.get("sort", "").split(",") if word]
-    if not words:
-        return read_page(query, IMAGE_ORDERS)
-    keys = [key for key, _, _ in words]
-    directions = [direction or "desc" for _, _, direction in words]
-    return read_page({**query, "sort_key": keys, "sort_dir": directions}, IMAGE_ORDERS)
 
 
 def _link(changes: dict[str, str]) -> str:
@@ -153,7 +113,7 @@ def full(view: ImageView) -> Json:
         "checksum": view.md5,
         "os_hash_algo": "sha512" if view.sha512 else None,
         "os_hash_value": view.sha512,
-        "os_hidden": False,
+        "os_hidden": view.hidden,
         "protected": view.protected,
         "owner": view.project_id,
         "tags": list(view.tags),

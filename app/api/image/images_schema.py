@@ -29,7 +29,9 @@ READ_ONLY = frozenset(
     }
 )
 
-_MAX = 2**31 - 1
+#: The largest number that a record keeps.
+MAX_INT = 2**31 - 1
+_MAX_BYTES = 2**62
 
 
 class _Text(fields.String):
@@ -52,11 +54,11 @@ class CreateImage(Schema):
     visibility = _Text(validate=validate.OneOf(("private", "public")))
     disk_format = _Text(allow_none=True, validate=validate.OneOf(DISK_FORMATS))
     container_format = _Text(allow_none=True, validate=validate.OneOf(CONTAINER_FORMATS))
-    min_disk = fields.Integer(strict=True, validate=validate.Range(min=0, max=_MAX))
-    min_ram = fields.Integer(strict=True, validate=validate.Range(min=0, max=_MAX))
+    min_disk = fields.Integer(strict=True, validate=validate.Range(min=0, max=MAX_INT))
+    min_ram = fields.Integer(strict=True, validate=validate.Range(min=0, max=MAX_INT))
     protected = fields.Boolean()
-    os_hidden = fields.Boolean(validate=validate.Equal(comparable=False))
-    owner = _Text()
+    os_hidden = fields.Boolean()
+    owner = _Text(validate=validate.Length(min=1, max=36))
     tags = fields.List(
         _Text(validate=validate.Length(min=1, max=255)), validate=validate.Length(max=128)
     )
@@ -126,8 +128,18 @@ class ImageQuery(PageQuery):
     owner = fields.String()
     disk_format = fields.String()
     container_format = fields.String()
+    checksum = fields.String()
+    os_hash_value = fields.String()
+    min_disk = fields.Integer(validate=validate.Range(min=0, max=MAX_INT))
+    min_ram = fields.Integer(validate=validate.Range(min=0, max=MAX_INT))
+    size_min = fields.Integer(validate=validate.Range(min=0, max=_MAX_BYTES))
+    size_max = fields.Integer(validate=validate.Range(min=0, max=_MAX_BYTES))
+    created_at = fields.List(
+        fields.String(), metadata={"description": "A time, or gt:, gte:, lt:, lte:, eq:, neq: one"}
+    )
+    updated_at = fields.List(fields.String(), metadata={"description": "The same"})
     protected = fields.Boolean()
-    os_hidden = fields.Boolean()
+    os_hidden = fields.Boolean(metadata={"description": "Those that are hidden, not the others"})
     tag = fields.List(fields.String())
     sort = fields.String(metadata={"description": "key:dir,key:dir"})
     member_status = fields.String()

@@ -12,7 +12,7 @@ class Image(HasId, HasTimes, Base):
     """An image's record; its bytes lie in the image store under its id.
 
     status: `queued` (no bytes yet), `saving`, `active`, `killed` (the upload failed),
-    `pending_delete` (its bytes go first, then this).
+    `deactivated` (nobody gets its bytes), `pending_delete` (its bytes go first, then this).
     visibility: `private` (its project's) or `public` (everybody's).
     """
 
@@ -28,6 +28,8 @@ class Image(HasId, HasTimes, Base):
     min_disk_gib: Mapped[int] = mapped_column(default=0)
     min_ram_mib: Mapped[int] = mapped_column(default=0)
     protected: Mapped[bool] = mapped_column(default=False)
+    #: Left out of lists that do not ask for it; used by its id all the same.
+    hidden: Mapped[bool] = mapped_column(default=False)
     size_bytes: Mapped[int | None] = mapped_column(BigInteger, default=None)
     #: The size of the disk that a guest sees; for qcow2 from its header.
     virtual_size_bytes: Mapped[int | None] = mapped_column(BigInteger, default=None)

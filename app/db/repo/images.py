@@ -5,19 +5,63 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, Select, case, delete, func, literal, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    CursorResult,
+    Select,
+    String,
+    and_,
+    case,
+    column,
+    delete,
+    exists,
+    func,
+    literal,
+    not_,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.orm import Session
 
 from app.db.models import Image
 from app.db.repo.paging import Key, Page, page
 
-#: What lists can be ordered by.
-ORDERS = {
+#: When it was changed last; what was never changed, when it was made.
+_changed_at = func.coalesce(Image.updated_at, Image.created_at)
+
+#: What lists can be ordered by; none of it is null.
+ORDERS: dict[str, Any] = {
     "id": Image.id,
     "name": Image.name,
     "status": Image.status,
+    "visibility": Image.visibility,
+    "owner": Image.project_id,
+    "disk_format": func.coalesce(Image.disk_format, ""),
+    "container_format": func.coalesce(Image.container_format, ""),
+    "size": func.coalesce(Image.size_bytes, -1),
+    "min_disk": Image.min_disk_gib,
+    "min_ram": Image.min_ram_mib,
     "created_at": Image.created_at,
+    "updated_at": _changed_at,
 }
+
+#: What ranges can be of.
+_MEASURES: dict[str, Any] = {
+    "size": Image.size_bytes,
+    "created_at": Image.created_at,
+    "updated_at": _changed_at,
+}
+
+
+@dataclass(frozen=True)
+class Span:
+    """Those whose measure is at least one value and below another; or all that are not within."""
+
+    measure: str
+    least: Any = None
+    below: Any = None
+    outside: bool = False
 
 
 @dataclass(frozen=True)
@@ -29,6 +73,7 @@ class ImageFilter:
     facts: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     tags: Sequence[str] = ()
     properties: Mapping[str, str] = field(default_factory=dict)
+    spans: Sequence[Span] = ()
 
 
 def get(session: Session, image_id: str) -> Image | None:
@@ -52,20 +97,32 @@ def listed(session: Session, wanted: ImageFilter, part: Page) -> list[Image]:
         query = query.where(getattr(Image, name).in_(values))
     for name, value in wanted.properties.items():
         query = query.where(Image.properties[name].as_string() == value)
+    query = query.where(*(_within(span) for span in wanted.spans))
+    query = query.where(*(_has_tag(session, tag) for tag in wanted.tags))
     order = part.order or (("created_at", True),)
     keys = [Key(ORDERS[name], descending) for name, descending in order if name != "id"]
     keys.append(Key(Image.id, descending=order[-1][1]))
-    if wanted.tags:
-        return _with_tags(session, query, keys, wanted.tags, part)
     return list(session.scalars(page(session, query, keys, part.marker, part.limit)))
 
 
-def _with_tags(
-    session: Session, query: Select[Any], keys: Sequence[Key], tags: Sequence[str], part: Page
-) -> list[Image]:
-    """Tags are JSON, which the two databases search differently; so they are looked at here."""
-    every = session.scalars(page(session, query, keys, part.marker, 10_000))
-    return [image for image in every if set(tags) <= set(image.tags)][: part.limit]
+def _within(span: Span) -> ColumnElement[bool]:
+    value = _MEASURES[span.measure]
+    bounds = []
+    if span.least is not None:
+        bounds.append(value >= span.least)
+    if span.below is not None:
+        bounds.append(value < span.below)
+    return not_(and_(*bounds)) if span.outside else and_(*bounds)
+
+
+def _has_tag(session: Session, tag: str) -> ColumnElement[bool]:
+    """Tags are a JSON list, which the two databases take apart by functions of their own."""
+    kind = column("value", String)
+    if session.get_bind().dialect.name == "sqlite":
+        each = func.json_each(Image.tags).table_valued(kind)
+    else:
+        each = func.json_array_elements_text(Image.tags).table_valued(kind).render_derived()
+    return exists(select(1).select_from(each).where(each.c.value == tag).correlate(Image))
 
 
 def move(
@@ -95,9 +152,7 @@ def touch(row: Image, moment: datetime) -> None:
 
 def unchanged_since(session: Session, status: str, before: datetime) -> dict[str, datetime | None]:
     """Return when images of the status were changed last, if that was before a moment, by id."""
-    query = select(Image.id, Image.updated_at).where(
-        Image.status == status, func.coalesce(Image.updated_at, Image.created_at) < before
-    )
+    query = select(Image.id, Image.updated_at).where(Image.status == status, _changed_at < before)
     return dict(session.execute(query).all())
 
 
