@@ -21,6 +21,7 @@ from workers.hypervisor.libvirt.firewall.table import table
 
 _NETWORK = HostNetwork(network_id=str(uuid.uuid4()), bridge="byrebench", addresses=["10.9.0.1"])
 _REPEATS = 5
+_CONNECTIONS = 10_000
 
 
 def run_firewall(options: argparse.Namespace, _directory: Path) -> dict[str, Any]:
@@ -49,15 +50,41 @@ def _measure(count: int) -> dict[str, Any]:
         added.append(_timed(partial(_told, state, group, [*ports, new], [new]), state))
         later = group.model_copy(update={"rules": [*group.rules, *_rules(1000 + number)]})
         changed.append(_timed(partial(_told, state, later, ports, []), state))
-    began = time.perf_counter()
-    cuts.settle(state)
+    _connect(ports[0])
+    cutting = _cut(_without_rules(state, group))
     return {
         "ports": count,
         "whole_table_ms": all_ms,
         "one_more_port_ms": round(statistics.median(added), 1),
         "rule_of_all_ports_ms": round(statistics.median(changed), 1),
-        "look_at_connections_ms": _since(began),
+        **cutting,
     }
+
+
+def _connect(port: PortSpec) -> None:
+    """Have the kernel know of many connections to the port, that the group allows."""
+    address = port.addresses[0].address
+    lines = [
+        f"-I -p 6 -s 192.0.2.{number // 60_000 + 1} -d {address} --sport {1000 + number % 60_000}"
+        " --dport 22 --state ESTABLISHED -t 300"
+        for number in range(_CONNECTIONS)
+    ]
+    command = ["conntrack", "-R", "-"]
+    subprocess.run(command, input="\n".join(lines), text=True, capture_output=True, check=False)
+
+
+def _without_rules(state: FirewallState, group: GroupSpec) -> FirewallState:
+    return _told(state, group.model_copy(update={"rules": []}), [], [])
+
+
+def _cut(state: FirewallState) -> dict[str, float]:
+    """Return what it takes to cut all of them, and to look through them when nothing is to do."""
+    began = time.perf_counter()
+    changed = cuts.settle(state)
+    cut_ms = _since(began)
+    began = time.perf_counter()
+    cuts.settle(state)
+    return {"connections": changed, "cut_ms": cut_ms, "look_at_connections_ms": _since(began)}
 
 
 def _timed(tell: Callable[[], FirewallState], old: FirewallState) -> float:

@@ -16,7 +16,7 @@ CONNECTIONS = [(protocol, *ends) for protocol in ("6", "17") for ends in ENDS]
 #: One connection in each of three zones, as two networks with the same addresses have them.
 MADE = """\
 import json, subprocess, sys
-from workers.hypervisor.libvirt.firewall import kernel
+from workers.hypervisor.libvirt.firewall import connections
 protocol, source, destination = sys.argv[1:]
 
 def insert(zone, source, sport, destination, dport):
@@ -27,9 +27,12 @@ def insert(zone, source, sport, destination, dport):
 
 for zone in (0, 7, 8):
     insert(zone, source, "1000", destination, "80")
-flow = next(one for one in kernel.flows() if one.zone == 7)
+
+def flow(zone):
+    return next(one for one in connections.flows() if one.zone == zone)
+
 """
-SHOWN = "print(json.dumps(sorted([one.zone, one.mark] for one in kernel.flows())))\n"
+SHOWN = "print(json.dumps(sorted([one.zone, one.mark] for one in connections.flows())))\n"
 
 
 def zones_and_marks(connection: tuple[str, ...], program: str) -> list[list[int]]:
@@ -44,35 +47,60 @@ def zones_and_marks(connection: tuple[str, ...], program: str) -> list[list[int]
 
 @pytest.mark.boots
 @pytest.mark.parametrize("connection", CONNECTIONS)
-def test_a_provider_networks_connection_is_cut_and_no_other(connection: tuple[str, ...]) -> None:
-    program = f"kernel.mark_flow(flow, {CUT}, to=True)\n"
-    assert zones_and_marks(connection, program) == [[0, 3], [7, CUT | 3], [8, 3]]
+@pytest.mark.parametrize("zone", [0, 7])
+def test_a_connection_is_cut_and_no_other(connection: tuple[str, ...], zone: int) -> None:
+    program = f"connections.set_bit([flow({zone})], {CUT}, to=True)\n"
+    expected = [[each, CUT | 3 if each == zone else 3] for each in (0, 7, 8)]
+    assert zones_and_marks(connection, program) == expected
 
 
 @pytest.mark.boots
 @pytest.mark.parametrize("connection", CONNECTIONS)
 def test_one_that_the_other_side_begins_meanwhile_is_cut_too(connection: tuple[str, ...]) -> None:
     program = f"""
-    kernel.forget_flow(flow)
+    found = flow(7)
+    connections.forget([found])
     insert(7, destination, "80", source, "1000")
-    kernel.mark_flow(flow, {CUT}, to=True)
+    connections.set_bit([found], {CUT}, to=True)
     """
     assert zones_and_marks(connection, program) == [[0, 3], [7, CUT | 3], [8, 3]]
 
 
 @pytest.mark.boots
 @pytest.mark.parametrize("connection", CONNECTIONS)
-def test_one_that_is_allowed_again_may_begin_anew(connection: tuple[str, ...]) -> None:
+def test_one_that_is_allowed_again_goes_on(connection: tuple[str, ...]) -> None:
     program = f"""
-    kernel.mark_flow(flow, {CUT}, to=True)
-    kernel.mark_flow(flow, {CUT}, to=False)
+    connections.set_bit([flow(7)], {CUT}, to=True)
+    connections.set_bit([flow(7)], {CUT}, to=False)
     """
-    assert zones_and_marks(connection, program) == [[0, 3], [8, 3]]
+    assert zones_and_marks(connection, program) == [[0, 3], [7, 3], [8, 3]]
 
 
 @pytest.mark.boots
-def test_a_connection_is_forgotten_in_its_own_zone_alone() -> None:
-    assert zones_and_marks(CONNECTIONS[0], "kernel.forget_flow(flow)\n") == [[0, 3], [8, 3]]
+@pytest.mark.parametrize("connection", CONNECTIONS)
+@pytest.mark.parametrize("zone", [0, 7])
+def test_what_is_gone_is_neither_cut_nor_forgotten(connection: tuple[str, ...], zone: int) -> None:
+    program = f"""
+    found = flow({zone})
+    connections.forget([found])
+    connections.forget([found])
+    connections.set_bit([found], {CUT}, to=True)
+    """
+    assert zones_and_marks(connection, program) == [[e, 3] for e in (0, 7, 8) if e != zone]
+
+
+@pytest.mark.boots
+@pytest.mark.parametrize("connection", CONNECTIONS)
+@pytest.mark.parametrize("end", ["source", "destination"])
+@pytest.mark.parametrize("zone", [0, 7])
+def test_an_addresss_connections_are_forgotten_in_its_own_zone_alone(
+    connection: tuple[str, ...], end: str, zone: int
+) -> None:
+    program = f"""
+    import ipaddress
+    connections.forget_of(ipaddress.ip_network({end}), {zone})
+    """
+    assert zones_and_marks(connection, program) == [[e, 3] for e in (0, 7, 8) if e != zone]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from tasks.errors import HostError
 from tasks.messages import (
     AddressPair,
     FirewallSpec,
@@ -24,6 +25,7 @@ from tasks.messages import (
 from tests.drivers.conftest import Rig, by_hand
 from tests.drivers.libvirtd import PrivateHost
 from tests.drivers.namespaces import Namespace, NamespaceGuest, hears, run
+from workers.hypervisor.libvirt.firewall import cuts
 from workers.hypervisor.libvirt.firewall.kernel import marker
 from workers.hypervisor.names import bridge_name
 
@@ -530,6 +532,30 @@ def test_a_flushed_table_is_noticed_and_comes_back(site: Site) -> None:
         host.restore_firewall()
         assert host.firewall_intact()
         assert not client.reaches(server.addresses[0], 81)
+
+
+def test_cutting_that_was_interrupted_is_done_with_the_next_change(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = site.network()
+    web = group(rule("ingress", protocol=TCP, port_min=80), *OPEN_OUT)
+    server, client = site.guest(network, web), site.guest(network, group(*OPEN_OUT))
+    listener = server.serve(80)
+    near = client.connect(server.addresses[0], 80)
+    assert near is not None
+    far, _ = server.accept(listener)
+
+    def killed(_: object) -> int:
+        raise HostError("The worker ended here.")
+
+    monkeypatch.setattr(cuts, "settle", killed)
+    with pytest.raises(HostError):
+        site.change(web, *OPEN_OUT)
+    monkeypatch.undo()
+    # The state as such does not change any more.
+    site.tell()
+    near.send(b"after")
+    assert not hears(far, b"after")
 
 
 def test_the_next_process_knows_what_was_told(site: Site) -> None:

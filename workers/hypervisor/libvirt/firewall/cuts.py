@@ -7,7 +7,6 @@ Effect  a bit in the mark of each such connection, at which the rules drop both 
 Repeat  what is as it should be is left alone. Others' connections and other bits are not touched.
 """
 
-from collections.abc import Iterable
 from functools import lru_cache
 
 import structlog
@@ -24,13 +23,11 @@ from workers.hypervisor.firewall_state import (
     ports_of,
     protocol_of,
 )
-from workers.hypervisor.libvirt.firewall import kernel
-from workers.hypervisor.libvirt.firewall.kernel import Flow
+from workers.hypervisor.libvirt.firewall import connections
+from workers.hypervisor.libvirt.firewall.connections import Flow
 from workers.hypervisor.libvirt.firewall.table import CUT, zone_of
 
 log = structlog.get_logger(__name__)
-
-_TRACKED = frozenset({6, 17})
 
 
 class Judge:
@@ -97,31 +94,17 @@ def settle(state: FirewallState) -> int:
     """Cut what is not allowed any more, join what is allowed again; returns how many changed.
     Raises HostError, HostBusy."""
     judge = Judge(state)
-    changed = 0
-    for flow in kernel.flows():
-        if not judge.concerns(flow):
-            continue
-        is_cut, to_cut = bool(flow.mark & CUT), not judge.allows(flow)
-        if is_cut != to_cut:
-            changed += 1
-            if flow.protocol in _TRACKED:
-                kernel.mark_flow(flow, CUT, to=to_cut)
-            else:
-                kernel.forget_flow(flow)
-    if changed:
-        log.info("firewall.connections_settled", changed=changed)
-    return changed
-
-
-def forget(nets: Iterable[tuple[int, Net]]) -> None:
-    """Forget all connections of these addresses, by zone: whoever has one of them next shall not
-    get its answers. Raises HostError, HostBusy."""
-    gone = set(nets)
-    if not gone:
-        return
-    for flow in kernel.flows():
-        if {(flow.zone, net(flow.source)), (flow.zone, net(flow.destination))} & gone:
-            kernel.forget_flow(flow)
+    found = [flow for flow in connections.flows() if judge.concerns(flow)]
+    cut = {flow for flow in found if not judge.allows(flow)}
+    wrong = [flow for flow in found if (flow in cut) != bool(flow.mark & CUT)]
+    with_ports = [flow for flow in wrong if flow.ports is not None]
+    connections.set_bit((flow for flow in with_ports if flow in cut), CUT, to=True)
+    connections.set_bit((flow for flow in with_ports if flow not in cut), CUT, to=False)
+    # What has no ports begins anew with its next packet, whoever sends it.
+    connections.forget(flow for flow in wrong if flow.ports is None)
+    if wrong:
+        log.info("firewall.connections_settled", changed=len(wrong))
+    return len(wrong)
 
 
 def _of_protocol(rule: RuleSpec, flow: Flow) -> bool:
@@ -133,7 +116,7 @@ def _of_protocol(rule: RuleSpec, flow: Flow) -> bool:
     if low is None:
         return True
     if protocol in WITH_PORTS:
-        return flow.dport is not None and low <= flow.dport <= (low if high is None else high)
+        return flow.ports is not None and low <= flow.ports[1] <= (low if high is None else high)
     if protocol in {ICMP, ICMPV6} and flow.icmp is not None:
         return flow.icmp[0] == low and high in {None, flow.icmp[1]}
     return False

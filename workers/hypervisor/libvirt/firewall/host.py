@@ -10,7 +10,6 @@ Undo    `remove` takes the ports' parts and forgets their connections; with the 
 """
 
 import fcntl
-import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -33,7 +32,7 @@ from workers.hypervisor.firewall_state import (
 )
 from workers.hypervisor.libvirt.connection import Keeper
 from workers.hypervisor.libvirt.errors import translated
-from workers.hypervisor.libvirt.firewall import cuts, kernel
+from workers.hypervisor.libvirt.firewall import connections, cuts, kernel
 from workers.hypervisor.libvirt.firewall.expressions import Json
 from workers.hypervisor.libvirt.firewall.filters import filter_xml
 from workers.hypervisor.libvirt.firewall.ruleset import Ruleset, changes, whole
@@ -55,7 +54,8 @@ class HostFirewall:
         self._keeper = keeper
         self._turns = turns
         self._file = state_dir / "firewall.json"
-        self._guard = threading.RLock()
+        #: Is there while connections may be open that the state does not allow.
+        self._unsettled = state_dir / "firewall.unsettled"
         #: The state that was told last, and its table: to make it takes longer than to compare.
         self._known = FirewallState()
         self._table_of_known = table(self._known)
@@ -65,6 +65,7 @@ class HostFirewall:
         with self._held():
             old = self._read()
             self._change(old, merged(old, firewall, ports, self._networks(ports)))
+        self._settle()
 
     def update(self, firewall: FirewallSpec, ports: list[PortSpec]) -> None:
         """See the port."""
@@ -73,6 +74,7 @@ class HostFirewall:
             here = [port for port in ports if names.filter_name(port.port_id) in filters]
             coming = [port for port in ports if names.filter_name(port.port_id) not in filters]
             self._change(old, merged(old, firewall, here, self._networks(here), coming))
+        self._settle()
 
     def remove(self, port_ids: Iterable[str]) -> None:
         """Remove what belongs to these ports. Raises HostError, HostBusy."""
@@ -82,13 +84,13 @@ class HostFirewall:
             gone = [old.ports[port_id] for port_id in wanted & old.ports.keys()]
             if gone:
                 self._carry_out(old, without(old, wanted))
-                cuts.forget(
-                    (zone_of(old.networks[port.network_id]), one)
-                    for port in gone
-                    if port.network_id in old.networks
-                    for _, one in nets_of(port)
-                    if one.num_addresses == 1
-                )
+        # Whoever has one of their addresses next shall not get its answers.
+        for port in gone:
+            network = old.networks.get(port.network_id)
+            for one in {one for _, one in nets_of(port) if one.num_addresses == 1}:
+                if network is not None:
+                    connections.forget_of(one, zone_of(network))
+        self._settle()
 
     def traces(self, port_id: str) -> list[str]:
         """Name what the host still has of the port."""
@@ -166,11 +168,25 @@ class HostFirewall:
             known = mark is not None and mark == before.marker()
             self._apply(changes(before, after, mark=mark) if known else whole(after))
             if _may_narrow(old, new):
-                cuts.settle(new)
+                self._unsettled.touch()
         elif old.ports:
             with self._turns.ours():
                 kernel.remove_table()
         self._write(new)
+
+    def _settle(self) -> None:
+        """Cut connections as the newest state says. That takes half a millisecond for each, which
+        builds and heartbeats must not wait for; what was not ended is done by the next call."""
+        with self._alone("firewall.settling"):
+            if not self._unsettled.exists():
+                return
+            with self._held():
+                state = self._read()
+            cuts.settle(state)
+            with self._held():
+                # Who changed it meanwhile settles after this.
+                if self._read() == state:
+                    self._unsettled.unlink()
 
     def _switch_on(self, state: FirewallState) -> None:
         kernel.load_bridge_filter()
@@ -234,9 +250,15 @@ class HostFirewall:
 
     @contextmanager
     def _held(self) -> Iterator[None]:
-        """Keep other threads and processes out."""
+        """Keep other threads and processes from the state and what was made of it."""
+        with self._alone("firewall.lock"):
+            yield
+
+    @contextmanager
+    def _alone(self, name: str) -> Iterator[None]:
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        with self._guard, self._file.with_suffix(".lock").open("w") as lock:
+        with self._file.with_name(name).open("w") as lock:
+            # Each opens the file for itself, so this keeps threads apart as well.
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
