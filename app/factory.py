@@ -23,6 +23,7 @@ from app.api.identity import (
     domains,
     projects,
     roles,
+    services,
     tokens,
     users,
 )
@@ -55,6 +56,7 @@ ROUTES: tuple[Routes, ...] = (
     application_credentials.routes,
     roles.routes,
     domains.routes,
+    services.routes,
     compute_versions.routes,
     servers.routes,
     server_security.routes,

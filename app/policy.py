@@ -43,6 +43,7 @@ POLICY: dict[str, Who] = {
     "identity:application_credentials:list": USER,
     "identity:application_credentials:create": USER,
     "identity:application_credentials:delete": USER,
+    "identity:services:list": ADMIN,
     "identity:roles:list": USER,
     "identity:role_assignments:list": ADMIN,
     "identity:role_assignments:give": ADMIN,

@@ -85,7 +85,7 @@ def create(
         description=new.description,
         # Outside of the session: it takes longer than all queries together.
         secret_hash=hash_password(secret),
-        roles=sorted(new.roles or caller.roles),
+        roles=sorted(set(new.roles or caller.roles)),
         unrestricted=new.unrestricted,
         expires_at=new.expires_at,
     )

@@ -241,6 +241,37 @@ def _credential(
     )
 
 
+#: Ids of the catalog follow from the names: the same everywhere, and for good.
+COMPUTE = "e9edee254f0e570d8f09d2908a75ce81"
+COMPUTE_PUBLIC = "60b2d89d3dd45f4da4886ad609869a0d"
+SERVICES = [
+    {
+        "id": HEX,
+        "type": service["type"],
+        "name": service["name"],
+        "description": "",
+        "enabled": True,
+        "links": {"self": Like(f"{BASE}{V3_PATH}/services/[0-9a-f]{{32}}")},
+    }
+    for service in CATALOG
+]
+ENDPOINTS = [
+    {
+        **service["endpoints"][0],
+        "service_id": HEX,
+        "enabled": True,
+        "links": {"self": Like(f"{BASE}{V3_PATH}/endpoints/[0-9a-f]{{32}}")},
+    }
+    for service in CATALOG
+]
+REGION = {
+    "id": "RegionOne",
+    "description": "",
+    "parent_region_id": None,
+    "links": {"self": f"{BASE}{V3_PATH}/regions/RegionOne"},
+}
+
+
 #: Lists and their filters.
 LISTS = [
     _list("root", "projects", "projects", *PROJECTS),
@@ -289,6 +320,13 @@ LISTS = [
     _list("root", f"role_assignments?role.id={READER}&user.id={ALICE}", "role_assignments"),
     _list("root", "role_assignments?scope.domain.id=default", "role_assignments"),
     _list("root", "role_assignments?group.id=x", "role_assignments"),
+    _list("root", "services", "services", *SERVICES),
+    _list("root", "services?type=compute", "services", SERVICES[1]),
+    _list("root", "services?name=cinder", "services"),
+    _list("root", "endpoints?interface=public", "endpoints", *ENDPOINTS),
+    _list("root", f"endpoints?interface=public&service_id={COMPUTE}", "endpoints", ENDPOINTS[1]),
+    _list("root", "endpoints?region_id=other", "endpoints"),
+    _list("root", "regions", "regions", REGION),
     _list("alice", CREDENTIALS, "application_credentials", ROBOT),
     _list("alice", f"{CREDENTIALS}?name=robot", "application_credentials", ROBOT),
     _list("root", f"{CREDENTIALS}?name=other", "application_credentials"),
@@ -296,6 +334,23 @@ LISTS = [
 
 #: What only administrators may, and what they cannot either.
 ADMINISTRATION = [
+    _denied("GET", "services", "services:list"),
+    _denied("GET", "endpoints", "services:list"),
+    _missing("root", "GET", "services/nova", "service: nova"),
+    _missing("root", "GET", "endpoints/nova", "endpoint: nova"),
+    _missing("root", "GET", "regions/other", "region: other"),
+    Case(
+        "a service", "root", "GET", f"{V3_PATH}/services/{COMPUTE}", 200, {"service": SERVICES[1]}
+    ),
+    Case(
+        "an endpoint",
+        "root",
+        "GET",
+        f"{V3_PATH}/endpoints/{COMPUTE_PUBLIC}",
+        200,
+        {"endpoint": ENDPOINTS[1]},
+    ),
+    Case("the region", "root", "GET", f"{V3_PATH}/regions/RegionOne", 200, {"region": REGION}),
     _denied("GET", "projects", "projects:list"),
     _denied("POST", "projects", "projects:create"),
     _denied("PATCH", "projects/nothing", "projects:change"),

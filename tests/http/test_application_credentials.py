@@ -149,7 +149,7 @@ def test_a_restricted_one_makes_and_removes_none(api: Api) -> None:
 
 
 def test_an_unrestricted_one_makes_others_with_no_more_roles(api: Api) -> None:
-    made = make(api, unrestricted=True, roles=[{"id": role_id("reader")}])
+    made = make(api, unrestricted=True, roles=[{"id": role_id("reader")}, {"name": "reader"}])
     answer = login(api, id=made["id"], secret=made["secret"])
 
     body: Any = {"application_credential": {"name": "child"}}

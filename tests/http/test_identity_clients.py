@@ -149,6 +149,10 @@ def test_things_are_found_changed_and_shown(cloud: Cloud) -> None:
     assert cloud.json(root, "role", "show", "member")["name"] == "member"
     assert cloud.json(root, "domain", "show", "Default")["id"] == "default"
     assert [each["Name"] for each in cloud.json(root, "domain", "list")] == ["Default"]
+    assert len(cloud.json(root, "service", "list")) == 4
+    assert len(cloud.json(root, "endpoint", "list", "--interface", "public")) == 4
+    assert cloud.json(root, "endpoint", "list", "--service", "nova")
+    assert [each["Region"] for each in cloud.json(root, "region", "list")] == ["RegionOne"]
     for words in (("user", "delete", "sam"), ("project", "delete", "store")):
         cloud.silent(root, *words)
 
