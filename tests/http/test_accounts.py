@@ -8,8 +8,10 @@ import time_machine
 
 from app.db.models import FailedLogin, Project, User
 from app.db.models.base import now
+from app.db.repo import quota
 from app.db.session import reading
 from app.services.roles import role_id
+from tasks.errors import NotFound
 from tests.http.cases import UUID, Api, identity_fault
 from tests.http.table_identity import PROJECT, USER
 from tests.http.test_things import FLAVORS, TOKENS, login
@@ -206,6 +208,31 @@ def test_a_project_with_things_stays(api: Api) -> None:
     assert answer.status_code == 409
     with reading(api.sessions) as session:
         assert session.get_one(Project, BETA).deleted_at is None
+
+
+def test_a_deleted_project_takes_nothing_more(api: Api) -> None:
+    gone = make(api, "project", name="gone")["id"]
+    api.call("root", "DELETE", f"{V3}/projects/{gone}")
+
+    for path, body in (
+        ("networks", {"network": {"name": "n", "project_id": gone}}),
+        ("security-groups", {"security_group": {"name": "g", "project_id": gone}}),
+    ):
+        answer = api.call("root", "POST", f"/network/v2.0/{path}", json=body)
+        assert answer.status_code in (400, 404)
+        assert gone in answer.text
+    assert api.call("root", "GET", f"/network/v2.0/quotas/{gone}").status_code == 404
+
+
+def test_a_project_that_was_deleted_since_it_was_read_cannot_be_locked(api: Api) -> None:
+    gone = make(api, "project", name="gone")["id"]
+    with api.sessions() as session:
+        read = session.get_one(Project, gone)
+        session.commit()
+        assert api.call("root", "DELETE", f"{V3}/projects/{gone}").status_code == 204
+
+        with pytest.raises(NotFound):
+            quota.lock_project(session, read.id)
 
 
 def test_a_token_for_a_token_tells_where_it_comes_from(api: Api) -> None:

@@ -23,6 +23,8 @@ def lock_project(session: Session, project_id: str) -> Project:
     is the one that lets others write rows which refer to the project. Raises NotFound, for one
     that was deleted while its member's request was under way too."""
     query = select(Project).where(Project.id == project_id).with_for_update(key_share=True)
+    # What this session has read of it before may be older than the lock.
+    query = query.execution_options(populate_existing=True)
     project = session.scalars(query).one_or_none()
     if project is None or project.deleted_at is not None:
         raise NotFound(f"Project {project_id} could not be found.")
