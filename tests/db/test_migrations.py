@@ -11,7 +11,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Column, Engine, MetaData, Table, inspect, text
 
 from app.db.migrations import downgrade, upgrade
-from app.db.models import Allocation, Base, Hypervisor, Port, RequestSpec, Subnet
+from app.db.models import Allocation, Base, Hypervisor, Port, RequestSpec, Subnet, Token
 from app.db.session import make_engine, make_sessions
 
 
@@ -243,3 +243,20 @@ def test_hosts_that_were_there_have_everything_to_learn(before: Engine) -> None:
     assert carried_out == 0
     assert isinstance(revision, int)
     assert revision > 0
+
+
+def test_who_is_logged_in_stays_so(before: Engine) -> None:
+    upgrade(before, "0010")
+    insert = (
+        "INSERT INTO tokens (digest, audit_id, user_id, project_id, issued_at, expires_at)"
+        " VALUES (:d, :a, :u, :p, :moment, :moment)"
+    )
+    with before.begin() as connection:
+        connection.execute(text(insert), {"d": "d", "a": "a", "u": "u", "p": "p", "moment": MOMENT})
+
+    upgrade(before)
+
+    with make_sessions(before)() as session:
+        token = session.get_one(Token, "d")
+        assert (token.methods, token.first_audit_id) == (["password"], None)
+        assert (token.user.deleted_at, token.application_credential_id) == (None, None)
