@@ -14,6 +14,8 @@ from app.api.compute import (
     interfaces,
     keypairs,
     limits,
+    server_addresses,
+    server_metadata,
     server_security,
     servers,
 )
@@ -60,6 +62,8 @@ ROUTES: tuple[Routes, ...] = (
     compute_versions.routes,
     servers.routes,
     server_security.routes,
+    server_metadata.routes,
+    server_addresses.routes,
     interfaces.routes,
     flavors.routes,
     keypairs.routes,

@@ -1,4 +1,5 @@
-"""Servers as their owners see them: list, show, delete. app.services.new_servers creates them."""
+"""Servers as their owners see them: list, show, rename, delete. app.services.new_servers creates
+them."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -28,7 +29,9 @@ class Wanted:
     changes_since: datetime | None = None
     name: str | None = None
     host: str | None = None
-    address: str | None = None
+    #: Parts of addresses, each of which one of its addresses must have.
+    addresses: Sequence[str] = ()
+    availability_zone: str | None = None
     #: column of Server -> values, one of which it must have
     facts: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
@@ -41,6 +44,9 @@ def listed(context: Context, caller: Caller, wanted: Wanted, part: Page) -> list
     if wanted.all_projects and not caller.is_admin:
         raise Forbidden("Policy doesn't allow os_compute_api:servers:detail:get_all_tenants.")
     project_id = wanted.project_id if wanted.all_projects else caller.project_id
+    zone = wanted.availability_zone
+    if zone not in (None, "", context.settings.availability_zone):
+        return []
     row_filter = ServerFilter(
         project_id=project_id,
         # As in Nova: who is no administrator is shown what lives, whatever was asked.
@@ -48,7 +54,9 @@ def listed(context: Context, caller: Caller, wanted: Wanted, part: Page) -> list
         changes_since=wanted.changes_since,
         name_like=like_pattern(wanted.name) if wanted.name else None,
         host=wanted.host if caller.is_admin else None,
-        address=like_pattern(wanted.address) if wanted.address else None,
+        # There is one zone, and what has no host is in none.
+        placed=None if zone is None else zone != "",
+        addresses=[like_pattern(part) for part in wanted.addresses],
         facts=wanted.facts,
         alive_since=alive_since(context.settings),
     )
@@ -64,6 +72,20 @@ def get(context: Context, caller: Caller, server_id: str) -> ServerView:
         row = found(servers.get(session, server_id), caller, server_id)
         groups = security_groups.names_of_servers(session, [row.id])[row.id]
         return server_view(row, alive_since(context.settings), tuple(groups))
+
+
+def update(
+    context: Context, caller: Caller, server_id: str, changes: Mapping[str, str]
+) -> ServerView:
+    """Change what its owner says of a server: column -> value. Its guest keeps the host name that
+    it was started with. Raises NotFound."""
+    with context.sessions.begin() as session:
+        servers.lock(session, server_id)
+        row = found(servers.get(session, server_id), caller, server_id)
+        for column, value in changes.items():
+            setattr(row, column, value)
+        session.flush()
+        return server_view(row, alive_since(context.settings))
 
 
 def delete(context: Context, caller: Caller, server_id: str) -> None:

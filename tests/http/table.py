@@ -8,12 +8,14 @@ from tests.http import (
     table_network,
     table_refusals,
     table_security,
+    table_servers,
 )
 from tests.http.cases import Case
 
 CASES: list[Case] = [
     *table_identity.CASES,
     *table_compute.CASES,
+    *table_servers.CASES,
     *table_image.CASES,
     *table_network.CASES,
     *table_security.CASES,

@@ -149,7 +149,7 @@ BROKEN_ONLY = {"servers": [_brief(FAILED, "broken")]}
 NONE: dict[str, Any] = {"servers": []}
 
 
-def _missing(server_id: str) -> dict[str, Any]:
+def missing(server_id: str) -> dict[str, Any]:
     return compute_fault(404, f"Instance {server_id} could not be found.")
 
 
@@ -275,18 +275,18 @@ CASES = [
         {"server": _for_admin(WEB, ON_HOST)},
     ),
     Case("failed server", "alice", "GET", f"{SERVERS}/{FAILED}", 200, {"server": BROKEN}),
-    Case("foreign server", "alice", "GET", f"{SERVERS}/{BETA_SERVER}", 404, _missing(BETA_SERVER)),
-    Case("deleted server", "alice", "GET", f"{SERVERS}/{GONE}", 404, _missing(GONE)),
-    Case("server by name", "alice", "GET", f"{SERVERS}/web", 404, _missing("web")),
+    Case("foreign server", "alice", "GET", f"{SERVERS}/{BETA_SERVER}", 404, missing(BETA_SERVER)),
+    Case("deleted server", "alice", "GET", f"{SERVERS}/{GONE}", 404, missing(GONE)),
+    Case("server by name", "alice", "GET", f"{SERVERS}/web", 404, missing("web")),
     Case(
         "delete a foreign one",
         "alice",
         "DELETE",
         f"{SERVERS}/{BETA_SERVER}",
         404,
-        _missing(BETA_SERVER),
+        missing(BETA_SERVER),
     ),
-    Case("delete none", "alice", "DELETE", f"{SERVERS}/{uid(99)}", 404, _missing(uid(99))),
+    Case("delete none", "alice", "DELETE", f"{SERVERS}/{uid(99)}", 404, missing(uid(99))),
     _listed("name=we", WEB_ONLY),
     _listed("name=WE", WEB_ONLY),
     _listed("name=^web$", WEB_ONLY),

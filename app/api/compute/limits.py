@@ -6,11 +6,11 @@ from marshmallow import Schema, fields
 
 from app.api.auth import caller, context
 from app.api.compute.schema import Json, answer
-from app.api.compute.servers import MAX_METADATA
 from app.api.dialects import COMPUTE
 from app.api.routes import Routes
 from app.services import limits
 from app.services.limits import LimitsView
+from app.services.server_metadata import MAX_ITEMS
 
 routes = Routes(COMPUTE, "limits", "What a project may have.", "/v2.1/limits")
 
@@ -40,8 +40,8 @@ def _absolute(view: LimitsView) -> Json:
         "maxTotalCores": view.vcpus,
         "maxTotalRAMSize": view.memory_mib,
         "maxTotalKeypairs": view.keypairs,
-        "maxServerMeta": MAX_METADATA,
-        "maxImageMeta": MAX_METADATA,
+        "maxServerMeta": MAX_ITEMS,
+        "maxImageMeta": MAX_ITEMS,
         "maxPersonality": 0,
         "maxPersonalitySize": 0,
         "maxServerGroups": 0,

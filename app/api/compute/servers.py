@@ -1,4 +1,4 @@
-"""Servers: create, list, show, delete."""
+"""Servers: create, list, show, change, delete."""
 
 from typing import Any
 
@@ -7,13 +7,26 @@ from marshmallow import fields
 
 from app.api.auth import caller, context
 from app.api.compute.schema import Flag, Json, answer, links_field, links_of
-from app.api.compute.servers_body import CreatedServer, ServerBrief, ServerSchema, brief, full
-from app.api.compute.servers_schema import CreateServerHeaders, CreateServerRequest, ServerQuery
+from app.api.compute.servers_body import (
+    CreatedServer,
+    ServerBrief,
+    ServerCore,
+    ServerSchema,
+    brief,
+    core,
+    full,
+)
+from app.api.compute.servers_schema import (
+    CreateServerHeaders,
+    CreateServerRequest,
+    ServerQuery,
+    UpdateServerRequest,
+)
 from app.api.dialects import COMPUTE
 from app.api.links import base_url, next_page
 from app.api.paging import read_page
 from app.api.routes import Routes
-from app.services import new_servers, servers
+from app.services import new_servers, server_metadata, servers
 from app.services.idempotency import Once
 from app.services.new_servers import NewServer
 from app.services.pages import SERVER_ORDERS
@@ -21,17 +34,14 @@ from app.services.security_groups import DEFAULT
 from app.services.server_networks import Interface
 from app.services.server_views import ServerView
 from app.services.servers import Wanted
-from tasks.errors import Forbidden
 
 routes = Routes(COMPUTE, "servers", "Virtual machines.", "/v2.1/servers")
-
-#: Nova's limit of metadata items a server.
-MAX_METADATA = 128
 
 Created = answer(
     "ServerCreateAnswer", server=fields.Nested(CreatedServer), reservation_id=fields.String()
 )
 ServerAnswer = answer("ServerAnswer", server=fields.Nested(ServerSchema, required=True))
+ChangedServer = answer("ServerUpdateAnswer", server=fields.Nested(ServerCore, required=True))
 Servers = answer(
     "ServersAnswer",
     servers=fields.List(fields.Nested(ServerBrief), required=True),
@@ -99,6 +109,23 @@ def show_server(server_id: str) -> Any:
     return {"server": full(view, for_admin=caller().is_admin)}
 
 
+@routes.endpoint(
+    "PUT",
+    "/<server_id>",
+    "servers:update",
+    body=UpdateServerRequest,
+    returns=ChangedServer,
+    errors=(404,),
+)
+def update_server(body: Json, server_id: str) -> Any:
+    """Change a server's name, or the addresses by which its owner reaches it
+
+    The guest keeps the host name that it was started with.
+    """
+    changes = {_CHANGES[name]: value for name, value in body["server"].items()}
+    return {"server": core(servers.update(context(), caller(), server_id, changes))}
+
+
 @routes.endpoint("DELETE", "/<server_id>", "servers:delete", status=204, errors=(404, 409))
 def delete_server(server_id: str) -> None:
     """Delete a server, whatever it is doing"""
@@ -112,8 +139,7 @@ def _once(headers: Json) -> Once | None:
 
 def _read_server(request: Json) -> NewServer:
     metadata = request.get("metadata", {})
-    if len(metadata) > MAX_METADATA:
-        raise Forbidden(f"Maximum number of metadata items exceeds {MAX_METADATA}")
+    server_metadata.check_count(metadata)
     min_count: int = request.get("min_count", 1)
     return NewServer(
         name=request["name"],
@@ -142,6 +168,14 @@ def _interface(network: Json) -> Interface:
     )
 
 
+#: field of a change -> column
+_CHANGES = {
+    "name": "name",
+    "accessIPv4": "access_ipv4",
+    "accessIPv6": "access_ipv6",
+    "OS-DCF:diskConfig": "disk_config",
+}
+
 #: query parameter -> column
 _FACTS = {
     "status": "status",
@@ -150,6 +184,10 @@ _FACTS = {
     "flavor": "flavor_id",
     "key_name": "key_name",
     "user_id": "user_id",
+    "vm_state": "vm_state",
+    "task_state": "task_state",
+    "power_state": "power_state",
+    "hostname": "hostname",
 }
 
 
@@ -158,20 +196,28 @@ def _list(query: Json) -> list[ServerView]:
     if "status" in facts:
         facts["status"] = [status.upper() for status in facts["status"]]
     wanted = Wanted(
-        all_projects=_flag(query, "all_tenants"),
+        all_projects=_is_of_all_projects(query),
         project_id=query.get("project_id", query.get("tenant_id")),
         deleted=_flag(query, "deleted"),
         changes_since=query.get("changes-since"),
         name=query.get("name"),
         host=query.get("host"),
-        address=query.get("ip"),
+        addresses=[query[name] for name in ("ip", "ip6") if query.get(name)],
+        availability_zone=query.get("availability_zone"),
         facts=facts,
     )
     return servers.listed(context(), caller(), wanted, read_page(query, SERVER_ORDERS))
 
 
-def _values(found: str | list[str]) -> list[str]:
-    return [found] if isinstance(found, str) else found
+def _is_of_all_projects(query: Json) -> bool:
+    """As in Nova, an administrator who names a project means that one, and not its own."""
+    if "all_tenants" in query:
+        return _flag(query, "all_tenants")
+    return caller().is_admin and "tenant_id" in query
+
+
+def _values(found: Any) -> list[Any]:
+    return found if isinstance(found, list) else [found]
 
 
 def _flag(query: Json, name: str) -> bool:

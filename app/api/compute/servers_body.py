@@ -42,23 +42,18 @@ class FaultSchema(Schema):
     details = fields.String()
 
 
-class ServerSchema(Schema):
-    """A server in full."""
+class BareAddressSchema(Schema):
+    """One address, and no more of it."""
+
+    version = fields.Integer(required=True)
+    addr = fields.String(required=True)
+
+
+class ServerCore(Schema):
+    """A server as it is shown to who has just changed it."""
 
     class Meta:
-        include = {
-            "OS-DCF:diskConfig": fields.String(required=True),
-            "OS-EXT-AZ:availability_zone": fields.String(required=True),
-            "OS-EXT-STS:task_state": fields.String(required=True, allow_none=True),
-            "OS-EXT-STS:vm_state": fields.String(required=True),
-            "OS-EXT-STS:power_state": fields.Integer(required=True),
-            "OS-SRV-USG:launched_at": fields.String(required=True, allow_none=True),
-            "OS-SRV-USG:terminated_at": fields.String(required=True, allow_none=True),
-            "os-extended-volumes:volumes_attached": fields.List(fields.Dict(), required=True),
-            "OS-EXT-SRV-ATTR:host": fields.String(allow_none=True),
-            "OS-EXT-SRV-ATTR:hypervisor_hostname": fields.String(allow_none=True),
-            "OS-EXT-SRV-ATTR:instance_name": fields.String(),
-        }
+        include = {"OS-DCF:diskConfig": fields.String(required=True)}
 
     id = fields.String(required=True)
     name = fields.String(required=True)
@@ -72,16 +67,38 @@ class ServerSchema(Schema):
     flavor = fields.Nested(RefSchema, required=True)
     metadata = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
     addresses = fields.Dict(
-        keys=fields.String(), values=fields.List(fields.Nested(AddressSchema)), required=True
+        keys=fields.String(), values=fields.List(fields.Nested(BareAddressSchema)), required=True
     )
     links = links_field()
     accessIPv4 = fields.String(required=True)  # noqa: N815
     accessIPv6 = fields.String(required=True)  # noqa: N815
+    progress = fields.Integer()
+    fault = fields.Nested(FaultSchema)
+
+
+class ServerSchema(ServerCore):
+    """A server in full."""
+
+    class Meta:
+        include = {
+            "OS-EXT-AZ:availability_zone": fields.String(required=True),
+            "OS-EXT-STS:task_state": fields.String(required=True, allow_none=True),
+            "OS-EXT-STS:vm_state": fields.String(required=True),
+            "OS-EXT-STS:power_state": fields.Integer(required=True),
+            "OS-SRV-USG:launched_at": fields.String(required=True, allow_none=True),
+            "OS-SRV-USG:terminated_at": fields.String(required=True, allow_none=True),
+            "os-extended-volumes:volumes_attached": fields.List(fields.Dict(), required=True),
+            "OS-EXT-SRV-ATTR:host": fields.String(allow_none=True),
+            "OS-EXT-SRV-ATTR:hypervisor_hostname": fields.String(allow_none=True),
+            "OS-EXT-SRV-ATTR:instance_name": fields.String(),
+        }
+
+    addresses = fields.Dict(
+        keys=fields.String(), values=fields.List(fields.Nested(AddressSchema)), required=True
+    )
     config_drive = fields.String(required=True)
     key_name = fields.String(required=True, allow_none=True)
     security_groups = fields.List(fields.Dict())
-    progress = fields.Integer()
-    fault = fields.Nested(FaultSchema)
 
 
 class ServerBrief(Schema):
@@ -109,8 +126,8 @@ def brief(view: ServerView) -> Json:
     return {"id": view.id, "name": view.name, "links": links_of("servers", view.id)}
 
 
-def full(view: ServerView, *, for_admin: bool) -> Json:
-    """Return a server in full."""
+def core(view: ServerView) -> Json:
+    """Return what is shown of a server to who has just changed it."""
     body = {
         **brief(view),
         "status": view.status,
@@ -122,28 +139,46 @@ def full(view: ServerView, *, for_admin: bool) -> Json:
         "image": {"id": view.image_id, "links": [bookmark_of("images", view.image_id)]},
         "flavor": {"id": view.flavor_id, "links": [bookmark_of("flavors", view.flavor_id)]},
         "metadata": view.metadata,
-        "addresses": addresses(view.addresses),
+        "addresses": bare_addresses(view.addresses),
         "accessIPv4": view.access_ipv4,
         "accessIPv6": view.access_ipv6,
-        # A server always has one: it is how it learns its name and keys.
-        "config_drive": "True",
-        "key_name": view.key_name,
         "OS-DCF:diskConfig": view.disk_config,
-        **_state(view),
     }
     if view.status in _WITH_PROGRESS:
         body["progress"] = 100 if view.status == "ACTIVE" else 0
-    if view.security_groups:
-        body["security_groups"] = [{"name": name} for name in view.security_groups]
     if view.fault is not None and view.status in ("ERROR", "DELETED"):
         body["fault"] = _fault(view)
+    return body
+
+
+def full(view: ServerView, *, for_admin: bool) -> Json:
+    """Return a server in full."""
+    body = {
+        **core(view),
+        "addresses": addresses(view.addresses),
+        # A server always has one: it is how it learns its name and keys.
+        "config_drive": "True",
+        "key_name": view.key_name,
+        **_state(view),
+    }
+    if view.security_groups:
+        body["security_groups"] = [{"name": name} for name in view.security_groups]
     if for_admin:
         body |= _host(view)
     return body
 
 
-def addresses(views: tuple[AddressView, ...]) -> dict[str, list[Json]]:
+def bare_addresses(views: tuple[AddressView, ...]) -> dict[str, list[Json]]:
     """Return the addresses by network."""
+    by_network: dict[str, list[Json]] = {}
+    for view in views:
+        address = {"version": view.version, "addr": view.address}
+        by_network.setdefault(view.network, []).append(address)
+    return by_network
+
+
+def addresses(views: tuple[AddressView, ...]) -> dict[str, list[Json]]:
+    """Return the addresses by network, with the interfaces that they are of."""
     by_network: dict[str, list[Json]] = {}
     for view in views:
         by_network.setdefault(view.network, []).append(

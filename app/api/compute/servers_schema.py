@@ -141,6 +141,20 @@ class CreateServer(Strict):
             raise ValidationError("must be of the image of imageRef.", "block_device_mapping_v2")
 
 
+class UpdateServer(Strict):
+    """What is to be different."""
+
+    class Meta:
+        include = {"OS-DCF:diskConfig": Text(validate=validate.OneOf(("AUTO", "MANUAL")))}
+
+    name = Text(validate=name_like)
+    accessIPv4 = Text(validate=_address(ipaddress.IPv4Address))  # noqa: N815
+    accessIPv6 = Text(validate=_address(ipaddress.IPv6Address))  # noqa: N815
+
+
+UpdateServerRequest = wrapped("server", UpdateServer)
+
+
 class NoHints(Strict):
     """No scheduler hint has a meaning yet, so each is refused by its name."""
 
@@ -175,6 +189,12 @@ class ServerQuery(PageQuery):
     flavor = fields.String()
     host = fields.String()
     ip = fields.String()
+    ip6 = fields.String()
+    availability_zone = fields.String()
+    hostname = fields.String()
+    vm_state = fields.String()
+    task_state = fields.String()
+    power_state = fields.Integer(validate=validate.Range(min=0, max=7))
     uuid = fields.List(fields.String())
     key_name = fields.String()
     user_id = fields.String()

@@ -20,6 +20,18 @@ ORDERS: dict[str, Any] = {
     "updated_at": func.coalesce(Server.updated_at, Server.created_at),
     "launched_at": func.coalesce(Server.launched_at, Server.created_at),
     "host": func.coalesce(Server.hypervisor_id, ""),
+    "node": func.coalesce(Server.hypervisor_id, ""),
+    "hostname": Server.hostname,
+    "access_ip_v4": Server.access_ipv4,
+    "access_ip_v6": Server.access_ipv6,
+    "image_ref": Server.image_id,
+    "instance_type_id": Server.flavor_id,
+    "key_name": func.coalesce(Server.key_name, ""),
+    "power_state": Server.power_state,
+    "project_id": Server.project_id,
+    "task_state": func.coalesce(Server.task_state, ""),
+    "terminated_at": func.coalesce(Server.deleted_at, Server.created_at),
+    "user_id": Server.user_id,
 }
 
 #: With these a server is read whole in three queries, however many servers there are.
@@ -48,7 +60,10 @@ class ServerFilter:
     #: A pattern for LIKE, with `\\` as its escape.
     name_like: str | None = None
     host: str | None = None
-    address: str | None = None
+    #: Whether it has a host at all.
+    placed: bool | None = None
+    #: Patterns as of `name_like`, each of which one of its addresses must fit.
+    addresses: Sequence[str] = ()
     #: column of Server -> values, one of which it must have
     facts: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
@@ -57,6 +72,14 @@ def get(session: Session, server_id: str) -> Server | None:
     """Return a server that is not deleted, with all that is shown of it, or None."""
     query = select(Server).where(Server.id == server_id, Server.deleted_at.is_(None))
     return session.scalars(query.options(*_WHOLE)).unique().one_or_none()
+
+
+def lock(session: Session, server_id: str) -> None:
+    """Lock a server's row, before it is read, against others who change what its owner says of it.
+    Whoever does so takes no run's lock after it (see `lock_runs`), and keeps nobody from writing
+    rows that refer to the server."""
+    query = select(Server.id).where(Server.id == server_id)
+    session.execute(query.with_for_update(key_share=True))
 
 
 def listed(session: Session, wanted: ServerFilter, part: Page) -> list[Server]:
@@ -85,8 +108,11 @@ def _conditions(wanted: ServerFilter) -> list[ColumnElement[bool]]:
     if wanted.host is not None:
         host = select(Hypervisor.id).where(Hypervisor.name == wanted.host)
         conditions.append(Server.hypervisor_id.in_(host))
-    if wanted.address is not None:
-        alike = FixedAddress.address.like(wanted.address, escape="\\")
+    if wanted.placed is not None:
+        placed = Server.hypervisor_id.is_not(None)
+        conditions.append(placed if wanted.placed else ~placed)
+    for pattern in wanted.addresses:
+        alike = FixedAddress.address.like(pattern, escape="\\")
         holders = select(Port.server_id).join(Port.addresses).where(alike)
         conditions.append(Server.id.in_(holders))
     for name, values in wanted.facts.items():

@@ -1,0 +1,100 @@
+"""A server's metadata: its owner's notes on it. What a guest is told of them it is told at its
+first boot; a change later is seen in the API only."""
+
+from collections.abc import Callable, Mapping
+
+from sqlalchemy.orm import Session
+
+from app.db.models import Server
+from app.db.repo import images, servers
+from app.db.session import reading
+from app.runs.boot_properties import check_boot_properties, merged
+from app.services.context import Caller, Context
+from app.services.servers import found
+from tasks.errors import Conflict, Forbidden, NotFound
+
+#: Nova's limit of items a server.
+MAX_ITEMS = 128
+
+#: Nova's states in which metadata may change: what is being built or deleted is left alone.
+_STEADY = frozenset({"active", "paused", "suspended", "stopped"})
+
+Items = Mapping[str, str]
+
+
+def check_count(items: Items) -> None:
+    """Raise Forbidden, as Nova does for a limit, if these are more than a server may have."""
+    if len(items) > MAX_ITEMS:
+        raise Forbidden(f"Maximum number of metadata items exceeds {MAX_ITEMS}")
+
+
+def get(context: Context, caller: Caller, server_id: str) -> dict[str, str]:
+    """Return all items. Raises NotFound."""
+    with reading(context.sessions) as session:
+        return dict(found(servers.get(session, server_id), caller, server_id).user_metadata)
+
+
+def get_item(context: Context, caller: Caller, server_id: str, key: str) -> str:
+    """Return an item's value. Raises NotFound."""
+    return _item(get(context, caller, server_id), key)
+
+
+def merge(context: Context, caller: Caller, server_id: str, items: Items) -> dict[str, str]:
+    """Add items or change them, and return all. Raises NotFound, Conflict, Forbidden,
+    RequestError."""
+    return _change(context, caller, server_id, "update", lambda old: {**old, **items})
+
+
+def replace(context: Context, caller: Caller, server_id: str, items: Items) -> dict[str, str]:
+    """Let these be all items, and return them. Raises as `merge`."""
+    return _change(context, caller, server_id, "update", lambda _: dict(items))
+
+
+def remove(context: Context, caller: Caller, server_id: str, key: str) -> None:
+    """Take an item away. Raises NotFound, Conflict, RequestError."""
+
+    def without(old: Items) -> dict[str, str]:
+        _item(old, key)
+        return {name: value for name, value in old.items() if name != key}
+
+    _change(context, caller, server_id, "delete", without)
+
+
+def _item(items: Items, key: str) -> str:
+    if key not in items:
+        raise NotFound("Metadata item was not found")
+    return items[key]
+
+
+def _change(
+    context: Context,
+    caller: Caller,
+    server_id: str,
+    verb: str,
+    make: Callable[[Items], dict[str, str]],
+) -> dict[str, str]:
+    with context.sessions.begin() as session:
+        # All items are one column: who changes one of them must not lose another's change.
+        servers.lock(session, server_id)
+        server = found(servers.get(session, server_id), caller, server_id)
+        items = make(server.user_metadata)
+        _check_state(server, f"{verb} metadata")
+        check_count(items)
+        _check_boot(session, server, items)
+        server.user_metadata = items
+    return items
+
+
+def _check_state(server: Server, action: str) -> None:
+    word, state = "vm_state", server.vm_state
+    if state in _STEADY and server.task_state is not None:
+        word, state = "task_state", server.task_state
+    elif state in _STEADY:
+        return
+    raise Conflict(f"Cannot '{action}' instance {server.id} while it is in {word} {state}")
+
+
+def _check_boot(session: Session, server: Server, items: Items) -> None:
+    """Refuse what a server may not be created with either."""
+    image = images.get(session, server.image_id)
+    check_boot_properties(merged({} if image is None else image.properties, items))

@@ -1,0 +1,65 @@
+"""What is said of servers, by OpenStack's own command and SDK: each command as people type it."""
+
+from collections.abc import Iterator
+
+import pytest
+from openstack.connection import Connection
+
+from tests.http.test_identity_clients import Cloud
+from tests.http.test_serving import Running
+from tests.http.world import ACTIVE
+from tests.processes import wait_until
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    running = Running(tmp_path_factory.mktemp("servers"))
+    running.program.start()
+    try:
+        wait_until(running.answers, "the API", 20)
+        yield Cloud(running)
+    finally:
+        running.program.stop()
+
+
+@pytest.fixture
+def alice(cloud: Cloud) -> dict[str, str]:
+    return cloud.login("alice", "alpha")
+
+
+def test_a_server_is_renamed_and_noted_on(cloud: Cloud, alice: dict[str, str]) -> None:
+    cloud.silent(alice, "server", "set", ACTIVE, "--name", "db")
+    cloud.silent(alice, "server", "set", "db", "--property", "tier=gold", "--property", "a=b")
+    cloud.silent(alice, "server", "unset", "db", "--property", "a")
+
+    found = cloud.json(alice, "server", "show", "db")
+    assert (found["name"], found["properties"]) == ("db", {"role": "web", "tier": "gold"})
+    refused = cloud.run(alice, "server", "unset", "db", "--property", "a")
+    assert "Metadata item was not found" in refused.stderr
+
+    cloud.silent(alice, "server", "set", ACTIVE, "--name", "web")
+
+
+def test_servers_are_found_by_what_is_known_of_them(cloud: Cloud, alice: dict[str, str]) -> None:
+    def names(*words: str) -> list[str]:
+        return [each["Name"] for each in cloud.json(alice, "server", "list", *words)]
+
+    assert names("--ip", "10.77.0") == ["web"]
+    assert names("--ip6", "fd00") == []
+    assert names("--availability-zone", "nova") == ["web"]
+    assert names("--power-state", "running") == ["web"]
+    assert names("--key-name", "key", "--status", "ACTIVE") == ["web"]
+    assert names("--name", "^bro.*") == ["broken"]
+
+
+def test_the_sdk_sees_what_it_changed(cloud: Cloud) -> None:
+    sdk: Connection = cloud.connect("alice", "alpha")
+    server = sdk.compute.set_server_metadata(ACTIVE, colour="blue")
+    assert server.metadata["colour"] == "blue"
+    assert sdk.compute.get_server_metadata(ACTIVE).metadata["colour"] == "blue"
+    sdk.compute.delete_server_metadata(ACTIVE, ["colour"])
+    assert "colour" not in sdk.compute.get_server(ACTIVE).metadata
+    addresses = {one.network_label: one.address for one in sdk.compute.server_ips(ACTIVE)}
+    assert addresses == {"private": "10.77.0.5"}
+    assert [one.address for one in sdk.compute.server_ips(ACTIVE, "private")] == ["10.77.0.5"]
+    assert sdk.compute.update_server(ACTIVE, access_ipv4="192.0.2.7").access_ipv4 == "192.0.2.7"
