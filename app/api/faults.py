@@ -1,13 +1,15 @@
 """Errors on their way out. The only place that knows which error is which HTTP status."""
 
 from collections.abc import Iterator, Mapping
+from html import escape
+from http import HTTPStatus
 from typing import Any
 
 import structlog
 from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 
-from app.api.dialects import IDENTITY, Problem, dialect_of, keystone_error
+from app.api.dialects import IDENTITY, IMAGE, Problem, dialect_of, keystone_error
 from app.api.links import base_url
 from tasks.errors import (
     ByreError,
@@ -87,10 +89,30 @@ def _answer(problem: Problem) -> Response:
     if problem.status == 401:
         response = jsonify(keystone_error(problem))
         response.headers["WWW-Authenticate"] = f'Keystone uri="{base_url()}{IDENTITY.prefix}/v3"'
+    elif dialect_of(request.path) is IMAGE and not _json_is_asked_for():
+        response = _page(problem)
     else:
         response = jsonify(dialect_of(request.path).write(problem))
     response.status_code = problem.status
     return response
+
+
+def _json_is_asked_for() -> bool:
+    """Glance gives its errors as JSON to who names JSON; python-glanceclient does not, and breaks
+    on it. Who says nothing at all gets JSON."""
+    kinds = list(request.accept_mimetypes.values())
+    return not kinds or any(kind.startswith("application/") for kind in kinds)
+
+
+def _page(problem: Problem) -> Response:
+    """Return Glance's other form, whose lines clients show without their tags."""
+    title = f"{problem.status} {HTTPStatus(problem.status).phrase}"
+    text = escape(problem.message, quote=False)
+    return Response(
+        f"<html>\n<head><title>{title}</title></head>\n<body>\n<h1>{title}</h1>\n{text}\n"
+        "</body>\n</html>\n",
+        mimetype="text/html",
+    )
 
 
 def explain(messages: Mapping[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """What is done to images beside their bytes: tags, deactivation, hiding, giving away; schemas."""
 
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -246,3 +247,34 @@ def test_the_format_is_what_the_bytes_were_looked_through_for(
     assert refused.result() == "Attribute 'disk_format' can be changed before the upload only."
     image = show(api, image_id)
     assert (image["disk_format"], image["virtual_size"]) == ("qcow2", 10 * 1024**2)
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        (None, "application/json"),
+        ("application/json", "application/json"),
+        ("text/html, application/json;q=0.5", "application/json"),
+        ("*/*", "text/html; charset=utf-8"),
+        ("text/html, image/png;q=0.5", "text/html; charset=utf-8"),
+    ],
+)
+def test_errors_are_json_for_who_names_it(api: Api, accept: str | None, kind: str) -> None:
+    headers = {} if accept is None else {"Accept": accept}
+
+    answer = api.call("alice", "GET", f"{IMAGES}/%3Cb%3E", headers=headers)
+
+    assert (answer.status_code, answer.headers["Content-Type"]) == (404, kind)
+    if accept is None or "json" in accept:
+        assert answer.get_json() == image_fault(404, "Not Found", "No image found with ID <b>")
+    else:
+        shown = [re.sub(r"<.+?>", "", line) for line in answer.text.splitlines()]
+        title = "404 Not Found"
+        assert list(filter(None, shown)) == [title, title, "No image found with ID &lt;b&gt;"]
+
+
+def test_other_services_errors_stay_json(api: Api) -> None:
+    for path in ("/compute/v2.1/servers/x", "/network/v2.0/networks/x"):
+        answer = api.call("alice", "GET", path, headers={"Accept": "*/*"})
+        assert answer.is_json
+    assert api.call(None, "GET", IMAGES, headers={"Accept": "*/*"}).is_json
