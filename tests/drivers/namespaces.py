@@ -64,11 +64,11 @@ class Namespace:
             one.close()
         subprocess.run(["ip", "netns", "delete", self.name], check=False, capture_output=True)
 
-    def open(self, kind: socket.SocketKind, version: int = 4) -> socket.socket:
+    def open(self, kind: socket.SocketKind, version: int = 4, protocol: int = 0) -> socket.socket:
         """Return a socket of the guest's."""
         family = socket.AF_INET if version == 4 else socket.AF_INET6
         with inside(self.name):
-            made = socket.socket(family, kind)
+            made = socket.socket(family, kind, protocol)
         made.settimeout(PATIENCE_S)
         self._sockets.append(made)
         return made
