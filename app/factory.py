@@ -11,6 +11,7 @@ from app.api.byre import images as byre_images
 from app.api.compute import (
     flavors,
     hypervisors,
+    instance_actions,
     interfaces,
     keypairs,
     limits,
@@ -19,6 +20,7 @@ from app.api.compute import (
     server_security,
     servers,
 )
+from app.api.compute import quotas as compute_quotas
 from app.api.compute import versions as compute_versions
 from app.api.identity import (
     application_credentials,
@@ -64,11 +66,13 @@ ROUTES: tuple[Routes, ...] = (
     server_security.routes,
     server_metadata.routes,
     server_addresses.routes,
+    instance_actions.routes,
     interfaces.routes,
     flavors.routes,
     keypairs.routes,
     hypervisors.routes,
     limits.routes,
+    compute_quotas.routes,
     image_versions.routes,
     images.routes,
     image_patches.routes,

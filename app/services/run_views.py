@@ -57,6 +57,9 @@ class RunView:
     host: str | None
     host_id: str
     request_id: str
+    #: Who asked for it, and for which project.
+    user_id: str
+    project_id: str
     reason_code: str | None
     reason: str | None
     created_at: datetime
@@ -97,6 +100,8 @@ def _run(run: Run, project_id: str) -> RunView:
         host=host,
         host_id=host_id(project_id, host),
         request_id=run.request_id,
+        user_id=run.user_id,
+        project_id=project_id,
         reason_code=run.reason_code,
         reason=run.reason,
         created_at=run.created_at,

@@ -4,7 +4,8 @@ from typing import Any
 
 from tests.http.cases import Case, Like, compute_fault
 from tests.http.table_compute import NOT_ALLOWED, SERVERS, WEB, missing
-from tests.http.world import ACTIVE, BETA_SERVER, FAILED
+from tests.http.world import ACTIVE, ALICE, ALPHA, BETA, BETA_SERVER, FAILED, THEN_MICRO
+from tests.rows import make_settings
 
 ONE = f"{SERVERS}/{ACTIVE}"
 META = f"{ONE}/metadata"
@@ -41,6 +42,68 @@ def _foreign(method: str, path: str, send: Any = None) -> Case:
 def _reader(method: str, path: str, send: Any) -> Case:
     answer = compute_fault(403, NOT_ALLOWED)
     return Case(f"a reader's {method}{path}", "rita", method, f"{ONE}{path}", 403, answer, send)
+
+
+MADE = {
+    "action": "create",
+    "instance_uuid": ACTIVE,
+    "request_id": "req-1",
+    "user_id": ALICE,
+    "project_id": ALPHA,
+    "start_time": THEN_MICRO,
+    "message": None,
+}
+LATER = "2026-11-23T03:33:46.123456"
+EVENTS = [
+    {
+        "event": "poll_boot",
+        "start_time": LATER,
+        "finish_time": LATER,
+        "result": "Success",
+        "traceback": None,
+    },
+    {
+        "event": "validate",
+        "start_time": "2026-11-23T03:33:44.623456",
+        "finish_time": LATER,
+        "result": "Success",
+        "traceback": None,
+    },
+]
+
+QUOTAS = "/compute/v2.1/os-quota-sets"
+FIXED = {
+    "key_pairs": 100,
+    "metadata_items": 128,
+    "server_groups": 0,
+    "server_group_members": 0,
+    "injected_files": 0,
+    "injected_file_content_bytes": 0,
+    "injected_file_path_bytes": 0,
+    "floating_ips": 0,
+    "fixed_ips": -1,
+    "security_groups": -1,
+    "security_group_rules": -1,
+}
+LIMITS = {"instances": 5, "cores": 20, "ram": 8192, **FIXED}
+SETTINGS = make_settings()
+DEFAULTS = {
+    "instances": SETTINGS.quota_servers,
+    "cores": SETTINGS.quota_vcpus,
+    "ram": SETTINGS.quota_memory_mib,
+    **FIXED,
+}
+USED = {"instances": 2, "cores": 2, "ram": 512}
+DETAILS = {
+    name: {"limit": limit, "in_use": USED.get(name, 0), "reserved": 0}
+    for name, limit in LIMITS.items()
+}
+MORE = {"quota_set": {"cores": 40}}
+NOBODY = compute_fault(404, "Project none could not be found.")
+
+
+def _quota(name: str, who: str, path: str, status: int, answer: Any, project: str = ALPHA) -> Case:
+    return Case(f"quota {name}", who, "GET", f"{QUOTAS}/{project}{path}", status, answer)
 
 
 ITEM = {"meta": {"role": "db"}}
@@ -103,6 +166,59 @@ CASES: list[Case] = [
             ("PUT", "/metadata", {"metadata": {}}),
             ("PUT", "/metadata/role", ITEM),
             ("DELETE", "/metadata/role", None),
+        )
+    ),
+    Case("actions", "rita", "GET", f"{ONE}/os-instance-actions", 200, {"instanceActions": [MADE]}),
+    Case(
+        "action",
+        "alice",
+        "GET",
+        f"{ONE}/os-instance-actions/req-1",
+        200,
+        {"instanceAction": {**MADE, "events": EVENTS}},
+    ),
+    Case(
+        "no action",
+        "alice",
+        "GET",
+        f"{ONE}/os-instance-actions/req-2",
+        404,
+        compute_fault(404, f"Action for request_id req-2 on instance {ACTIVE} not found"),
+    ),
+    _foreign("GET", "/os-instance-actions"),
+    _foreign("GET", "/os-instance-actions/req-1"),
+    _quota("own", "rita", "", 200, {"quota_set": {"id": ALPHA, **LIMITS}}),
+    _quota("of a user", "rita", "?user_id=x", 200, {"quota_set": {"id": ALPHA, **LIMITS}}),
+    _quota("defaults", "rita", "/defaults", 200, {"quota_set": {"id": ALPHA, **DEFAULTS}}),
+    _quota("details", "alice", "/detail", 200, {"quota_set": {"id": ALPHA, **DETAILS}}),
+    _quota("others'", "alice", "", 403, compute_fault(403, NOT_ALLOWED), BETA),
+    _quota("nobody's", "root", "", 404, NOBODY, "none"),
+    *(
+        Case(f"quota by {method} of {who}", who, method, path, status, answer, send=send)
+        for method, who, path, status, answer, send in (
+            ("PUT", "alice", f"{QUOTAS}/{ALPHA}", 403, compute_fault(403, NOT_ALLOWED), MORE),
+            ("DELETE", "alice", f"{QUOTAS}/{ALPHA}", 403, compute_fault(403, NOT_ALLOWED), None),
+            ("PUT", "root", f"{QUOTAS}/none", 404, NOBODY, MORE),
+            ("DELETE", "root", f"{QUOTAS}/none", 404, NOBODY, None),
+        )
+    ),
+    *(
+        Case(
+            f"quota: {limits}",
+            "root",
+            "PUT",
+            f"{QUOTAS}/{ALPHA}",
+            400,
+            _bad(words),
+            send={"quota_set": limits},
+        )
+        for limits, words in (
+            ({"cores": -2}, "cores"),
+            ({"cores": "many"}, "cores"),
+            ({"ram": 2**31}, "ram"),
+            ({"key_pairs": 5}, "key_pairs"),
+            ({"cores": 1}, "Quota limit 1 for cores must be .* used and reserved 2"),
+            ({"instances": 9, "ram": 0}, "Quota limit 0 for ram"),
         )
     ),
     *(

@@ -63,3 +63,27 @@ def test_the_sdk_sees_what_it_changed(cloud: Cloud) -> None:
     assert addresses == {"private": "10.77.0.5"}
     assert [one.address for one in sdk.compute.server_ips(ACTIVE, "private")] == ["10.77.0.5"]
     assert sdk.compute.update_server(ACTIVE, access_ipv4="192.0.2.7").access_ipv4 == "192.0.2.7"
+
+
+def test_what_was_done_with_a_server_is_told(cloud: Cloud, alice: dict[str, str]) -> None:
+    found = cloud.json(alice, "server", "event", "list", ACTIVE)
+    assert [(one["Action"], one["Request ID"]) for one in found] == [("create", "req-1")]
+    for who in (alice, cloud.root):
+        steps = cloud.json(who, "server", "event", "show", ACTIVE, "req-1")["events"]
+        assert [step["event"] for step in steps] == ["poll_boot", "validate"]
+
+
+def test_an_administrator_says_how_much_a_project_may_have(cloud: Cloud) -> None:
+    def quota(*words: str) -> dict[str, int]:
+        found = cloud.json(cloud.root, "quota", "show", "--compute", *words)
+        return {one["Resource"]: one["Limit"] for one in found}
+
+    before = quota("alpha")
+    cloud.silent(cloud.root, "quota", "set", "--cores", "40", "--ram", "-1", "alpha")
+    assert quota("alpha") == {**before, "cores": 40, "ram": -1}
+    too_few = cloud.run(cloud.root, "quota", "set", "--instances", "1", "alpha")
+    assert "Quota limit 1 for instances must be greater than or equal to" in too_few.stderr
+    cloud.silent(cloud.root, "quota", "delete", "--compute", "alpha")
+    assert quota("alpha") == quota("--default", "alpha")
+    alice = cloud.login("alice", "alpha")
+    assert cloud.json(alice, "quota", "show", "--compute", "--usage")
