@@ -10,10 +10,18 @@ import pytest
 
 from app.db.models import Base
 from app.db.session import Sessions, make_engine, make_sessions
+from config.settings import ComputeSettings
 from tests.databases import PostgresServer
 from tests.object_stores import SwiftServer
 
 _TESTS = Path(__file__).parent
+
+
+def pytest_configure() -> None:
+    """No test may keep anything where an installed worker does: what one host's worker finds there
+    must not be another's, of another test or another process."""
+    ComputeSettings.model_fields["state_dir"].default = Path(os.devnull) / "state"
+    ComputeSettings.model_rebuild(force=True)
 
 
 #: Tests of these directories and with these marks share the machine's network, its processors or

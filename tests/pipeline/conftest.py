@@ -143,11 +143,12 @@ class Plane:
                 "broker_url": self.byre.broker.url,
                 "host": name,
                 "driver": "fake",
+                "state_dir": self.byre.directory / f"state-{name}",
                 "heartbeat_interval_s": 0.5,
                 "survey_interval_s": 1.0,
             }
         )
-        memory = Journal(journal or self.byre.directory / f"journal-{name}")
+        memory = Journal(journal or settings.state_dir / "journal")
         worker = make_worker(settings, fake, memory)
         worker.celery.conf.task_default_queue = compute_queue(name)
         worker.celery.conf.worker_soft_shutdown_timeout = 0

@@ -35,7 +35,8 @@ class Machine:
     """A hypervisor's hardware: what is on it stays, whatever becomes of its worker."""
 
     def __init__(self, name: str, directory: Path, boot_after_s: float) -> None:
-        self.name, self.journal = name, directory / f"journal-{name}"
+        #: What its worker keeps, from one life to the next.
+        self.name, self.state_dir = name, directory / f"state-{name}"
         self.fake = FakeHypervisor(
             vcpus=8, memory_mib=1536, disk_gib=40, boot_after_s=boot_after_s, now=time.time
         )
@@ -121,12 +122,13 @@ class ComputeProcess:
                 "broker_url": url_of(name),
                 "host": name,
                 "driver": "fake",
+                "state_dir": machine.state_dir,
                 "heartbeat_interval_s": HEARTBEAT_S,
                 "survey_interval_s": SURVEY_S,
             }
         )
         wire = cast("Hypervisor", Wire(scene, machine, self.life, witness))
-        hosted = make_worker(settings, wire, _PatientJournal(machine.journal))
+        hosted = make_worker(settings, wire, _PatientJournal(machine.state_dir / "journal"))
         slots = settings.compute_threads
         self.worker = Worker(
             scene, unlimited(hosted.celery), self.life, [compute_queue(name)], slots
