@@ -160,6 +160,12 @@ class ControlSettings(CommonSettings):
     vendor_data_file: Path | None = None
     #: How long a run may take in all, queues included.
     run_limit_s: float = Field(default=3600.0, gt=0)
+    #: How long an action on a server (start, stop, ...) may take in all, queues included. One that
+    #: comes later is not what its owner wants any more.
+    action_limit_s: float = Field(default=900.0, gt=0)
+    #: How long a guest that is to stop or to reboot has for it before its power is cut. Nova's
+    #: default (shutdown_timeout).
+    shutdown_grace_s: float = Field(default=60.0, ge=0, le=600)
     #: Limits of a new project; -1 is none. Nova's defaults for servers and cores.
     quota_servers: int = Field(default=10, ge=-1)
     quota_vcpus: int = Field(default=20, ge=-1)

@@ -198,8 +198,8 @@ class StoreUnavailable(TransientError):
 
 
 class NotYet(TransientError):
-    """Not an error: the guest is still booting. Ask again after `again_s` seconds, and give the
-    stage what it had `found` until now (its output so far, under a name of its inputs)."""
+    """Not an error: the guest is still booting, or stopping. Ask again after `again_s` seconds, and
+    give the stage what it had `found` until now (its output so far, under a name of its inputs)."""
 
     code = "not_yet"
 

@@ -424,6 +424,19 @@ class PortsRef(Value):
     ports: list[PortSpec]
 
 
+class Grace(Value):
+    """How long a guest that is asked to stop has for it. Travels with `shut_down`."""
+
+    seconds: float = Field(ge=0)
+
+
+class Asked(Value):
+    """When a guest was asked to stop, in Unix seconds of its host. Given by `shut_down`."""
+
+    first_at: float
+    last_at: float
+
+
 class BootReport(Value):
     """What the guest has proved. Given by `poll_boot`."""
 

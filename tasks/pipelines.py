@@ -35,8 +35,24 @@ UNWIND = "unwind"
 #: A delete's work on a host that was away when the server was deleted: owed, and done later.
 PURGE = "purge"
 
+#: What owners do with a server that is there. None of them makes or removes anything on the host
+#: but what a suspended guest's memory takes, so a failed one leaves nothing to be undone.
+START, STOP = "start", "stop"
+REBOOT, HARD_REBOOT = "reboot", "hard_reboot"
+PAUSE, UNPAUSE = "pause", "unpause"
+SUSPEND, RESUME = "suspend", "resume"
+
+ACTIONS = frozenset({START, STOP, REBOOT, HARD_REBOOT, PAUSE, UNPAUSE, SUSPEND, RESUME})
+
 #: Pipelines that only take away: owed however late they come, and never given up.
 REMOVALS = frozenset({DELETE, UNWIND, PURGE})
+
+#: Seconds within which a guest's whole memory is written to the host's disk, or read from it.
+_MEMORY_LIMIT_S = 600
+
+#: The guest's own time to stop (Grace) ends within this; then its power is cut.
+_SHUT_DOWN = Stage("shut_down", Side.COMPUTE, limit_s=900, output="asked")
+_POWER_ON = Stage("power_on", Side.COMPUTE, limit_s=_MEMORY_LIMIT_S)
 
 PIPELINES: dict[str, tuple[Stage, ...]] = {
     CREATE: (
@@ -61,6 +77,14 @@ PIPELINES: dict[str, tuple[Stage, ...]] = {
         Stage("teardown", Side.COMPUTE, limit_s=300),
         Stage("conclude", Side.CONTROL, limit_s=30),
     ),
+    START: (_POWER_ON,),
+    STOP: (_SHUT_DOWN,),
+    REBOOT: (_SHUT_DOWN, _POWER_ON),
+    HARD_REBOOT: (Stage("cut_power", Side.COMPUTE, limit_s=60), _POWER_ON),
+    PAUSE: (Stage("pause", Side.COMPUTE, limit_s=60),),
+    UNPAUSE: (_POWER_ON,),
+    SUSPEND: (Stage("suspend", Side.COMPUTE, limit_s=_MEMORY_LIMIT_S),),
+    RESUME: (_POWER_ON,),
 }
 
 

@@ -54,6 +54,11 @@ class Ledger(Protocol):
         run or attempt is over, ServerHeld if another stage is at work."""
         ...
 
+    def has_completed(self, job: Job) -> bool:
+        """Say whether an earlier attempt of this run did all that it was to do, so that to do it
+        again would be once too often: only its report was lost."""
+        ...
+
     def began(self, job: Job, stage: str, worker: str) -> None:
         """Note that the stage is at work. Raises StaleMessage."""
         ...
@@ -196,11 +201,14 @@ class _Delivery:
             self.ledger.began(self.job, self.stage.name, self.worker)
             self.envelope.data["begun"] = True
             log.info("stage.began")
-        given = {n: t.parse(v) for n, t in self.inputs.items() if (v := self._value(n)) is not None}
-        output = self.module.do(self.job, resource, **given)
+        output = None if self.ledger.has_completed(self.job) else self._do(resource)
         self.ledger.finished(self.job, self.stage.name, self.worker, self.started_at, output)
         log.info("stage.finished", took_s=round(time.time() - self.started_at, 3))
         return self._next(output)
+
+    def _do(self, resource: Any) -> Any:
+        given = {n: t.parse(v) for n, t in self.inputs.items() if (v := self._value(n)) is not None}
+        return self.module.do(self.job, resource, **given)
 
     def _value(self, name: str) -> Any:
         return self.envelope.data.get(name)
@@ -218,7 +226,7 @@ class _Delivery:
             job, output = job.model_copy(update={"host": output.host}), output.build
         gone = (*self.stage.drops, *_OWN_NOTES)
         data = {name: value for name, value in self.envelope.data.items() if name not in gone}
-        if self.stage.output:
+        if self.stage.output and output is not None:
             data[self.stage.output] = output.model_dump()
         return Envelope(job=job, data=data).model_dump()
 

@@ -16,9 +16,14 @@ from config.settings import ComputeSettings, SettingsError, end_with, load_compu
 from tasks import runner
 from tasks.compute import (
     build_resources,
+    cut_power,
     define_domain,
     launch,
+    pause,
     poll_boot,
+    power_on,
+    shut_down,
+    suspend,
     teardown,
     unwind,
 )
@@ -48,6 +53,11 @@ STAGES = {
     "poll_boot": poll_boot,
     "teardown": teardown,
     "unwind": unwind,
+    "power_on": power_on,
+    "shut_down": shut_down,
+    "cut_power": cut_power,
+    "pause": pause,
+    "suspend": suspend,
 }
 
 

@@ -17,7 +17,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_expo
 
 from tasks.errors import NotYet, StaleMessage, TransientError
 from tasks.messages import AttemptRef, Failure, Job, StageReport, Value
-from tasks.pipelines import CREATE, REMOVALS, UNWIND, stages_of
+from tasks.pipelines import ACTIONS, REMOVALS, UNWIND, stages_of
 from tasks.runner import TRANSIENT_PAUSES_S
 from workers.hypervisor.journal import Journal
 
@@ -30,8 +30,8 @@ BROKER_PATIENCE_S = 300.0
 #: taken to be lost with a connection.
 _LATE_S = 10.0
 
-#: The last one of a create; it only looks.
-LAST_STAGE = stages_of(CREATE)[-1].name
+#: It only looks, so it may do so again when all is done.
+_LOOKS = "poll_boot"
 
 #: A stage that ends within so many seconds is told in one report instead of two.
 TELL_AFTER_S = 0.2
@@ -102,8 +102,13 @@ class ComputeLedger:
             if job.pipeline == UNWIND and self._journal.is_superseded(job.server_id, undone):
                 raise StaleMessage("A newer attempt has been here; what is there is its own.")
             if job.pipeline not in REMOVALS:
-                self._journal.admit(job, only_looks=stage == LAST_STAGE)
+                self._journal.admit(job, only_looks=stage == _LOOKS)
             yield
+
+    def has_completed(self, job: Job) -> bool:
+        """Say whether this host did it in an earlier attempt. A create only looks by then, and what
+        removes finds nothing left."""
+        return job.pipeline in ACTIONS and self._journal.has_completed(job.server_id, job.run_id)
 
     def began(self, job: Job, stage: str, worker: str) -> None:
         """Tell that the stage is at work, unless it ends so soon that its end tells it too."""
@@ -133,7 +138,7 @@ class ComputeLedger:
     def finished(self, job: Job, stage: str, worker: str, started_at: float, output: Any) -> None:
         """Tell that the stage is done, and what it gave: the run goes on from there if all else
         is lost."""
-        if stage == LAST_STAGE:
+        if job.pipeline not in REMOVALS and stage == stages_of(job.pipeline)[-1].name:
             self._journal.complete(job)
         kept = output.model_dump() if output is not None else None
         self._end(self._report(job, stage, worker, "finished", started_at, output=kept))

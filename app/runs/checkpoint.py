@@ -13,13 +13,14 @@ from sqlalchemy.orm import Session
 from app.db.models import Fault, Run, Server, Stage
 from app.db.models.base import now
 from app.db.repo import addresses, runs
+from app.runs import actions
 from app.runs.attempts import hosts_tried, move_on
 from app.runs.fabric import note_server
 from app.runs.start import owe_unwind
 from config.settings import ControlSettings
 from tasks.errors import StaleMessage
 from tasks.messages import BootReport, Failure, Job, StageReport
-from tasks.pipelines import CREATE, REMOVALS
+from tasks.pipelines import ACTIONS, CREATE, REMOVALS
 
 #: Nova's numbers for `power_state`.
 NO_STATE, RUNNING = 0, 1
@@ -63,12 +64,13 @@ def begin(session: Session, settings: ControlSettings, report: StageReport) -> N
 
 
 def progress(session: Session, settings: ControlSettings, report: StageReport) -> None:
-    """Keep the proofs seen so far. Raises StaleMessage, MalformedMessage."""
+    """Keep what the stage has found so far. Raises StaleMessage, MalformedMessage."""
     run = fence(session, report.job)
     stage = _stage(session, run, report.stage)
     if stage.state == "running":
         stage.output = report.output
-        _note_addresses(session, run, BootReport.parse(report.output))
+        if report.stage == "poll_boot":
+            _note_addresses(session, run, BootReport.parse(report.output))
         _hold(run, settings)
 
 
@@ -102,8 +104,9 @@ def fail(
     session: Session, settings: ControlSettings, report: StageReport, *, final: bool = False
 ) -> list[str]:
     """Note that a stage failed, and decide what follows: a removal is owed, a create goes to
-    another host if this one is at fault and may be, or ends in ERROR. What it made is undone.
-    Returns the ids of the runs that are to be sent now. Raises StaleMessage."""
+    another host if this one is at fault and may be, or ends in ERROR. What it made is undone. An
+    action ends, and its server stays where and what it was. Returns the ids of the runs that are
+    to be sent now. Raises StaleMessage."""
     failure = report.failure
     if failure is None:
         raise StaleMessage(f"The failure of stage {report.stage} came without its reason.")
@@ -118,6 +121,9 @@ def fail(
         _owe(run, stage, moment)
         return []
     stage.state, stage.finished_at = "failed", moment
+    if run.pipeline in ACTIONS:
+        _end_action(session, run, failure, moment)
+        return []
     sent = []
     if run.hypervisor_id is not None:
         sent.append(owe_unwind(session, run, settings).id)
@@ -133,7 +139,7 @@ def end(session: Session, run: Run, state: str, moment: datetime) -> None:
     run.state, run.finished_at = state, moment
     attempt = runs.get_attempt(session, run)
     attempt.state, attempt.finished_at = state, moment
-    if run.pipeline in REMOVALS or state == "failed":
+    if run.pipeline in REMOVALS or (run.pipeline == CREATE and state == "failed"):
         _free_addresses(session, run)
 
 
@@ -180,6 +186,15 @@ def _give_up(session: Session, run: Run, failure: Failure, moment: datetime) -> 
     server = session.get_one(Server, run.server_id)
     server.hypervisor_id = None
     blame(server, failure.model_copy(update={"public": public}), moment)
+    end(session, run, "failed", moment)
+
+
+def _end_action(session: Session, run: Run, failure: Failure, moment: datetime) -> None:
+    runs.cancel_open_stages(session, run, moment)
+    attempt = runs.get_attempt(session, run)
+    attempt.reason_code, attempt.reason = failure.code, failure.public
+    run.reason_code, run.reason = failure.code, failure.public
+    actions.show_failed(session.get_one(Server, run.server_id))
     end(session, run, "failed", moment)
 
 
@@ -239,7 +254,9 @@ def _complete(session: Session, run: Run, moment: datetime) -> None:
     if run.state != runs.OPEN:
         return
     end(session, run, "done", moment)
-    if run.pipeline == CREATE:
+    if run.pipeline in ACTIONS:
+        actions.show_done(session, session.get_one(Server, run.server_id), run)
+    elif run.pipeline == CREATE:
         server = session.get_one(Server, run.server_id)
         server.status, server.vm_state, server.task_state = "ACTIVE", "active", None
         server.power_state, server.launched_at = RUNNING, moment

@@ -16,8 +16,8 @@ from app.db.repo import addresses, runs
 from app.runs.build_spec import build_spec
 from app.runs.values import ports_ref
 from config.settings import ControlSettings
-from tasks.messages import AttemptRef, Envelope, Job, PortSpec, PortsRef
-from tasks.pipelines import REMOVALS, Stage, stages_of
+from tasks.messages import AttemptRef, Envelope, Grace, Job, PortSpec, PortsRef
+from tasks.pipelines import REBOOT, REMOVALS, STOP, Stage, stages_of
 
 #: Its output is not kept (app.db.models.run).
 _MADE_AGAIN = "schedule"
@@ -47,6 +47,8 @@ def remaining(session: Session, run: Run, settings: ControlSettings) -> Chain | 
         data[stages[ended].output] = standing.output
     if run.pipeline in REMOVALS:
         data["ports"] = _ports(session, run).model_dump()
+    if run.pipeline in (STOP, REBOOT):
+        data["grace"] = Grace(seconds=settings.shutdown_grace_s).model_dump()
     return Chain(names, Envelope(job=job_of(session, run, server), data=data))
 
 

@@ -2,7 +2,8 @@
 
 A host is silent when its heartbeats stop, and deaf when it beats but canaries through its queue get
 no answer though it has a slot free. Either keeps new servers away at once. After
-`host_lost_after_s` it is given up: creates go elsewhere, deletes leave their work there owed.
+`host_lost_after_s` it is given up: creates go elsewhere, deletes leave their work there owed, other
+actions fail.
 A silent host that was given up must be looked through, and have done what it owes, before it gets
 a new server.
 """
@@ -23,7 +24,7 @@ from app.runs.start import Asker, owe_purge
 from config.settings import ControlSettings
 from tasks.errors import ByreError, HostDeaf, HostLost
 from tasks.messages import StageReport
-from tasks.pipelines import CREATE, DELETE
+from tasks.pipelines import DELETE, PURGE, REMOVALS, UNWIND
 
 log = structlog.get_logger(__name__)
 
@@ -69,7 +70,7 @@ def leave(
     if standing is None:
         return
     told = report(standing.name)
-    if run.pipeline == CREATE:
+    if run.pipeline not in REMOVALS:
         fail(session, settings, told)
     elif run.pipeline == DELETE and told.failure is not None and run.hypervisor_id is not None:
         server = session.get_one(Server, run.server_id)
@@ -124,7 +125,7 @@ def _leaving(
     return [
         (run.id, reasons[run.hypervisor_id])
         for run in found
-        if run.hypervisor_id is not None and run.pipeline in (CREATE, DELETE)
+        if run.hypervisor_id is not None and run.pipeline not in (UNWIND, PURGE)
     ]
 
 

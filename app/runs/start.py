@@ -9,10 +9,21 @@ from app.db.models import Attempt, Hypervisor, Run, Server
 from app.db.models import Stage as StageRow
 from app.db.models.base import new_id, now
 from app.db.repo import addresses, runs
+from app.runs import actions
 from app.runs.values import port_spec
 from config.settings import ControlSettings
 from tasks.messages import AttemptRef
-from tasks.pipelines import CREATE, DELETE, PURGE, UNWIND, Side, Stage, stages_of
+from tasks.pipelines import (
+    ACTIONS,
+    CREATE,
+    DELETE,
+    PURGE,
+    REMOVALS,
+    UNWIND,
+    Side,
+    Stage,
+    stages_of,
+)
 
 #: Seconds that the process which wrote a run has for sending it itself.
 PUBLISH_GRACE_S = 2.0
@@ -49,7 +60,7 @@ def start_run(
         request_id=asker.request_id,
         user_id=asker.user_id,
         created_at=moment,
-        deadline=moment + timedelta(seconds=settings.run_limit_s),
+        deadline=moment + timedelta(seconds=limit_s(pipeline, settings)),
         lease_until=moment + timedelta(seconds=PUBLISH_GRACE_S),
     )
     if hypervisor_id is not None:
@@ -62,23 +73,33 @@ def start_run(
         session.add(_stage_row(run, stage, position, moment))
     if pipeline == CREATE:
         server.task_state = stages_of(pipeline)[0].name
+    if pipeline in ACTIONS:
+        actions.show_begun(server, pipeline)
     return run
+
+
+def limit_s(pipeline: str, settings: ControlSettings) -> float:
+    """Return how long a run may take in all, in seconds. An action that comes late is not what its
+    owner wants any more."""
+    return settings.action_limit_s if pipeline in ACTIONS else settings.run_limit_s
 
 
 def request_delete(
     session: Session, server: Server, *, asker: Asker, settings: ControlSettings
 ) -> list[Run]:
-    """Set the wish to be rid of the server: a create in flight is cancelled, and a delete begun.
+    """Set the wish to be rid of the server: what is done to it is cancelled, and a delete begun.
     Returns the runs to be sent; none if a delete is under way already."""
     open_runs = runs.open_of_server(session, server.id)
     if any(run.pipeline == DELETE for run in open_runs):
         return []
     moment = now()
     for run in open_runs:
-        if run.pipeline == CREATE:
+        if run.pipeline not in REMOVALS:
             _cancel(session, run, moment, "The server was deleted.")
     # A schedule that committed just before us has put the host there; we hold its run's lock now.
     session.refresh(server)
+    if any(run.pipeline in ACTIONS for run in open_runs):
+        actions.show_failed(server)
     server.delete_requested_at = server.delete_requested_at or moment
     server.task_state = "deleting"
     host = server.hypervisor

@@ -21,6 +21,7 @@ from app.runs.attempts import resume
 from app.runs.checkpoint import OWED_PAUSE_S, fail
 from app.runs.envelope import job_of
 from app.runs.publish import Publisher
+from app.runs.start import limit_s
 from config.settings import ControlSettings
 from tasks.errors import ByreError, StageExpired, StaleMessage, WorkerKilled
 from tasks.messages import Failure, StageReport
@@ -133,7 +134,8 @@ def _standing(session: Session, run: Run) -> tuple[str, bool, str | None] | None
 def _expire(
     sessions: Sessions, settings: ControlSettings, run_id: str, attempt: int, name: str
 ) -> None:
-    """A create whose stage is past its deadline leaves its host; a removal is sent again."""
+    """A create whose stage is past its deadline leaves its host, an action fails; a removal is sent
+    again."""
     with sessions.begin() as session:
         run = runs.lock(session, run_id)
         if run is None or run.attempt != attempt or run.state != runs.OPEN:
@@ -160,8 +162,8 @@ def _give_up_or_extend(sessions: Sessions, settings: ControlSettings, run_id: st
         rows = runs.stages_of(session, run)
         standing = next((row for row in rows if row.state in runs.OPEN_STAGE), rows[-1])
         late = StageExpired(
-            f"The server was not up within {settings.run_limit_s:.0f} s in all; it was"
-            f" {standing.state} at stage {standing.name}."
+            f"It did not come to its end within {limit_s(run.pipeline, settings):.0f} s in"
+            f" all; it was {standing.state} at stage {standing.name}."
         )
         fail(session, settings, _report(session, run, standing.name, late), final=True)
     log.warning("run.expired", run_id=run_id, stage=standing.name)
@@ -170,7 +172,8 @@ def _give_up_or_extend(sessions: Sessions, settings: ControlSettings, run_id: st
 def _leave_host(
     sessions: Sessions, settings: ControlSettings, run_id: str, failure: ByreError
 ) -> None:
-    """A create goes elsewhere; a delete leaves the host's part to be done when it is back."""
+    """A create goes elsewhere, a delete leaves the host's part to be done when it is back, an
+    action fails."""
     with sessions.begin() as session:
         run = runs.lock(session, run_id)
         if run is None or run.state != runs.OPEN or run.hypervisor_id is None:

@@ -10,7 +10,7 @@ from app.db.repo import images, servers
 from app.db.session import reading
 from app.runs.boot_properties import check_boot_properties, merged
 from app.services.context import Caller, Context
-from app.services.servers import found
+from app.services.servers import found, refuse_locked
 from tasks.errors import Conflict, Forbidden, NotFound
 
 #: Nova's limit of items a server.
@@ -77,6 +77,7 @@ def _change(
         # All items are one column: who changes one of them must not lose another's change.
         servers.lock(session, server_id)
         server = found(servers.get(session, server_id), caller, server_id)
+        refuse_locked(server, caller)
         items = make(server.user_metadata)
         _check_state(server, f"{verb} metadata")
         check_count(items)

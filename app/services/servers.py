@@ -16,7 +16,7 @@ from app.runs.start import Asker, request_delete
 from app.scheduling.rules import alive_since
 from app.services.context import Caller, Context
 from app.services.server_views import ServerView, server_view
-from tasks.errors import Forbidden, NotFound
+from tasks.errors import Conflict, Forbidden, NotFound
 
 
 @dataclass(frozen=True)
@@ -89,10 +89,12 @@ def update(
 
 
 def delete(context: Context, caller: Caller, server_id: str) -> None:
-    """Wish to be rid of a server; asking again does no harm. Raises NotFound."""
+    """Wish to be rid of a server; asking again does no harm. Raises NotFound, and
+    Conflict while it is locked."""
     with context.sessions.begin() as session:
         servers.lock_runs(session, server_id)
         server = found(servers.get(session, server_id), caller, server_id)
+        refuse_locked(server, caller)
         asker = Asker(caller.request_id, caller.user_id)
         begun = request_delete(session, server, asker=asker, settings=context.settings)
     for run in begun:
@@ -104,6 +106,12 @@ def found(row: Server | None, caller: Caller, server_id: str) -> Server:
     if row is None or not (row.project_id == caller.project_id or caller.is_admin):
         raise NotFound(f"Instance {server_id} could not be found.")
     return row
+
+
+def refuse_locked(server: Server, caller: Caller) -> None:
+    """Refuse to change a locked server, unless an administrator asks. Raises Conflict."""
+    if server.locked_by is not None and not caller.is_admin:
+        raise Conflict(f"Instance {server.id} is locked")
 
 
 #: The parts of a regular expression that people use for names; the rest is taken as plain text.

@@ -1,5 +1,6 @@
 """A server's true status: what its domain was seen to do, once no run has it in hand."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -7,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from app.db.models import Server
 from app.db.repo.drift import Resident
+from app.runs.actions import ACTIVE, PAUSED, STOPPED, SUSPENDED, State
 from app.runs.checkpoint import blame
 from tasks.messages import DomainState, Failure
 
@@ -24,12 +26,11 @@ GONE = Failure(
     public="The server's virtual machine is no longer on its host.",
 )
 
-#: state of the domain -> status, vm_state, power_state, in Nova's words and numbers
-_SHOWN: dict[DomainState, tuple[str, str, int]] = {
-    "running": ("ACTIVE", "active", 1),
-    "paused": ("PAUSED", "paused", 3),
-    "shutoff": ("SHUTOFF", "stopped", 4),
-    "crashed": ("SHUTOFF", "stopped", 6),
+_SHOWN: dict[DomainState, State] = {
+    "running": ACTIVE,
+    "paused": PAUSED,
+    "shutoff": STOPPED,
+    "crashed": replace(STOPPED, power_state=6),
 }
 _FOLLOWS = ("ACTIVE", "SHUTOFF", "PAUSED")
 
@@ -45,8 +46,15 @@ def is_settled(server: Resident, at: datetime, after: timedelta) -> bool:
 def differs(server: Resident, state: DomainState | None) -> bool:
     """Say whether the server has to be shown otherwise; None is a domain that is not there."""
     if server.status in _FOLLOWS:
-        return state is None or _SHOWN[state][::2] != (server.status, server.power_state)
+        return state is None or not _is_shown(server, _SHOWN[state])
+    if server.status == SUSPENDED.status:
+        # A saved domain is off. It is gone on with, or gone, by somebody else's doing only.
+        return state not in ("shutoff", "crashed")
     return server.status == "ERROR" and server.fault == GONE.code and state is not None
+
+
+def _is_shown(server: Resident, state: State) -> bool:
+    return (server.status, server.power_state) == (state.status, state.power_state)
 
 
 def show(session: Session, server: Server, state: DomainState | None, moment: datetime) -> None:
@@ -57,7 +65,9 @@ def show(session: Session, server: Server, state: DomainState | None, moment: da
     else:
         if server.fault is not None and server.fault.reason == GONE.code:
             session.delete(server.fault)
-        server.status, server.vm_state, server.power_state = _SHOWN[state]
+        shown = _SHOWN[state]
+        server.status, server.vm_state = shown.status, shown.vm_state
+        server.power_state = shown.power_state
     log.info(
         "server.status_followed",
         server=server.id,

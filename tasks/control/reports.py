@@ -13,6 +13,7 @@ from tasks.control.ledger import record_failure
 from tasks.control.store import Store
 from tasks.errors import StaleMessage
 from tasks.messages import (
+    Asked,
     BootReport,
     CacheReport,
     Canary,
@@ -34,6 +35,7 @@ _OUTPUTS: dict[str, type[Value]] = {
     "define_domain": DomainRef,
     "launch": DomainRef,
     "poll_boot": BootReport,
+    "shut_down": Asked,
 }
 
 

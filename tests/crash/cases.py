@@ -8,14 +8,37 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.db.models import Run
-from tasks.pipelines import CREATE, DELETE, PIPELINES, PURGE, UNWIND, Side, Stage
+from app.runs import actions
+from tasks.pipelines import (
+    ACTIONS,
+    CREATE,
+    DELETE,
+    PAUSE,
+    PIPELINES,
+    PURGE,
+    RESUME,
+    START,
+    STOP,
+    UNPAUSE,
+    UNWIND,
+    Side,
+    Stage,
+)
 from tests.crash import checks
 from tests.crash.faults import Fault, Hit
 from tests.crash.lane import Lane
 from tests.processes import wait_until
 
-#: Every stage of every pipeline, from the table itself.
-ALL_STAGES = [(pipeline, stage) for pipeline, stages in PIPELINES.items() for stage in stages]
+#: Actions whose stages are another one's too, or as short: the simulation has them all.
+_ALIKE = {START, STOP, PAUSE, UNPAUSE, RESUME}
+
+#: Every stage of every other pipeline, from the table itself.
+ALL_STAGES = [
+    (pipeline, stage)
+    for pipeline, stages in PIPELINES.items()
+    for stage in stages
+    if pipeline not in _ALIKE
+]
 
 
 #: Under which a test notes its outcome, as a dictionary: workers send it to whoever counts.
@@ -104,7 +127,7 @@ def clean_up(lane: Lane, outcome: Outcome) -> None:
     checks.deliver_what_was_lost(lane)
     outcome.leaked += checks.left_over(lane)
     for server_id in lane.servers_of_case:
-        for run in lane.plane.runs(server_id, CREATE, DELETE, UNWIND, PURGE):
+        for run in lane.plane.runs(server_id, *PIPELINES):
             outcome.lost += checks.wrong_with_story(lane, run)
 
 
@@ -135,9 +158,9 @@ class Journey:
 
     def begin(self) -> None:
         """Do what leads to the pipeline's start."""
-        {CREATE: self._to_create, DELETE: self._to_delete}.get(
-            self._case.pipeline, self._to_unwind
-        )()
+        ways = {CREATE: self._to_create, DELETE: self._to_delete}
+        ways |= dict.fromkeys(ACTIONS, self._to_action)
+        ways.get(self._case.pipeline, self._to_unwind)()
 
     def purge(self) -> None:
         """Delete the server while its host is lost, then let the host come back."""
@@ -181,7 +204,10 @@ class Journey:
         limit_s = self._case.bound_s + 5
         ended = self._plane.ended(self.run_of(self._case.pipeline), limit_s)
         found = [] if ended.state == "done" else [f"{ended.pipeline} {ended.state}: {ended.reason}"]
-        if self._case.pipeline in (CREATE, UNWIND):
+        if self._case.pipeline in ACTIONS:
+            wanted = actions.ACTIONS[self._case.pipeline].end
+            found += checks.wrong_with_placed(self._lane, self.server_id, wanted)
+        elif self._case.pipeline in (CREATE, UNWIND):
             self._plane.ended(self._create, limit_s)
             found += checks.wrong_with_active(self._lane, self.server_id)
         elif (status := self._plane.server(self.server_id).status) != "DELETED":
@@ -215,6 +241,13 @@ class Journey:
         self._active()
         self._arm()
         self._apart(self._plane.delete, self.server_id)
+
+    def _to_action(self) -> None:
+        self._active()
+        self._arm()
+        self._apart(
+            lambda server_id: self._plane.ask(server_id, self._case.pipeline), self.server_id
+        )
 
     def _to_unwind(self) -> None:
         if self._case.pipeline == PURGE:

@@ -8,6 +8,7 @@ from sqlalchemy import select
 
 from app.db.models import Allocation, Attempt, Base, Hypervisor, Port, Run, Server, Stage
 from app.db.session import Sessions, reading
+from app.runs.actions import ACTIVE, State
 from tests.crash.lane import HOSTS, Lane
 from tests.processes import wait_until
 
@@ -17,23 +18,33 @@ _MODELS: tuple[type[Base], ...] = (Run, Attempt, Stage, Server, Allocation, Port
 _WENT_ON = {"resumed", "failed"}
 
 
+#: status -> the state of the domain that goes with it
+_DOMAINS = {"ACTIVE": "running", "SHUTOFF": "shutoff", "PAUSED": "paused", "SUSPENDED": "shutoff"}
+
+
 def wrong_with_active(lane: Lane, server_id: str) -> list[str]:
-    """Return what is wrong with a server that is to be ACTIVE: its domain runs on one host, the
-    one that its row names, and nothing of it is on another one."""
+    """Return what is wrong with a server that is to be ACTIVE."""
+    return wrong_with_placed(lane, server_id, ACTIVE)
+
+
+def wrong_with_placed(lane: Lane, server_id: str, wanted: State) -> list[str]:
+    """Return what is wrong with a server that is to be in a state: its domain is so on one host,
+    the one that its row names, and nothing of it is on another one."""
     server = lane.plane.server(server_id)
     with reading(lane.plane.sessions) as session:
         host = session.get(Hypervisor, server.hypervisor_id) if server.hypervisor_id else None
         named = host.name if host else None
     found = []
-    if (server.status, server.vm_state, server.task_state) != ("ACTIVE", "active", None):
+    shown = (server.status, server.vm_state, server.task_state)
+    if shown != (wanted.status, wanted.vm_state, None):
         found.append(f"it is {server.status} ({server.vm_state}, {server.task_state})")
-    running, elsewhere = [], []
+    here, elsewhere = [], []
     for name, things in lane.things().items():
         own = [thing for thing in things if thing.server_id == server_id]
-        running += [name for thing in own if thing.kind == "domain" and thing.state == "running"]
+        here += [(name, thing.state) for thing in own if thing.kind == "domain"]
         elsewhere += [f"{name}: {thing.kind}" for thing in own if name != named]
-    if running != [named]:
-        found.append(f"its row names {named}, it runs on {running}")
+    if here != [(named, _DOMAINS[wanted.status])]:
+        found.append(f"its row names {named}, its domain is {here}")
     return found + [f"left on another host: {what}" for what in elsewhere]
 
 

@@ -16,8 +16,18 @@ from app.db.session import Sessions
 from app.runs.envelope import job_of
 from app.runs.start import Asker, owe_purge, owe_unwind, request_delete
 from tasks.control.store import Store
-from tasks.messages import AttemptRef, BuildSpec, Job, PortsRef
-from tasks.pipelines import CREATE, DELETE, PIPELINES, PURGE, UNWIND, Side, Stage, stages_of
+from tasks.messages import AttemptRef, BuildSpec, Grace, Job, PortsRef
+from tasks.pipelines import (
+    ACTIONS,
+    CREATE,
+    DELETE,
+    PIPELINES,
+    PURGE,
+    UNWIND,
+    Side,
+    Stage,
+    stages_of,
+)
 from tests.crash import checks
 from tests.rows import World, add_host, add_server, make_settings, make_world
 from tests.tasks.values import make_build, make_job
@@ -79,6 +89,11 @@ def removal(pipeline: str) -> Callable[[Job], Job]:
     return make
 
 
+def action(pipeline: str) -> Callable[[Job], Job]:
+    """Return what makes the job of an action out of the create's job."""
+    return lambda created: make_job(pipeline=pipeline, server_id=created.server_id)
+
+
 #: For each stage on a host: the job that it runs for, given the create's.
 JOBS: dict[tuple[str, str], Callable[[Job], Job]] = {
     **{
@@ -88,6 +103,11 @@ JOBS: dict[tuple[str, str], Callable[[Job], Job]] = {
     (DELETE, "teardown"): removal(DELETE),
     (UNWIND, "unwind"): removal(UNWIND),
     (PURGE, "teardown"): removal(PURGE),
+    **{
+        (pipeline, stage.name): action(pipeline)
+        for pipeline in ACTIONS
+        for stage in stages_of(pipeline)
+    },
 }
 
 
@@ -104,7 +124,11 @@ class Scene:
                 break
             if before.side is Side.COMPUTE:
                 self._data[before.output] = self._run(before, created, self.host)
-        self._data["ports"] = self.ports
+        self._data |= {"ports": self.ports, "grace": Grace(seconds=60)}
+        for before in stages_of(pipeline) if pipeline in ACTIONS else ():
+            if before.name == stage.name:
+                break
+            self._run(before, self.job, self.host)
 
     def do(self, host: Any = None) -> None:
         """Run the stage."""

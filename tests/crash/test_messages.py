@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from tasks.pipelines import CREATE, DELETE, UNWIND, Side, Stage
+from tasks.pipelines import CREATE, DELETE, HARD_REBOOT, REBOOT, UNWIND, Side, Stage
 from tests.crash import checks
 from tests.crash.cases import Case, Journey, Outcome, described, finish, meant, stages
 from tests.crash.lane import Lane
@@ -82,7 +82,7 @@ def late_points(stage: Stage) -> list[str]:
     )
 
 
-WAYS = (CREATE, DELETE, UNWIND)
+WAYS = (CREATE, DELETE, UNWIND, REBOOT, HARD_REBOOT)
 CASES = [
     *(
         Case("message late", pipeline, stage.name, point, delay_past_the_lease)

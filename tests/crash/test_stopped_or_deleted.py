@@ -6,7 +6,7 @@ import time
 import pytest
 
 from app.db.models import Run
-from tasks.pipelines import CREATE, DELETE, UNWIND
+from tasks.pipelines import CREATE, DELETE, REBOOT, UNWIND
 from tests.crash.cases import Case, Journey, Outcome, described, finish, meant, stages
 from tests.crash.lane import Lane
 
@@ -68,7 +68,7 @@ CASES = [
     ),
     *(
         Case("deleted meanwhile", pipeline, stage.name, point, delete_meanwhile)
-        for pipeline, stage in stages(CREATE, UNWIND)
+        for pipeline, stage in stages(CREATE, UNWIND, REBOOT)
         for point in ("before", "inside")
     ),
 ]

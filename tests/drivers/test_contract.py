@@ -286,3 +286,97 @@ def test_an_image_is_pruned_when_no_disk_lies_over_it(rig: Rig) -> None:
     with pytest.raises(HostError):
         rig.host.ensure_root_disk(server.server_id, server.image, 1)
     server.disks(rig.host)
+
+
+# --- power --------------------------------------------------------------------------------------
+
+
+def state_of(rig: Rig, server: Server) -> str | None:
+    found = rig.host.find(server.server_id)
+    return found.state if found else None
+
+
+def running(rig: Rig) -> Server:
+    server = rig.server()
+    rig.host.define(server.job, server.resources(rig.host))
+    rig.host.start(server.server_id)
+    return server
+
+
+def test_power_is_cut_at_once_and_comes_back(rig: Rig) -> None:
+    server = running(rig)
+    for _ in range(2):
+        rig.host.cut_power(server.server_id)
+        assert state_of(rig, server) == "shutoff"
+    assert server.traces(rig.host), "only its power was cut"
+    rig.host.start(server.server_id)
+    assert state_of(rig, server) == "running"
+
+
+def test_paused_server_stands_still_and_goes_on(rig: Rig) -> None:
+    server = running(rig)
+    for _ in range(2):
+        rig.host.pause(server.server_id)
+        assert state_of(rig, server) == "paused"
+    rig.host.start(server.server_id)
+    assert state_of(rig, server) == "running"
+
+
+@pytest.mark.parametrize("from_pause", [False, True])
+def test_suspended_server_is_off_and_goes_on(rig: Rig, *, from_pause: bool) -> None:
+    server = running(rig)
+    if from_pause:
+        rig.host.pause(server.server_id)
+    for _ in range(2):
+        rig.host.suspend(server.server_id)
+        assert state_of(rig, server) == "shutoff"
+    for _ in range(2):
+        rig.host.start(server.server_id)
+        assert state_of(rig, server) == "running"
+
+
+def test_what_was_saved_is_forgotten_with_the_power(rig: Rig) -> None:
+    server = running(rig)
+    rig.host.suspend(server.server_id)
+    rig.host.cut_power(server.server_id)
+    with pytest.raises(HostError):
+        rig.host.suspend(server.server_id)
+    rig.host.start(server.server_id)
+    assert state_of(rig, server) == "running"
+
+
+def test_suspended_server_is_removed_with_what_was_saved(rig: Rig) -> None:
+    server = running(rig)
+    rig.host.suspend(server.server_id)
+    server.remove(rig.host)
+    assert server.traces(rig.host) == []
+    rig.host.define(server.job, server.resources(rig.host))
+    with pytest.raises(HostError):
+        rig.host.suspend(server.server_id)
+
+
+def test_server_that_is_off_cannot_stand_still(rig: Rig) -> None:
+    server = rig.server()
+    rig.host.define(server.job, server.resources(rig.host))
+    rig.host.shut_down(server.server_id)
+    for verb in (rig.host.pause, rig.host.suspend):
+        with pytest.raises(HostError):
+            verb(server.server_id)
+    assert state_of(rig, server) == "shutoff"
+
+
+def test_power_of_what_is_not_there(rig: Rig) -> None:
+    server = rig.server()
+    for verb in (rig.host.shut_down, rig.host.pause, rig.host.suspend):
+        with pytest.raises(HostError):
+            verb(server.server_id)
+    rig.host.cut_power(server.server_id)
+
+
+def test_power_of_a_foreign_domain_is_left_alone(rig: Rig) -> None:
+    server = rig.server()
+    rig.servers.clear()
+    rig.plant_foreign(server.server_id)
+    for verb in (rig.host.shut_down, rig.host.cut_power, rig.host.pause, rig.host.suspend):
+        with pytest.raises(ForeignOwner):
+            verb(server.server_id)

@@ -87,3 +87,24 @@ def test_an_administrator_says_how_much_a_project_may_have(cloud: Cloud) -> None
     assert quota("alpha") == quota("--default", "alpha")
     alice = cloud.login("alice", "alpha")
     assert cloud.json(alice, "quota", "show", "--compute", "--usage")
+
+
+def test_a_server_is_locked_reset_and_stopped(cloud: Cloud, alice: dict[str, str]) -> None:
+    cloud.silent(alice, "server", "lock", ACTIVE)
+    refused = cloud.run(alice, "server", "stop", ACTIVE)
+    assert f"Instance {ACTIVE} is locked" in refused.stderr
+    cloud.silent(alice, "server", "unlock", ACTIVE)
+
+    root = cloud.login("root", "operations")
+    for state, status in (("error", "ERROR"), ("active", "ACTIVE")):
+        cloud.silent(root, "server", "set", "--auto-approve", ACTIVE, "--state", state)
+        assert cloud.json(alice, "server", "show", ACTIVE)["status"] == status
+
+    # Nobody is there to do it: it has begun, and nothing else may.
+    cloud.silent(alice, "server", "reboot", "--hard", ACTIVE)
+    assert cloud.json(alice, "server", "show", ACTIVE)["status"] == "HARD_REBOOT"
+    for words in (("pause",), ("suspend",), ("stop",), ("reboot",)):
+        refused = cloud.run(alice, "server", *words, ACTIVE)
+        assert "while it is in task_state rebooting_hard" in refused.stderr
+    events = cloud.json(alice, "server", "event", "list", ACTIVE)
+    assert events[0]["Action"] == "reboot"

@@ -18,6 +18,7 @@ from openstack.connection import Connection
 from tests.drivers.libvirtd import PrivateHost
 from tests.lab.bridge import GATEWAY, LabBridge
 from tests.processes import Byre, Program, RedisServer, wait_until
+from workers.hypervisor.names import console_file
 
 PASSWORDS = {
     "BYRE_BOOTSTRAP_ADMIN_PASSWORD": "admin-of-the-lab",
@@ -64,6 +65,14 @@ class Lab:
             )
             found += [f"{name}: {what}" for what, text in listed.items() if server_id in text]
         return found
+
+    def console(self, server_id: str) -> str:
+        """Return all that the server's guests have written to its serial console."""
+        host = self.run_of(server_id)["host"]
+        name = console_file(server_id)
+        return "".join(
+            path.read_text(errors="replace") for path in (self.byre.directory / host).rglob(name)
+        )
 
     def dhcp_entries(self, host: str) -> str:
         """Return the XML of all networks of the host, which holds their DHCP entries."""

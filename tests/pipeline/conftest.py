@@ -16,14 +16,17 @@ from sqlalchemy.exc import OperationalError
 from tenacity import retry, retry_if_exception_type, stop_after_attempt
 
 from app.db.models import Allocation, Attempt, Base, Hypervisor, Port, Run, Server, Stage
+from app.db.models.base import now
+from app.db.repo import runs
 from app.db.session import Sessions, make_engine, make_sessions, reading
+from app.runs.attempts import resume
 from app.runs.publish import CeleryPublisher
-from app.services import servers
+from app.services import server_actions, servers
 from app.services.context import Caller, Context
 from config.celery import make_celery
 from config.queues import compute_queue
 from config.settings import ComputeSettings, ControlSettings
-from tasks.pipelines import COMPUTE_STAGES, CREATE, DELETE, PURGE, UNWIND
+from tasks.pipelines import COMPUTE_STAGES, DELETE, PIPELINES
 from tests.processes import SECRET_KEY, Byre, RedisServer, wait_until
 from tests.rows import World, add_server, make_settings, make_world
 from workers.compute import make_worker
@@ -53,11 +56,34 @@ class Plane:
 
     def delete(self, server_id: str) -> Run:
         """Ask for the server's end, as the API does; return the delete run."""
-        caller = Caller(
-            self.world.user_id, "u", self.world.project_id, "p", ("member",), "req-delete"
-        )
-        servers.delete(Context(self.sessions, self.settings, self.publisher), caller, server_id)
+        servers.delete(self._context(), self._caller("req-delete"), server_id)
         return self.runs(server_id, DELETE)[0]
+
+    def ask(self, server_id: str, pipeline: str) -> Run:
+        """Ask for an action, as the API does; return its run."""
+        server_actions.begin(self._context(), self._caller(f"req-{pipeline}"), server_id, pipeline)
+        return self.runs(server_id, pipeline)[-1]
+
+    def act(self, server_id: str, pipeline: str) -> Run:
+        """Ask for an action; return its run when it has ended."""
+        return self.ended(self.ask(server_id, pipeline))
+
+    def forget_end(self, run: Run) -> None:
+        """Let the run be as if nobody had heard of what became of it, and send it again."""
+        with self.sessions.begin() as session:
+            row = session.get_one(Run, run.id)
+            row.state, row.finished_at = "running", None
+            for stage in runs.stages_of(session, row):
+                stage.state, stage.output = "queued", None
+            resume(session, row, now(), "message_lost", "The test says so.")
+        self.publisher.publish(run.id)
+
+    def _context(self) -> Context:
+        return Context(self.sessions, self.settings, self.publisher)
+
+    def _caller(self, request_id: str) -> Caller:
+        world = self.world
+        return Caller(world.user_id, "u", world.project_id, "p", ("member",), request_id)
 
     def runs(self, server_id: str, *pipelines: str) -> list[Run]:
         """Return the server's runs of these pipelines, oldest first."""
@@ -77,9 +103,8 @@ class Plane:
 
     def settled(self, server_id: str, limit_s: float = 20.0) -> None:
         """Wait until nothing is to be done for the server any more: nothing owed either."""
-        everything = (CREATE, DELETE, UNWIND, PURGE)
         wait_until(
-            lambda: all(run.state != "running" for run in self.runs(server_id, *everything)),
+            lambda: all(run.state != "running" for run in self.runs(server_id, *PIPELINES)),
             f"the end of all that is done for server {server_id}",
             limit_s,
         )
@@ -190,7 +215,9 @@ def running(any_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> 
     byre = Byre(directory, any_database_url, broker)
     engine = make_engine(any_database_url)
     sessions = make_sessions(engine)
-    settings = make_settings(broker_url=broker.url, secret_key=SECRET_KEY, boot_limit_s=30.0)
+    settings = make_settings(
+        broker_url=broker.url, secret_key=SECRET_KEY, boot_limit_s=30.0, shutdown_grace_s=2.0
+    )
     publisher = CeleryPublisher(make_celery(settings, "api", COMPUTE_STAGES), sessions, settings)
     broker.start()
     try:

@@ -281,7 +281,7 @@ def test_run_past_its_deadline_says_where_it_was(sessions: Sessions) -> None:
     run = run_of(sessions, job)
     assert (run.state, run.reason_code) == ("failed", "stage_expired")
     assert run.reason == (
-        "The server was not up within 3600 s in all; it was queued at stage validate."
+        "It did not come to its end within 3600 s in all; it was queued at stage validate."
     )
 
 

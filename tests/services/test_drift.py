@@ -239,6 +239,37 @@ def test_server_without_its_domain_is_in_error_until_it_is_back(scene: Scene) ->
         assert session.get(Fault, server) is None
 
 
+SAVED: dict[str, Any] = {"status": "SUSPENDED", "vm_state": "suspended", "power_state": 4}
+
+
+@pytest.mark.parametrize(
+    ("state", "shown"),
+    [
+        ("shutoff", ("SUSPENDED", "suspended", 4)),
+        ("running", ("ACTIVE", "active", 1)),
+        ("paused", ("PAUSED", "paused", 3)),
+    ],
+)
+def test_suspended_server_is_off_until_somebody_else_goes_on_with_it(
+    scene: Scene, state: DomainState, shown: tuple[str, str, int]
+) -> None:
+    server, told = scene.server(**SAVED), scene.server(**SAVED)
+
+    scene.look(*whole(server, state), *whole(told, "shutoff"))
+    scene.tell(told, state)
+
+    assert scene.shown(server) == scene.shown(told) == shown
+
+
+def test_suspended_server_without_its_domain_is_in_error(scene: Scene) -> None:
+    server = scene.server(**SAVED)
+    _, *files = whole(server)
+
+    scene.look(*files)
+
+    assert scene.shown(server) == ("ERROR", "error", 0)
+
+
 def test_server_in_error_for_another_reason_stays_so(scene: Scene) -> None:
     server = scene.server(status="ERROR", vm_state="error", power_state=0)
     with scene.sessions.begin() as session:

@@ -9,6 +9,7 @@ from app.db.models import Server
 from app.db.session import reading
 from tasks.errors import HostBusy, HostError, HostFull, HostGone
 from tasks.messages import BootProof, DomainSpec, MachineSpec
+from tasks.pipelines import ACTIONS
 from tests.drivers.values import NETWORK, make_first_boot, make_job, make_port
 from tests.simulation.broker import Parcel
 from tests.simulation.hosts import Machine
@@ -24,6 +25,10 @@ _VERBS = (
     "ensure_port",
     "define",
     "start",
+    "shut_down",
+    "cut_power",
+    "pause",
+    "suspend",
     "observe",
     "remove_domain",
     "remove_ports",
@@ -42,6 +47,7 @@ class Chaos:
         self._weights: dict[Callable[[], object], int] = {
             self.create: 22,
             self.delete: 10,
+            self.act: 14,
             self.set_trap: 26,
             self.kill_worker: 5,
             self.host_away: 2,
@@ -86,6 +92,18 @@ class Chaos:
         server_id = self._random.choice(there)
         self._note(f"wish: delete {server_id}")
         self._simulation.api.delete(server_id)
+        return True
+
+    def act(self) -> bool:
+        """Ask for an action on a server, whether it is in the right state for it or not."""
+        with reading(self._simulation.database.sessions) as session:
+            query = select(Server.id).where(Server.deleted_at.is_(None))
+            there = list(session.scalars(query.order_by(Server.created_at, Server.id)))
+        if not there:
+            return False
+        server_id, pipeline = self._random.choice(there), self._random.choice(sorted(ACTIONS))
+        self._note(f"wish: {pipeline} {server_id}")
+        self._simulation.api.act(server_id, pipeline)
         return True
 
     # --- processes -------------------------------------------------------------------------------

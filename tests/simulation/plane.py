@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from app.db.models import Base, Flavor, Project
 from app.db.session import make_engine
 from app.runs.publish import CeleryPublisher
-from app.services import new_servers, servers
+from app.services import new_servers, server_actions, servers
 from app.services.context import Caller, Context
 from app.services.new_servers import NewServer
 from app.services.server_networks import Interface
@@ -20,7 +20,7 @@ from config.celery import make_celery
 from config.queues import CONTROL, PULSE
 from config.settings import ControlSettings
 from tasks.control.store import Store
-from tasks.errors import NotFound, QuotaExceeded
+from tasks.errors import Conflict, NotFound, QuotaExceeded
 from tasks.messages import Hello
 from tasks.pipelines import COMPUTE_STAGES
 from tests.rows import World, make_settings, make_world
@@ -47,6 +47,8 @@ _TIMES = {
     "canary_limit_s": 90.0,
     "boot_limit_s": 90.0,
     "run_limit_s": 1800.0,
+    "action_limit_s": 600.0,
+    "shutdown_grace_s": 20.0,
     "drift_grace_s": 60.0,
     "drift_quarantine_s": 60.0,
 }
@@ -161,6 +163,15 @@ class Api:
             self.deleted.add(server_id)
 
         self._scene.turns.spawn("delete", self.life, work)
+
+    def act(self, server_id: str, pipeline: str) -> None:
+        """Ask for an action on a server."""
+
+        def work() -> None:
+            with suppress(NotFound, Conflict):
+                server_actions.begin(self._context, self._caller(), server_id, pipeline)
+
+        self._scene.turns.spawn("act", self.life, work)
 
     def _caller(self) -> Caller:
         world = self._database.world

@@ -12,6 +12,9 @@ from app.db.session import Sessions, reading
 from tasks.messages import Thing
 from tests.simulation.hosts import Machine
 
+#: status -> the state of the domain that goes with it
+_DOMAINS = {"ACTIVE": "running", "SHUTOFF": "shutoff", "PAUSED": "paused", "SUSPENDED": "shutoff"}
+
 
 @dataclass(frozen=True)
 class _Found:
@@ -84,7 +87,7 @@ def _of_server(found: _Found) -> Iterable[str]:
         yield f"to be deleted, and {server.status}"
     elif server.status == "ERROR" and found.host is None:
         yield from _of_nothing(found)
-    elif server.status in ("ACTIVE", "SHUTOFF", "ERROR"):
+    elif server.status in (*_DOMAINS, "ERROR"):
         yield from _of_placed(found)
     else:
         yield f"{server.status} is no end"
@@ -111,8 +114,8 @@ def _of_placed(found: _Found) -> Iterable[str]:
         yield f"is on {found.host}, and has no port"
     here = found.things.get(found.host or "", [])
     states = [thing.state for thing in here if thing.kind == "domain"]
-    wanted = {"ACTIVE": ["running"], "SHUTOFF": ["shutoff"]}.get(found.server.status, states)
-    if states != wanted:
+    wanted = _DOMAINS.get(found.server.status)
+    if wanted is not None and states != [wanted]:
         yield f"{found.server.status}, and its domain is {states}"
     if any(thing.quarantined for thing in here):
         yield f"is in quarantine: {_names(here)}"

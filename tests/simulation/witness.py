@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from config.settings import ControlSettings
-from tasks.pipelines import CREATE, REMOVALS, UNWIND
+from tasks.pipelines import ACTIONS, CREATE, REMOVALS, UNWIND
 from tests.simulation.hosts import Machine
 from tests.simulation.plane import QUOTA_SERVERS, Database
 from tests.simulation.scene import Scene
 
 _MAKES = frozenset({"ensure_root_disk", "ensure_config_drive", "ensure_port", "define", "start"})
+_POWER = frozenset({"start", "shut_down", "cut_power", "pause", "suspend"})
 _ROOM = """
 SELECT name, vcpus * ? - vcpus_used, memory_mib - ? - memory_mib_used, disk_gib - disk_gib_used
 FROM hypervisors
@@ -38,6 +39,8 @@ class _Seen:
     made: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     undone: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     torn_down: bool = False
+    #: Runs of actions, in the order of their first effect.
+    acted: list[str] = field(default_factory=list)
 
 
 class Witness:
@@ -56,13 +59,15 @@ class Witness:
     ) -> None:
         """Called before each verb: no superseded stage may have an effect."""
         job = message.get("job")
-        if job is None or verb not in _MAKES | _REMOVES:
+        if job is None or verb not in _MAKES | _REMOVES | _POWER:
             return
         self._scene.dirty = True
         seen = self._seen[machine.name, job["server_id"]]
         told = f"{machine.name}: {verb} of {job['pipeline']} {job['run_id']}/{job['attempt']}"
         if job["pipeline"] == CREATE:
             self._made(seen, job["run_id"], job["attempt"], told)
+        elif job["pipeline"] in ACTIONS:
+            self._acted(seen, job["run_id"], job["attempt"], told)
         elif job["pipeline"] == UNWIND:
             undone = job["undoes"]
             if seen.made[undone["run_id"]] > undone["attempt"]:
@@ -79,6 +84,13 @@ class Witness:
         if seen.torn_down:
             self._scene.breach(f"{told} after the server was torn down")
         seen.made[run_id] = max(seen.made[run_id], attempt)
+
+    def _acted(self, seen: _Seen, run_id: str, attempt: int, told: str) -> None:
+        self._made(seen, run_id, attempt, told)
+        if run_id not in seen.acted:
+            seen.acted.append(run_id)
+        elif seen.acted[-1] != run_id:
+            self._scene.breach(f"{told} after a newer run's")
 
     def look(self) -> None:
         """Called after each step that wrote something."""

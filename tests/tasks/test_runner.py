@@ -33,6 +33,7 @@ class Notes:
         self.told: list[tuple[str, str]] = []
         self.failure: Failure | None = None
         self.stale = False
+        self.completed = False
         self.progress: list[Value] = []
 
     @contextmanager
@@ -40,6 +41,9 @@ class Notes:
         if self.stale:
             raise StaleMessage("over")
         yield
+
+    def has_completed(self, job: Job) -> bool:
+        return self.completed
 
     def began(self, job: Job, stage: str, worker: str) -> None:
         self.told.append((stage, "began"))

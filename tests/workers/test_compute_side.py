@@ -96,3 +96,23 @@ def test_late_message_of_a_completed_create_has_no_effect(celery: Keeping, tmp_p
         pass
     with ledger.guard(job.model_copy(update={"attempt": 2}), "launch"):
         pass
+
+
+def test_completed_action_is_over_in_every_attempt(celery: Keeping, tmp_path: Path) -> None:
+    """A reboot whose end was not heard of is gone on with: it must not be done twice. One that was
+    not completed is."""
+    ledger = ComputeLedger(celery, Journal(tmp_path), "p")
+    job = make_job().model_copy(update={"pipeline": "reboot"})
+    again = job.model_copy(update={"attempt": 2})
+    with ledger.guard(job, "shut_down"):
+        ledger.finished(job, "shut_down", "w", 0.0, None)
+    assert not ledger.has_completed(again)
+    with ledger.guard(job, "power_on"):
+        ledger.finished(job, "power_on", "w", 0.0, None)
+
+    with pytest.raises(StaleMessage, match="completed here"), ledger.guard(job, "shut_down"):
+        pass
+    with ledger.guard(again, "shut_down"):
+        assert ledger.has_completed(again)
+    assert not ledger.has_completed(make_job().model_copy(update={"pipeline": "reboot"}))
+    assert not ledger.has_completed(again.model_copy(update={"pipeline": "create"}))

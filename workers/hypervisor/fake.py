@@ -312,9 +312,7 @@ class FakeHypervisor(Faulty):
     @verb
     def start(self, server_id: str) -> Domain:
         """Let the guest begin to boot. Raises ForeignOwner, HostError, HostFull."""
-        if self._find(server_id) is None:
-            raise HostError("The domain to start is not defined.", server=server_id)
-        guest = self._state.guests[server_id]
+        guest = self._there(server_id)
         if guest.quarantined:
             raise HostError("The domain to start is in quarantine.", server=server_id)
         self._firewall_lost = False
@@ -324,8 +322,43 @@ class FakeHypervisor(Faulty):
             add_file(self._state, names.console_file(server_id))
             if guest.spec.machine.hardware.firmware == "uefi":
                 add_file(self._state, names.nvram_file(server_id))
-            self._change(server_id, state="running", started_at=self._now())
+            goes_on = guest.saved or guest.state == "paused"
+            started_at = guest.started_at if goes_on else self._now()
+            self._change(server_id, state="running", started_at=started_at, saved=False)
         return _domain(self._state.guests[server_id])
+
+    @verb
+    def shut_down(self, server_id: str) -> None:
+        """Stop a guest that is up; one that is booting, paused or hung hears nothing. Raises
+        ForeignOwner, HostError."""
+        guest = self._there(server_id)
+        if self._is_up(server_id, guest):
+            self._change(server_id, state="shutoff")
+
+    @verb
+    def cut_power(self, server_id: str) -> None:
+        """Turn the guest off and forget its memory. Raises ForeignOwner."""
+        if self._find(server_id) is not None:
+            off = self._state.guests[server_id].state in {"shutoff", "crashed"}
+            state = self._state.guests[server_id].state if off else "shutoff"
+            self._change(server_id, state=state, saved=False, told=not off)
+
+    @verb
+    def pause(self, server_id: str) -> None:
+        """Let the guest stand still. Raises ForeignOwner, HostError."""
+        if self._there(server_id).state not in {"running", "paused"}:
+            raise HostError("The server does not run.", server=server_id)
+        if self._state.guests[server_id].state == "running":
+            self._change(server_id, state="paused")
+
+    @verb
+    def suspend(self, server_id: str) -> None:
+        """Turn the guest off with its memory saved. Raises ForeignOwner, HostError."""
+        guest = self._there(server_id)
+        if guest.state in {"running", "paused"}:
+            self._change(server_id, state="shutoff", saved=True)
+        elif not guest.saved:
+            raise HostError("The server does not run.", server=server_id)
 
     @verb
     def remove_domain(self, server_id: str) -> None:
@@ -471,6 +504,12 @@ class FakeHypervisor(Faulty):
             raise ForeignOwner("A domain that is not ours has the server's id.", server=server_id)
         guest = self._state.guests.get(server_id)
         return None if guest is None else _domain(guest)
+
+    def _there(self, server_id: str) -> Guest:
+        """Return the guest. Raises HostError if there is none, ForeignOwner."""
+        if self._find(server_id) is None:
+            raise HostError("The server's domain is not defined.", server=server_id)
+        return self._state.guests[server_id]
 
     def _as_seen(self, thing: Thing) -> Guest | None:
         """Return the guest, unless it was seen in quarantine and has been defined anew since."""

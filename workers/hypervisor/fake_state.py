@@ -28,6 +28,8 @@ class Guest(Value):
     started_at: float = 0.0
     console: str = ""
     quarantined: bool = False
+    #: Its memory was saved when it was turned off.
+    saved: bool = False
 
 
 class There(Value):

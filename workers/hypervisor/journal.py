@@ -105,6 +105,12 @@ class Journal:
             if entry.completed != done:
                 self._write(entry.model_copy(update={"completed": done}))
 
+    def has_completed(self, server_id: str, run_id: str) -> bool:
+        """Say whether the run is the last one that was completed, in whichever attempt."""
+        with self._guard:
+            completed = self._read(server_id).completed
+        return completed is not None and completed.run_id == run_id
+
     def is_superseded(self, server_id: str, undone: AttemptRef) -> bool:
         """Say whether a newer attempt or run was admitted, so that this one's undo would take away
         what the newer one made."""

@@ -180,9 +180,31 @@ class Hypervisor(Protocol):
         ...
 
     def start(self, server_id: str) -> Domain:
-        """Have the domain running. Raises ForeignOwner, HostError (libvirt's own words are in its
+        """Have the domain running: started anew, gone on with if it was paused, or with the memory
+        that `suspend` saved. Raises ForeignOwner, HostError (libvirt's own words are in its
         facts; also for a domain in quarantine, until it is defined anew), HostFull. If the host's
         firewall is not as it was left it is put back first: no guest runs without."""
+        ...
+
+    def shut_down(self, server_id: str) -> None:
+        """Ask the guest to stop, as by its power button, and return at once: it may take its time,
+        or not hear. Off is done. Raises ForeignOwner, and HostError if there is no domain."""
+        ...
+
+    def cut_power(self, server_id: str) -> None:
+        """Have the domain off at once, and forget what `suspend` saved of it. Absent is done.
+        Raises ForeignOwner."""
+        ...
+
+    def pause(self, server_id: str) -> None:
+        """Have the domain's processors stand still. Raises ForeignOwner, and HostError if it does
+        not run."""
+        ...
+
+    def suspend(self, server_id: str) -> None:
+        """Have the domain off with its memory on the host's disk, from where `start` goes on with
+        it. Takes as long as writing the memory takes. Raises ForeignOwner, and HostError if it
+        neither runs nor is paused."""
         ...
 
     def remove_domain(self, server_id: str) -> None:

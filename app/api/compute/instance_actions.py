@@ -9,6 +9,7 @@ from app.api.compute.schema import Json, answer
 from app.api.dialects import COMPUTE
 from app.api.routes import Routes
 from app.api.times import bare_micro_time
+from app.runs.actions import word
 from app.services import run_views
 from app.services.run_views import RunView, StageView
 from tasks.errors import NotFound
@@ -81,7 +82,7 @@ def show_instance_action(server_id: str, request_id: str) -> Any:
 
 def _action(server_id: str, view: RunView) -> Json:
     return {
-        "action": view.pipeline,
+        "action": word(view.pipeline),
         "instance_uuid": server_id,
         "request_id": view.request_id,
         "user_id": view.user_id,

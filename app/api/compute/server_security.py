@@ -1,12 +1,11 @@
 """Servers' security groups, which compute changes for all of a server's interfaces at once."""
 
-from collections.abc import Mapping
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, validate, validates_schema
+from marshmallow import Schema, fields
 
 from app.api.auth import caller, context
-from app.api.compute.schema import Json, Strict, Text, answer
+from app.api.compute.schema import Json, answer
 from app.api.dialects import COMPUTE
 from app.api.routes import Routes
 from app.services import server_security
@@ -15,24 +14,6 @@ from app.services.security_groups import GroupView, RuleView
 routes = Routes(COMPUTE, "server-security", "Security groups of servers.", "/v2.1/servers")
 
 _TCP_UDP = frozenset({"tcp", "udp"})
-
-
-class NamedGroup(Strict):
-    """A group, by name or id."""
-
-    name = Text(required=True, validate=validate.Length(min=1, max=255))
-
-
-class ServerAction(Strict):
-    """What is to be done to a server: one thing."""
-
-    addSecurityGroup = fields.Nested(NamedGroup)  # noqa: N815
-    removeSecurityGroup = fields.Nested(NamedGroup)  # noqa: N815
-
-    @validates_schema
-    def _check_one(self, data: Mapping[str, Any], **_: Any) -> None:
-        if len(data) != 1:
-            raise ValidationError("must name one action.")
 
 
 class ComputeRule(Schema):
@@ -61,19 +42,6 @@ ComputeGroups = answer(
     "ServerSecurityGroupsAnswer",
     security_groups=fields.List(fields.Nested(ComputeGroup), required=True),
 )
-
-
-@routes.endpoint(
-    "POST", "/<server_id>/action", "servers:act", body=ServerAction, status=202, errors=(404, 409)
-)
-def act(body: Json, server_id: str) -> None:
-    """Add a server to a security group, or take it out of one"""
-    if "addSecurityGroup" in body:
-        name = body["addSecurityGroup"]["name"]
-        server_security.add(context(), caller(), server_id, name)
-    else:
-        name = body["removeSecurityGroup"]["name"]
-        server_security.remove(context(), caller(), server_id, name)
 
 
 @routes.endpoint(

@@ -14,8 +14,9 @@ from app.db.models.network import Port
 class Server(HasId, HasTimes, Base):
     """A server as its owner sees it. Rows stay after deletion, with `deleted_at`.
 
-    status: BUILD, ACTIVE, ERROR, DELETED (Nova's words). task_state names the stage under way,
-    or `deleting`; none when nothing is being done. vm_state and power_state as in Nova.
+    status: BUILD, DELETED, ERROR, or what app.runs.actions says (Nova's words). task_state names
+    what is being done: a create's stage, an action in Nova's word, or `deleting`; none when nothing
+    is. vm_state and power_state as in Nova.
     """
 
     __tablename__ = "servers"
@@ -50,6 +51,9 @@ class Server(HasId, HasTimes, Base):
     deleted_at: Mapped[datetime | None] = mapped_column(default=None)
     #: The owner's wish to be rid of it; set once, never taken back.
     delete_requested_at: Mapped[datetime | None] = mapped_column(default=None)
+
+    #: Who has locked it against changes: `owner` or `admin`; none when it is not.
+    locked_by: Mapped[str | None] = mapped_column(String(8), default=None)
 
     hypervisor: Mapped[Hypervisor | None] = relationship()
     ports: Mapped[list[Port]] = relationship(order_by=Port.position)

@@ -101,10 +101,7 @@ class Domains:
     def start(self, server_id: str) -> Domain:
         """See the port. A paused domain goes on, one in quarantine does not. Raises HostError."""
         with translated("start the server"):
-            handle = self.handle(server_id)
-            if handle is None:
-                raise HostError("The domain to start is not defined.", server=server_id)
-            domain = _described(server_id, handle)
+            handle, domain = self._there(server_id)
             if is_quarantined(handle):
                 raise HostError("The domain to start is in quarantine.", server=server_id)
             if domain.state == "paused":
@@ -112,6 +109,39 @@ class Domains:
             elif domain.state != "running":
                 self._create(handle)
             return _described(server_id, handle)
+
+    def shut_down(self, server_id: str) -> None:
+        """See the port. By ACPI and not by the agent: libvirt would wait for the agent's answer."""
+        with translated("shut the server down"):
+            handle, _ = self._there(server_id)
+            with absent_is_done(libvirt.VIR_ERR_OPERATION_INVALID):
+                handle.shutdownFlags(libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN)
+
+    def cut_power(self, server_id: str) -> None:
+        """See the port."""
+        with translated("cut the server's power"), absent_is_done():
+            handle = self.handle(server_id)
+            if handle is None:
+                return
+            _described(server_id, handle)
+            self._end(handle)
+            if handle.hasManagedSaveImage(0):
+                handle.managedSaveRemove(0)
+
+    def pause(self, server_id: str) -> None:
+        """See the port."""
+        with translated("pause the server"):
+            handle, domain = self._there(server_id)
+            if domain.state != "paused":
+                handle.suspend()
+
+    def suspend(self, server_id: str) -> None:
+        """See the port. Nobody else's change of the packet filter waits until the memory is
+        written: what libvirt takes away in the end is the same as when a guest stops by itself."""
+        with translated("suspend the server"):
+            handle, domain = self._there(server_id)
+            if domain.state in ("running", "paused") or not handle.hasManagedSaveImage(0):
+                handle.managedSave(libvirt.VIR_DOMAIN_SAVE_RUNNING)
 
     def remove(self, server_id: str) -> None:
         """See the port."""
@@ -151,6 +181,13 @@ class Domains:
     def console_logs(self, server_id: str) -> list[Path]:
         """Return the console's log and its older parts."""
         return sorted(self._console_dir.glob(f"{names.console_file(server_id)}*"))
+
+    def _there(self, server_id: str) -> tuple[libvirt.virDomain, Domain]:
+        """Return the domain. Raises HostError if there is none, ForeignOwner."""
+        handle = self.handle(server_id)
+        if handle is None:
+            raise HostError("The server's domain is not defined.", server=server_id)
+        return handle, _described(server_id, handle)
 
     def _create(self, handle: libvirt.virDomain) -> None:
         try:

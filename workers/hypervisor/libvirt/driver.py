@@ -197,6 +197,22 @@ class LibvirtHypervisor:
         self._firewall.ensure_table()
         return self._domains.start(server_id)
 
+    def shut_down(self, server_id: str) -> None:
+        """See the port."""
+        self._domains.shut_down(server_id)
+
+    def cut_power(self, server_id: str) -> None:
+        """See the port."""
+        self._domains.cut_power(server_id)
+
+    def pause(self, server_id: str) -> None:
+        """See the port."""
+        self._domains.pause(server_id)
+
+    def suspend(self, server_id: str) -> None:
+        """See the port."""
+        self._domains.suspend(server_id)
+
     def remove_domain(self, server_id: str) -> None:
         """See the port."""
         self._domains.remove(server_id)

@@ -1,0 +1,115 @@
+"""What is done to a server: one action a request."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from marshmallow import ValidationError, fields, validate, validates_schema
+
+from app.api.auth import caller, context
+from app.api.compute.schema import Json, Strict, Text
+from app.api.dialects import COMPUTE
+from app.api.routes import Routes
+from app.services import server_actions, server_security, servers
+from app.services.context import Caller, Context
+from tasks import pipelines
+
+routes = Routes(COMPUTE, "server-actions", "What is done to servers.", "/v2.1/servers")
+
+
+class NamedGroup(Strict):
+    """A group, by name or id."""
+
+    name = Text(required=True, validate=validate.Length(min=1, max=255))
+
+
+class Reboot(Strict):
+    """How to reboot: by asking the guest, or by cutting its power."""
+
+    type = Text(required=True, validate=validate.OneOf(("SOFT", "HARD", "soft", "hard")))
+
+
+class ResetState(Strict):
+    """As what to show the server."""
+
+    state = Text(required=True, validate=validate.OneOf(("active", "error")))
+
+
+def _bare(name: str) -> fields.Field[Any]:
+    """Return an action that has nothing to say: clients send null, {} and other things."""
+    return fields.Raw(data_key=name, allow_none=True)
+
+
+class ServerAction(Strict):
+    """What is to be done to a server: one thing."""
+
+    addSecurityGroup = fields.Nested(NamedGroup)  # noqa: N815
+    removeSecurityGroup = fields.Nested(NamedGroup)  # noqa: N815
+    start = _bare("os-start")
+    stop = _bare("os-stop")
+    reboot = fields.Nested(Reboot)
+    pause = _bare("pause")
+    unpause = _bare("unpause")
+    suspend = _bare("suspend")
+    resume = _bare("resume")
+    lock = _bare("lock")
+    unlock = _bare("unlock")
+    forceDelete = _bare("forceDelete")  # noqa: N815
+    resetState = fields.Nested(ResetState, data_key="os-resetState")  # noqa: N815
+
+    @validates_schema
+    def _check_one(self, data: Mapping[str, Any], **_: Any) -> None:
+        if len(data) != 1:
+            raise ValidationError("must name one action.")
+
+
+#: Does one action: called with the context, the caller, the server's id and what was said of it.
+Doer = Callable[[Context, Caller, str, Any], None]
+
+
+def _begin(pipeline: str, context: Context, who: Caller, server_id: str, _: Any) -> None:
+    server_actions.begin(context, who, server_id, pipeline)
+
+
+def _reboot(context: Context, who: Caller, server_id: str, how: Json) -> None:
+    is_hard = how["type"].upper() == "HARD"
+    pipeline = pipelines.HARD_REBOOT if is_hard else pipelines.REBOOT
+    server_actions.begin(context, who, server_id, pipeline)
+
+
+_DOERS: dict[str, Doer] = {
+    "start": partial(_begin, pipelines.START),
+    "stop": partial(_begin, pipelines.STOP),
+    "reboot": _reboot,
+    "pause": partial(_begin, pipelines.PAUSE),
+    "unpause": partial(_begin, pipelines.UNPAUSE),
+    "suspend": partial(_begin, pipelines.SUSPEND),
+    "resume": partial(_begin, pipelines.RESUME),
+    "lock": lambda context, who, server_id, _: server_actions.lock(context, who, server_id),
+    "unlock": lambda context, who, server_id, _: server_actions.unlock(context, who, server_id),
+    # There is no softer deletion here than the usual one.
+    "forceDelete": lambda context, who, server_id, _: servers.delete(context, who, server_id),
+    "resetState": lambda context, who, server_id, how: server_actions.reset_state(
+        context, who, server_id, how["state"]
+    ),
+    "addSecurityGroup": lambda context, who, server_id, group: server_security.add(
+        context, who, server_id, group["name"]
+    ),
+    "removeSecurityGroup": lambda context, who, server_id, group: server_security.remove(
+        context, who, server_id, group["name"]
+    ),
+}
+
+
+@routes.endpoint(
+    "POST",
+    "/<server_id>/action",
+    "servers:act",
+    body=ServerAction,
+    status=202,
+    errors=(403, 404, 409),
+)
+def act(body: Json, server_id: str) -> None:
+    """Start, stop, reboot, pause, suspend or lock a server, or change its groups"""
+    [(name, said)] = body.items()
+    _DOERS[name](context(), caller(), server_id, said)

@@ -1,0 +1,100 @@
+"""What an action makes of a server: when it may begin, how the server is shown meanwhile, and in
+the end. In Nova's words, after its compute API reference and its vm_states.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from app.db.models import Run, Server
+from tasks.pipelines import (
+    HARD_REBOOT,
+    PAUSE,
+    REBOOT,
+    RESUME,
+    START,
+    STOP,
+    SUSPEND,
+    UNPAUSE,
+)
+
+
+@dataclass(frozen=True)
+class State:
+    """How a server is shown: Nova's words, and its number of the power state."""
+
+    status: str
+    vm_state: str
+    power_state: int
+
+
+ACTIVE = State("ACTIVE", "active", 1)
+PAUSED = State("PAUSED", "paused", 3)
+STOPPED = State("SHUTOFF", "stopped", 4)
+SUSPENDED = State("SUSPENDED", "suspended", 4)
+
+#: vm_state -> the status that goes with it when nothing is being done
+_STATUS = {state.vm_state: state.status for state in (ACTIVE, PAUSED, STOPPED, SUSPENDED)} | {
+    "error": "ERROR"
+}
+
+
+@dataclass(frozen=True)
+class Action:
+    """One row: what a server's vm_state must be, and what becomes of the server."""
+
+    allowed: Collection[str]
+    task_state: str
+    end: State
+    #: Shown instead of the status while it lasts; empty: the status stays.
+    status: str = ""
+
+
+ACTIONS: dict[str, Action] = {
+    START: Action({"stopped"}, "powering-on", ACTIVE),
+    STOP: Action({"active", "error"}, "powering-off", STOPPED),
+    REBOOT: Action({"active"}, "rebooting", ACTIVE, "REBOOT"),
+    HARD_REBOOT: Action(
+        {"active", "stopped", "paused", "suspended", "error"},
+        "rebooting_hard",
+        ACTIVE,
+        "HARD_REBOOT",
+    ),
+    PAUSE: Action({"active"}, "pausing", PAUSED),
+    UNPAUSE: Action({"paused"}, "unpausing", ACTIVE),
+    SUSPEND: Action({"active"}, "suspending", SUSPENDED),
+    RESUME: Action({"suspended"}, "resuming", ACTIVE),
+}
+
+
+def word(pipeline: str) -> str:
+    """Return what Nova calls the action: it has one word for both kinds of reboot."""
+    return REBOOT if pipeline == HARD_REBOOT else pipeline
+
+
+def shown_as(vm_state: str) -> tuple[str, str]:
+    """Return status and vm_state of a server of which nothing else is known."""
+    return _STATUS[vm_state], vm_state
+
+
+def show_begun(server: Server, pipeline: str) -> None:
+    """Show that the action has begun."""
+    action = ACTIONS[pipeline]
+    server.task_state = action.task_state
+    server.status = action.status or server.status
+
+
+def show_done(session: Session, server: Server, run: Run) -> None:
+    """Show what the action has made of the server. What was wrong with it is over."""
+    end = ACTIONS[run.pipeline].end
+    server.status, server.vm_state, server.power_state = end.status, end.vm_state, end.power_state
+    server.task_state = None
+    if server.fault is not None:
+        session.delete(server.fault)
+
+
+def show_failed(server: Server) -> None:
+    """Show the server as before: what the action left undone is the survey's to find."""
+    server.task_state = None
+    server.status = _STATUS.get(server.vm_state, server.status)

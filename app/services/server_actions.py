@@ -1,0 +1,105 @@
+"""What owners do with a server that is there: turn it on and off, let it stand still, lock it."""
+
+from sqlalchemy.orm import Session
+
+from app.db.models import Server
+from app.db.repo import runs, servers
+from app.runs import actions
+from app.runs.start import Asker, start_run
+from app.scheduling.rules import alive_since
+from app.services.context import Caller, Context
+from app.services.servers import found, refuse_locked
+from tasks.errors import Conflict, Forbidden
+
+OWNER, ADMIN = "owner", "admin"
+
+
+def begin(context: Context, caller: Caller, server_id: str, pipeline: str) -> None:
+    """Begin an action. Raises NotFound, and Conflict while the server is locked, is in a state in
+    which the action makes no sense, has something done to it, or has a host that does not answer.
+    """
+    with context.sessions.begin() as session:
+        servers.lock_runs(session, server_id)
+        server = found(servers.get(session, server_id), caller, server_id)
+        refuse_locked(server, caller)
+        _refuse_state(session, server, pipeline)
+        _refuse_silent_host(context, server, pipeline)
+        run = start_run(
+            session,
+            server,
+            pipeline,
+            asker=Asker(caller.request_id, caller.user_id),
+            settings=context.settings,
+            hypervisor_id=server.hypervisor_id,
+        )
+    context.publisher.publish(run.id)
+
+
+def lock(context: Context, caller: Caller, server_id: str) -> None:
+    """Refuse changes of the server from now on, but an administrator's. Raises NotFound."""
+    with context.sessions.begin() as session:
+        server = _locked_row(session, caller, server_id)
+        by_owner = server.project_id == caller.project_id and not caller.is_admin
+        # An administrator's lock is not made an owner's by the owner's.
+        if server.locked_by != ADMIN:
+            server.locked_by = OWNER if by_owner else ADMIN
+
+
+def unlock(context: Context, caller: Caller, server_id: str) -> None:
+    """Allow changes again. Raises NotFound, and Forbidden for an owner if an administrator has
+    locked it."""
+    with context.sessions.begin() as session:
+        server = _locked_row(session, caller, server_id)
+        if server.locked_by == ADMIN and not caller.is_admin:
+            raise Forbidden(
+                "Policy doesn't allow os_compute_api:os-lock-server:unlock:unlock_override to be"
+                " performed."
+            )
+        server.locked_by = None
+
+
+def reset_state(context: Context, caller: Caller, server_id: str, state: str) -> None:
+    """Show the server as `active` or in `error`, whatever it is; the next survey of its host shows
+    what it really does. For administrators. Raises NotFound, Forbidden, and Conflict while
+    something is being done to it, or if it never came to a host."""
+    with context.sessions.begin() as session:
+        servers.lock_runs(session, server_id)
+        server = found(servers.get(session, server_id), caller, server_id)
+        if not caller.is_admin:
+            raise Forbidden(
+                "Policy doesn't allow os_compute_api:os-admin-actions:reset_state to be performed."
+            )
+        if runs.open_of_server(session, server_id):
+            raise _conflict(server, "resetState", "task_state", str(server.task_state))
+        if state == "active" and server.hypervisor_id is None:
+            raise _conflict(server, "resetState", "vm_state", server.vm_state)
+        server.task_state = None
+        server.status, server.vm_state = actions.shown_as(state)
+
+
+def _locked_row(session: Session, caller: Caller, server_id: str) -> Server:
+    servers.lock(session, server_id)
+    return found(servers.get(session, server_id), caller, server_id)
+
+
+def _refuse_state(session: Session, server: Server, pipeline: str) -> None:
+    allowed = actions.ACTIONS[pipeline].allowed
+    if server.vm_state not in allowed or server.hypervisor_id is None:
+        raise _conflict(server, pipeline, "vm_state", server.vm_state)
+    if server.task_state is not None or runs.open_of_server(session, server.id):
+        raise _conflict(server, pipeline, "task_state", str(server.task_state))
+
+
+def _refuse_silent_host(context: Context, server: Server, pipeline: str) -> None:
+    """What nobody is there to do would be done at some later time, unwanted."""
+    host = server.hypervisor
+    if host is None or host.last_seen_at < alive_since(context.settings) or host.lost_at:
+        raise Conflict(
+            f"Cannot '{actions.word(pipeline)}' instance {server.id} while its host does not answer"
+        )
+
+
+def _conflict(server: Server, pipeline: str, kind: str, state: str) -> Conflict:
+    return Conflict(
+        f"Cannot '{actions.word(pipeline)}' instance {server.id} while it is in {kind} {state}"
+    )

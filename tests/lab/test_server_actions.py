@@ -1,0 +1,69 @@
+"""What an owner does with a server that runs, by OpenStack's SDK, with a real guest."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from openstack.exceptions import ConflictException
+
+from tests.lab.conftest import Lab
+from tests.lab.test_two_hosts import create, delete, wait_active
+from tests.processes import wait_until
+
+pytestmark = [pytest.mark.lab, pytest.mark.boots, pytest.mark.timeout(600)]
+
+
+@pytest.fixture
+def server_id(lab: Lab) -> Any:
+    """A server whose guest is up."""
+    made = create(lab, "moody")
+    wait_active(lab, made)
+    yield made
+    delete(lab, made)
+    assert lab.traces(made) == []
+
+
+def done(lab: Lab, server_id: str, action: Callable[..., None], status: str, **more: Any) -> float:
+    """Do it, wait for its end, and return how many seconds it took."""
+    began = time.monotonic()
+    action(server_id, **more)
+    server = lab.user.compute.get_server(server_id)
+    lab.user.compute.wait_for_server(server, status=status, failures=["ERROR"], wait=90, interval=1)
+    wait_until(lambda: lab.user.compute.get_server(server_id).task_state is None, "its end", 30)
+    return time.monotonic() - began
+
+
+def boots(lab: Lab, server_id: str) -> int:
+    """Return how often the guest has come up, by its console's word."""
+    return lab.console(server_id).count("login:")
+
+
+def test_life_of_a_server(lab: Lab, server_id: str) -> None:
+    compute = lab.user.compute
+    assert boots(lab, server_id) == 1
+
+    # Its guest stops by itself when it is asked to: the grace is 60 seconds.
+    assert done(lab, server_id, compute.stop_server, "SHUTOFF") < 45
+    assert compute.get_server(server_id).power_state == 4
+    with pytest.raises(ConflictException, match="vm_state stopped"):
+        compute.stop_server(server_id)
+    done(lab, server_id, compute.start_server, "ACTIVE")
+    wait_until(lambda: boots(lab, server_id) == 2, "the second boot", 90)
+
+    assert done(lab, server_id, compute.reboot_server, "ACTIVE", reboot_type="SOFT") < 45
+    wait_until(lambda: boots(lab, server_id) == 3, "the third boot", 90)
+    done(lab, server_id, compute.reboot_server, "ACTIVE", reboot_type="HARD")
+    wait_until(lambda: boots(lab, server_id) == 4, "the fourth boot", 90)
+
+    done(lab, server_id, compute.pause_server, "PAUSED")
+    done(lab, server_id, compute.unpause_server, "ACTIVE")
+    done(lab, server_id, compute.suspend_server, "SUSPENDED")
+    done(lab, server_id, compute.resume_server, "ACTIVE")
+    # It went on where it was: nothing has booted since.
+    assert boots(lab, server_id) == 4
+
+    told = [action.action for action in compute.server_actions(server_id)]
+    assert told == [
+        "resume", "suspend", "unpause", "pause", "reboot", "reboot", "start", "stop", "create",
+    ]  # fmt: skip

@@ -1,0 +1,95 @@
+"""Actions over a real broker: what the host does, and what the server is shown as in the end."""
+
+import pytest
+
+from tasks.errors import HostError
+from tests.pipeline.conftest import Plane
+from tests.processes import wait_until
+from workers.hypervisor.fake import FakeHypervisor
+
+#: pipeline, what the server is in the end, and its domain
+LIFE = [
+    ("stop", "SHUTOFF", "shutoff"),
+    ("start", "ACTIVE", "running"),
+    ("reboot", "ACTIVE", "running"),
+    ("hard_reboot", "ACTIVE", "running"),
+    ("pause", "PAUSED", "paused"),
+    ("unpause", "ACTIVE", "running"),
+    ("suspend", "SUSPENDED", "shutoff"),
+    ("resume", "ACTIVE", "running"),
+]
+
+
+def state_of(fake: FakeHypervisor, server_id: str) -> str | None:
+    domain = fake.find(server_id)
+    return domain.state if domain else None
+
+
+def shown(plane: Plane, server_id: str) -> tuple[str, str | None]:
+    server = plane.server(server_id)
+    return server.status, server.task_state
+
+
+def test_a_server_is_led_through_its_life(plane: Plane) -> None:
+    with plane.host("h1") as fake:
+        server_id = plane.ended(plane.create()).server_id
+        for pipeline, status, state in LIFE:
+            run = plane.act(server_id, pipeline)
+            assert (pipeline, run.state) == (pipeline, "done")
+            assert shown(plane, server_id) == (status, None)
+            assert state_of(fake, server_id) == state
+        assert fake.calls["cut_power"] == 1
+        plane.ended(plane.delete(server_id))
+    assert plane.held(server_id) == (0, 0)
+
+
+def test_guest_that_does_not_listen_loses_its_power(plane: Plane) -> None:
+    with plane.host("h1") as fake:
+        server_id = plane.ended(plane.create()).server_id
+        fake.never_boot.add(server_id)
+        run = plane.act(server_id, "stop")
+        assert run.state == "done"
+        assert state_of(fake, server_id) == "shutoff"
+    assert fake.calls["cut_power"] == 1
+    [stage] = plane.told(run)
+    grace_s = plane.settings.shutdown_grace_s
+    assert stage.finished_at is not None
+    assert stage.started_at is not None
+    assert (stage.finished_at - stage.started_at).total_seconds() >= grace_s
+
+
+def test_action_that_fails_leaves_the_server_where_it_was(plane: Plane) -> None:
+    with plane.host("h1") as fake:
+        server_id = plane.ended(plane.create()).server_id
+        fake.faults.before["pause"] = [HostError("The hypervisor says no.")]
+        run = plane.act(server_id, "pause")
+
+        assert (run.state, run.reason) == ("failed", "The hypervisor says no.")
+        assert shown(plane, server_id) == ("ACTIVE", None)
+        assert state_of(fake, server_id) == "running"
+        assert plane.held(server_id) == (1, 1)
+        assert plane.server(server_id).fault is None
+        assert plane.act(server_id, "pause").state == "done"
+
+
+def test_what_a_failed_reboot_left_is_seen_by_the_survey(plane: Plane) -> None:
+    with plane.host("h1") as fake:
+        server_id = plane.ended(plane.create()).server_id
+        fake.faults.before["start"] = [HostError("No.")]
+        run = plane.act(server_id, "reboot")
+        assert run.state == "failed"
+        wait_until(lambda: shown(plane, server_id) == ("SHUTOFF", None), "the survey", 30)
+        assert plane.act(server_id, "start").state == "done"
+    assert shown(plane, server_id) == ("ACTIVE", None)
+
+
+@pytest.mark.parametrize("pipeline", ["reboot", "hard_reboot"])
+def test_reboot_whose_report_is_lost_is_not_done_twice(plane: Plane, pipeline: str) -> None:
+    with plane.host("h1") as fake:
+        server_id = plane.ended(plane.create()).server_id
+        before = fake.calls["start"]
+        run = plane.act(server_id, pipeline)
+        plane.forget_end(run)
+        again = plane.ended(run)
+        assert (again.state, again.attempt) == ("done", 2)
+    assert fake.calls["start"] == before + 1
