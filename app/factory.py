@@ -22,6 +22,7 @@ from app.api.compute import (
     servers,
 )
 from app.api.compute import quotas as compute_quotas
+from app.api.compute import services as compute_services
 from app.api.compute import versions as compute_versions
 from app.api.identity import (
     application_credentials,
@@ -73,6 +74,7 @@ ROUTES: tuple[Routes, ...] = (
     flavors.routes,
     keypairs.routes,
     hypervisors.routes,
+    compute_services.routes,
     limits.routes,
     compute_quotas.routes,
     image_versions.routes,

@@ -75,6 +75,8 @@ POLICY: dict[str, Who] = {
     "compute:keypairs:delete": READER,
     "compute:hypervisors:list": ADMIN,
     "compute:hypervisors:show": ADMIN,
+    "compute:services:list": ADMIN,
+    "compute:services:change": ADMIN,
     "compute:aggregates:list": ADMIN,
     "compute:zones:list": READER,
     "compute:zones:detail": ADMIN,

@@ -207,6 +207,19 @@ HYPERVISOR_DETAIL = {
 }
 
 
+SERVICES = "/compute/v2.1/os-services"
+REF = {"host": "host-1", "binary": "nova-compute"}
+SERVICE = {
+    **REF,
+    "id": 1,
+    "zone": "nova",
+    "status": "enabled",
+    "state": "up",
+    "updated_at": Like(r"\d{4}-.*\.\d{6}"),
+    "disabled_reason": None,
+}
+
+
 def _zones(hosts: Any) -> dict[str, Any]:
     zone = {"zoneName": "nova", "zoneState": {"available": True}, "hosts": hosts}
     return {"availabilityZoneInfo": [zone]}
@@ -541,6 +554,71 @@ CASES = [
         "/compute/v2.1/os-hypervisors/1/uptime",
         501,
         {"notImplemented": {"code": 501, "message": "Hypervisors do not report their uptime."}},
+    ),
+    Case("services", "root", "GET", SERVICES, 200, {"services": [SERVICE]}),
+    Case(
+        "services of a host",
+        "root",
+        "GET",
+        f"{SERVICES}?host=host-1&binary=nova-compute",
+        200,
+        {"services": [SERVICE]},
+    ),
+    Case("services of no host", "root", "GET", f"{SERVICES}?host=host-2", 200, {"services": []}),
+    Case(
+        "a member asks for services",
+        "alice",
+        "GET",
+        SERVICES,
+        403,
+        compute_fault(403, NOT_ALLOWED),
+    ),
+    *(
+        Case(
+            f"{verb} a service that is not there",
+            "root",
+            "PUT",
+            f"{SERVICES}/{verb}",
+            404,
+            compute_fault(404, message),
+            send={"host": host, "binary": binary, **more},
+        )
+        for verb, more in (
+            ("enable", {}),
+            ("disable", {}),
+            ("disable-log-reason", {"disabled_reason": "new memory"}),
+        )
+        for host, binary, message in (
+            ("host-2", "nova-compute", "No hypervisor is named host-2."),
+            ("host-1", "nova-conductor", "Could not find binary nova-conductor on host host-1."),
+        )
+    ),
+    *(
+        Case(
+            f"{verb} a service: {title}",
+            user,
+            "PUT",
+            f"{SERVICES}/{verb}",
+            status,
+            compute_fault(status, message),
+            send=send,
+        )
+        for verb, title, user, status, message, send in (
+            ("enable", "no binary", "root", 400, Like(".*binary.*"), {"host": "host-1"}),
+            ("disable", "of another kind", "root", 400, Like(".*why.*"), {**REF, "why": "x"}),
+            ("disable-log-reason", "no reason", "root", 400, Like(".*disabled_reason.*"), REF),
+            (
+                "disable-log-reason",
+                "blank reason",
+                "root",
+                400,
+                Like(".*disabled_reason.*"),
+                {**REF, "disabled_reason": " "},
+            ),
+            ("enable", "a member", "alice", 403, NOT_ALLOWED, REF),
+            ("disable", "a member", "alice", 403, NOT_ALLOWED, REF),
+            ("disable-log-reason", "a member", "alice", 403, NOT_ALLOWED, REF),
+        )
     ),
     Case(
         "aggregates, which showing a hypervisor asks for",

@@ -108,3 +108,19 @@ def test_a_server_is_locked_reset_and_stopped(cloud: Cloud, alice: dict[str, str
         assert "while it is in task_state rebooting_hard" in refused.stderr
     events = cloud.json(alice, "server", "event", "list", ACTIVE)
     assert events[0]["Action"] == "reboot"
+
+
+def test_operators_disable_a_hypervisor(cloud: Cloud) -> None:
+    root = cloud.login("root", "operations")
+    words = ("compute", "service", "set", "host-1", "nova-compute")
+    cloud.silent(root, *words, "--disable", "--disable-reason", "new memory")
+    [service] = cloud.json(root, "compute", "service", "list", "--long")
+    assert (service["Binary"], service["Host"], service["Status"], service["Disabled Reason"]) == (
+        "nova-compute",
+        "host-1",
+        "disabled",
+        "new memory",
+    )
+    cloud.silent(root, *words, "--enable")
+    [service] = cloud.json(root, "compute", "service", "list", "--service", "nova-compute")
+    assert (service["Status"], service["Zone"]) == ("enabled", "nova")
