@@ -8,7 +8,17 @@ CONTROL = "control"
 #: Signs of life and the sweep's ticks: a burst of work must not make live hosts look silent.
 PULSE = "pulse"
 PULSE_TASKS = frozenset(
-    {"heartbeat", "hello", "sweep", "survey", "domain_change", "fabric_changed", "cache_report"}
+    {
+        "heartbeat",
+        "hello",
+        "sweep",
+        "survey",
+        "domain_change",
+        "fabric_changed",
+        "cache_report",
+        # Somebody waits for it.
+        "console",
+    }
 )
 
 #: Tasks that are no stages, but may go to a hypervisor: their message names it at its top.
@@ -16,6 +26,9 @@ CANARY = "canary"
 TIDY = "tidy"
 FABRIC = "fabric"
 WARM_CACHE = "warm_cache"
+READ_CONSOLE = "read_console"
+
+_ORDERS = frozenset({CANARY, TIDY, FABRIC, WARM_CACHE, READ_CONSOLE})
 
 #: Says that hosts have something to learn (app.runs.fabric). It has no message.
 FABRIC_CHANGED = "fabric_changed"
@@ -25,6 +38,9 @@ CANARY_ANSWER = "canary_answer"
 
 #: What is in a hypervisor's image cache.
 CACHE_REPORT = "cache_report"
+
+#: What a server's console says.
+CONSOLE = "console"
 
 Router = Callable[..., dict[str, str]]
 
@@ -54,7 +70,7 @@ def make_router(compute_stages: Collection[str]) -> Router:
         one before it has ended: by then `schedule` has put the host into the envelope."""
         if name in compute_stages:
             return {"queue": queue_of(name, args)}
-        if name in {CANARY, TIDY, FABRIC, WARM_CACHE} and args and args[0].get("host"):
+        if name in _ORDERS and args and args[0].get("host"):
             return {"queue": compute_queue(args[0]["host"])}
         return {"queue": PULSE if name in PULSE_TASKS else CONTROL}
 

@@ -581,6 +581,28 @@ class WarmCache(Message):
     images: list[ImageSource]
 
 
+# --- consoles -------------------------------------------------------------------------------
+
+
+class ReadConsole(Message):
+    """Tell what a server's serial console says. Void after `deadline` (Unix seconds): nobody waits
+    for it any more."""
+
+    host: str
+    server_id: str
+    #: Which question this is.
+    question: str
+    deadline: float
+
+
+class Console(Message):
+    """The end of what a server's guests have written to its serial console."""
+
+    question: str
+    deadline: float
+    text: str = Field(repr=False)
+
+
 # --- what is on a hypervisor -----------------------------------------------------------------
 
 DomainState = Literal["running", "paused", "shutoff", "crashed"]

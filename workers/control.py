@@ -22,6 +22,7 @@ from config.queues import (
     CACHE_REPORT,
     CANARY,
     CANARY_ANSWER,
+    CONSOLE,
     CONTROL,
     FABRIC_CHANGED,
     PULSE,
@@ -97,6 +98,7 @@ _TAKEN: dict[str, Callable[[Store, dict[str, Any]], None]] = {
     "survey": reports.take_survey,
     "domain_change": reports.take_domain_change,
     CACHE_REPORT: reports.take_cache_report,
+    CONSOLE: reports.take_console,
     CANARY: reports.take_canary,
     CANARY_ANSWER: reports.take_canary,
 }

@@ -1,5 +1,5 @@
 """Messages to a hypervisor that are no stage of a run: canaries, what is to be tidied up, what its
-networks and groups have to be like, images to fetch ahead."""
+networks and groups have to be like, images to fetch ahead, consoles to be read."""
 
 import time
 from collections.abc import Callable
@@ -8,9 +8,9 @@ from typing import Any
 
 import structlog
 
-from config.queues import CANARY, CANARY_ANSWER, FABRIC, TIDY, WARM_CACHE
+from config.queues import CANARY, CANARY_ANSWER, CONSOLE, FABRIC, READ_CONSOLE, TIDY, WARM_CACHE
 from tasks.errors import ByreError
-from tasks.messages import Canary, Fabric, Thing, Tidy, WarmCache
+from tasks.messages import Canary, Console, Fabric, ReadConsole, Thing, Tidy, WarmCache
 from tasks.runner import understood
 from workers.hosted import Hosted
 
@@ -32,8 +32,17 @@ def register(worker: Hosted) -> None:
     def warm(message: dict[str, Any]) -> None:
         warm_cache(worker, understood(WarmCache, message, WARM_CACHE))
 
+    def console(message: dict[str, Any]) -> None:
+        tell_console(worker, understood(ReadConsole, message, READ_CONSOLE))
+
     task: Any = worker.celery.task
-    bodies = {CANARY: canary, TIDY: tidy, FABRIC: fabric, WARM_CACHE: warm}
+    bodies = {
+        CANARY: canary,
+        TIDY: tidy,
+        FABRIC: fabric,
+        WARM_CACHE: warm,
+        READ_CONSOLE: console,
+    }
     for name, body in bodies.items():
         task(name=name, shared=False)(body)
 
@@ -63,6 +72,21 @@ def warm_cache(worker: Hosted, order: WarmCache) -> None:
         return
     for image in order.images:
         worker.warming.put(image)
+
+
+def tell_console(worker: Hosted, order: ReadConsole) -> None:
+    """Say what a server's console says, unless nobody waits for it any more."""
+    if time.time() > order.deadline:
+        log.info("console.late", server=order.server_id)
+        return
+    answer = Console(
+        question=order.question,
+        deadline=order.deadline,
+        text=worker.host.console(order.server_id),
+    )
+    # Flower shows what tasks are given: what a guest writes is its owner's.
+    shown = f"(console of {order.server_id})"
+    worker.celery.send_task(CONSOLE, args=[answer.model_dump()], retry=False, argsrepr=shown)
 
 
 def _domains_first(things: list[Thing]) -> list[Thing]:

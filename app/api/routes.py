@@ -1,7 +1,7 @@
 """How a handler is declared: one decorator gives it its route, its policy row, the schemas of what
 it takes and returns, and its place in the API's document. flask-smorest does the work."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -72,6 +72,7 @@ class Routes:
         headers: type[Schema] | None = None,
         returns: type[Schema] | None = None,
         status: int = 200,
+        also: Mapping[int, type[Schema]] | None = None,
         errors: Sequence[int] = (),
         content_type: str | None = None,
         takes: str | None = None,
@@ -79,6 +80,7 @@ class Routes:
         """Declare a handler. It is given what the schemas of body, query and headers found in the
         request, and gives what the schema `returns` writes; None of it means an empty answer.
 
+        `also` are answers of other statuses that the handler may give itself, as responses.
         `content_type` is that of an answer that is no JSON; `takes` that of such a body.
         """
 
@@ -94,6 +96,8 @@ class Routes:
                 view = blueprint.arguments(query, location="query")(view)
             if body is not None:
                 view = blueprint.arguments(body)(view)
+            for code, schema in (also or {}).items():
+                view = blueprint.alt_response(code, schema=schema)(view)
             for code in self._all_errors(action, errors, takes=body or query or headers):
                 schema = KeystoneFault if code == 401 else self._dialect.fault
                 view = blueprint.alt_response(code, schema=schema)(view)

@@ -17,9 +17,9 @@ from app.db.models.base import now
 from app.db.repo import runs
 from app.db.session import Sessions, reading
 from app.runs.envelope import Chain, remaining
-from config.queues import CANARY, FABRIC, FABRIC_CHANGED, TIDY, WARM_CACHE
+from config.queues import CANARY, FABRIC, FABRIC_CHANGED, READ_CONSOLE, TIDY, WARM_CACHE
 from config.settings import ControlSettings
-from tasks.messages import Canary, Fabric, Tidy, WarmCache
+from tasks.messages import Canary, Fabric, ReadConsole, Tidy, WarmCache
 
 log = structlog.get_logger(__name__)
 
@@ -55,6 +55,10 @@ class Publisher(Protocol):
 
     def warm(self, order: WarmCache) -> None:
         """Send a host which images it is to have in its cache."""
+        ...
+
+    def read_console(self, order: ReadConsole) -> None:
+        """Ask a host what a server's console says."""
         ...
 
     def broker_answers(self) -> bool:
@@ -113,6 +117,10 @@ class CeleryPublisher:
     def warm(self, order: WarmCache) -> None:
         """Send the order."""
         self._one(WARM_CACHE, order.model_dump())
+
+    def read_console(self, order: ReadConsole) -> None:
+        """Send the question."""
+        self._one(READ_CONSOLE, order.model_dump())
 
     def broker_answers(self) -> bool:
         """Open a connection, or see that there is one."""

@@ -8,7 +8,7 @@ import structlog
 
 from app.db.models.base import now
 from app.runs import checkpoint, settle, sweep
-from app.services import drift, fleet, image_cache, watching
+from app.services import consoles, drift, fleet, image_cache, watching
 from tasks.control.ledger import record_failure
 from tasks.control.store import Store
 from tasks.errors import StaleMessage
@@ -17,6 +17,7 @@ from tasks.messages import (
     BootReport,
     CacheReport,
     Canary,
+    Console,
     DomainChange,
     DomainRef,
     DomainSpec,
@@ -98,6 +99,12 @@ def take_survey(store: Store, message: dict[str, Any]) -> None:
 def take_cache_report(store: Store, message: dict[str, Any]) -> None:
     """Note what is in a host's image cache. Raises MalformedMessage, NewerMessage."""
     image_cache.take_report(store.sessions, CacheReport.parse(message))
+
+
+def take_console(store: Store, message: dict[str, Any]) -> None:
+    """Keep what a server's console says for whoever asked. Raises MalformedMessage,
+    NewerMessage."""
+    consoles.take_answer(store.sessions, Console.parse(message))
 
 
 def take_domain_change(store: Store, message: dict[str, Any]) -> None:

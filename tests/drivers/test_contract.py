@@ -380,3 +380,8 @@ def test_power_of_a_foreign_domain_is_left_alone(rig: Rig) -> None:
     for verb in (rig.host.shut_down, rig.host.cut_power, rig.host.pause, rig.host.suspend):
         with pytest.raises(ForeignOwner):
             verb(server.server_id)
+
+
+def test_console_of_what_never_ran_says_nothing(rig: Rig) -> None:
+    server = rig.server()
+    assert rig.host.console(server.server_id) == ""

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -13,7 +14,7 @@ from werkzeug.test import TestResponse
 
 from app.db.models import Base
 from app.db.session import Sessions, reading
-from tasks.messages import Fabric, Tidy, WarmCache
+from tasks.messages import Fabric, ReadConsole, Tidy, WarmCache
 from tests.http.world import token_of
 
 
@@ -23,6 +24,8 @@ class Recorder:
 
     sent: list[str] = field(default_factory=list)
     warmed: list[WarmCache] = field(default_factory=list)
+    asked: list[ReadConsole] = field(default_factory=list)
+    answer: Callable[[ReadConsole], None] | None = None
     broker: bool = True
     nudges: int = 0
 
@@ -49,6 +52,12 @@ class Recorder:
     def warm(self, order: WarmCache) -> None:
         """Remember the order."""
         self.warmed.append(order)
+
+    def read_console(self, order: ReadConsole) -> None:
+        """Let the host answer what the test says, if it says anything."""
+        self.asked.append(order)
+        if self.answer is not None:
+            self.answer(order)
 
     def broker_answers(self) -> bool:
         """Say what the test wants to hear."""

@@ -63,6 +63,10 @@ def test_life_of_a_server(lab: Lab, server_id: str) -> None:
     # It went on where it was: nothing has booted since.
     assert boots(lab, server_id) == 4
 
+    shown = compute.get_server_console_output(server_id, length=5)["output"]
+    assert len(shown.splitlines()) == 5
+    assert "login:" in compute.get_server_console_output(server_id)["output"]
+
     told = [action.action for action in compute.server_actions(server_id)]
     assert told == [
         "resume", "suspend", "unpause", "pause", "reboot", "reboot", "start", "stop", "create",

@@ -21,7 +21,7 @@ from app.db.repo import runs
 from app.db.session import Sessions, make_engine, make_sessions, reading
 from app.runs.attempts import resume
 from app.runs.publish import CeleryPublisher
-from app.services import server_actions, servers
+from app.services import consoles, server_actions, servers
 from app.services.context import Caller, Context
 from config.celery import make_celery
 from config.queues import compute_queue
@@ -67,6 +67,10 @@ class Plane:
     def act(self, server_id: str, pipeline: str) -> Run:
         """Ask for an action; return its run when it has ended."""
         return self.ended(self.ask(server_id, pipeline))
+
+    def console(self, server_id: str) -> str:
+        """Return what the server's console says, as the API does."""
+        return consoles.output(self._context(), self._caller("req-console"), server_id, None)
 
     def forget_end(self, run: Run) -> None:
         """Let the run be as if nobody had heard of what became of it, and send it again."""

@@ -93,3 +93,9 @@ def test_reboot_whose_report_is_lost_is_not_done_twice(plane: Plane, pipeline: s
         again = plane.ended(run)
         assert (again.state, again.attempt) == ("done", 2)
     assert fake.calls["start"] == before + 1
+
+
+def test_console_is_read_on_the_servers_host(plane: Plane) -> None:
+    with plane.host("h1"):
+        server_id = plane.ended(plane.create()).server_id
+        assert plane.console(server_id) == f"{server_id} login: "

@@ -16,7 +16,7 @@ from app.runs.attempts import resume
 from app.runs.start import Asker, request_delete
 from app.runs.sweep import _resume, sweep, take_over
 from app.services import fleet
-from tasks.messages import AttemptRef, Fabric, Heartbeat, Job, Tidy, WarmCache
+from tasks.messages import AttemptRef, Fabric, Heartbeat, Job, ReadConsole, Tidy, WarmCache
 from tasks.pipelines import CREATE, stages_of
 from tests.rows import add_host, make_settings, make_world
 from tests.runs.test_checkpoint import begin_create, job_for, report, states, told
@@ -52,6 +52,9 @@ class Outbox:
 
     def warm(self, order: WarmCache) -> None:
         raise AssertionError("the sweep warms nothing")
+
+    def read_console(self, order: ReadConsole) -> None:
+        raise AssertionError("the sweep reads no console")
 
     def broker_answers(self) -> bool:
         return True

@@ -30,6 +30,7 @@ from tasks.messages import (
     DomainChange,
     DomainState,
     Fabric,
+    ReadConsole,
     Survey,
     Thing,
     ThingKind,
@@ -692,6 +693,9 @@ class NoPublisher:
         raise AssertionError(order)
 
     def warm(self, order: WarmCache) -> None:
+        raise AssertionError(order)
+
+    def read_console(self, order: ReadConsole) -> None:
         raise AssertionError(order)
 
     def broker_answers(self) -> bool:

@@ -1,6 +1,7 @@
 """A hypervisor's ledger and heart: what they refuse, and what does not stop them."""
 
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from celery import Celery
 
 from config.settings import ComputeSettings
 from tasks.errors import HostGone, StaleMessage
+from tasks.messages import ReadConsole
 from tests.tasks.values import make_job
 from workers.compute_ledger import ComputeLedger
 from workers.fabric import FabricKeeper
@@ -16,6 +18,7 @@ from workers.heartbeat import Heart
 from workers.hosted import Hosted
 from workers.hypervisor.fake import FakeHypervisor
 from workers.hypervisor.journal import Journal
+from workers.orders import tell_console
 
 
 class Keeping(Celery):
@@ -24,10 +27,13 @@ class Keeping(Celery):
     def __init__(self) -> None:
         super().__init__("test", broker="memory://", set_as_current=False)
         self.sent: list[str] = []
+        #: What Flower would show of their arguments.
+        self.shown: list[Any] = []
 
-    def send_task(self, name: str, *_: Any, **__: Any) -> Any:
+    def send_task(self, name: str, *_: Any, **options: Any) -> Any:
         """Remember the message's name."""
         self.sent.append(name)
+        self.shown.append(options.get("argsrepr", options.get("args")))
 
 
 @pytest.fixture
@@ -116,3 +122,19 @@ def test_completed_action_is_over_in_every_attempt(celery: Keeping, tmp_path: Pa
         assert ledger.has_completed(again)
     assert not ledger.has_completed(make_job().model_copy(update={"pipeline": "reboot"}))
     assert not ledger.has_completed(again.model_copy(update={"pipeline": "create"}))
+
+
+def test_console_is_told_in_time_and_shown_to_nobody_else(celery: Keeping, tmp_path: Path) -> None:
+    host, journal = FakeHypervisor(), Journal(tmp_path)
+    ledger, fabric = ComputeLedger(celery, journal, "p"), FabricKeeper(host, tmp_path)
+    settings = ComputeSettings(host="h", driver="fake")
+    worker = Hosted(celery, host, journal, ledger, fabric, settings, "p")
+    order = ReadConsole(
+        host="h", server_id=make_job().server_id, question="q", deadline=time.time() + 10
+    )
+
+    tell_console(worker, order)
+    tell_console(worker, order.model_copy(update={"deadline": time.time() - 1}))
+
+    assert celery.sent == ["console"]
+    assert celery.shown == [f"(console of {order.server_id})"]

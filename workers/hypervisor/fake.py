@@ -389,6 +389,14 @@ class FakeHypervisor(Faulty):
         )
 
     @verb
+    def console(self, server_id: str) -> str:
+        """Return what a guest that is up has written."""
+        self._find(server_id)
+        guest = self._state.guests.get(server_id)
+        up = guest is not None and self._is_up(server_id, guest)
+        return f"{server_id} login: " if up else ""
+
+    @verb
     def traces(self, server_id: str, ports: list[PortSpec]) -> list[str]:
         """Name what is still noted of the server. Raises ForeignOwner."""
         domain = self._find(server_id)

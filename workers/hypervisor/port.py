@@ -216,6 +216,11 @@ class Hypervisor(Protocol):
         """Look at the guest from outside. Never waits longer than a few seconds."""
         ...
 
+    def console(self, server_id: str) -> str:
+        """Return the last of what the server's guests have written to its serial console, at most
+        64 KiB, decoded with replacement; empty if there is nothing."""
+        ...
+
     def traces(self, server_id: str, ports: list[PortSpec]) -> list[str]:
         """Name everything of this server that is on the host now: domain, disks, config drive,
         firmware variables, metadata, console log, DHCP entries, filters, firewall rules. Empty

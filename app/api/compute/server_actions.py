@@ -4,13 +4,14 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from flask import jsonify
 from marshmallow import ValidationError, fields, validate, validates_schema
 
 from app.api.auth import caller, context
-from app.api.compute.schema import Json, Strict, Text
+from app.api.compute.schema import Count, Json, Strict, Text, answer
 from app.api.dialects import COMPUTE
 from app.api.routes import Routes
-from app.services import server_actions, server_security, servers
+from app.services import consoles, server_actions, server_security, servers
 from app.services.context import Caller, Context
 from tasks import pipelines
 
@@ -40,6 +41,15 @@ def _bare(name: str) -> fields.Field[Any]:
     return fields.Raw(data_key=name, allow_none=True)
 
 
+class GetConsoleOutput(Strict):
+    """How many of the last lines; all if it is not said."""
+
+    length = Count(allow_none=True, validate=validate.Range(min=-1))
+
+
+ConsoleOutput = answer("ConsoleOutputAnswer", output=fields.String(required=True))
+
+
 class ServerAction(Strict):
     """What is to be done to a server: one thing."""
 
@@ -57,6 +67,8 @@ class ServerAction(Strict):
     forceDelete = _bare("forceDelete")  # noqa: N815
     resetState = fields.Nested(ResetState, data_key="os-resetState")  # noqa: N815
 
+    console = fields.Nested(GetConsoleOutput, data_key="os-getConsoleOutput", allow_none=True)
+
     @validates_schema
     def _check_one(self, data: Mapping[str, Any], **_: Any) -> None:
         if len(data) != 1:
@@ -64,7 +76,8 @@ class ServerAction(Strict):
 
 
 #: Does one action: called with the context, the caller, the server's id and what was said of it.
-Doer = Callable[[Context, Caller, str, Any], None]
+#: What it returns is answered.
+Doer = Callable[[Context, Caller, str, Any], Json | None]
 
 
 def _begin(pipeline: str, context: Context, who: Caller, server_id: str, _: Any) -> None:
@@ -75,6 +88,11 @@ def _reboot(context: Context, who: Caller, server_id: str, how: Json) -> None:
     is_hard = how["type"].upper() == "HARD"
     pipeline = pipelines.HARD_REBOOT if is_hard else pipelines.REBOOT
     server_actions.begin(context, who, server_id, pipeline)
+
+
+def _console(context: Context, who: Caller, server_id: str, how: Json | None) -> Json:
+    lines = (how or {}).get("length")
+    return {"output": consoles.output(context, who, server_id, lines)}
 
 
 _DOERS: dict[str, Doer] = {
@@ -92,6 +110,7 @@ _DOERS: dict[str, Doer] = {
     "resetState": lambda context, who, server_id, how: server_actions.reset_state(
         context, who, server_id, how["state"]
     ),
+    "console": _console,
     "addSecurityGroup": lambda context, who, server_id, group: server_security.add(
         context, who, server_id, group["name"]
     ),
@@ -107,9 +126,11 @@ _DOERS: dict[str, Doer] = {
     "servers:act",
     body=ServerAction,
     status=202,
+    also={200: ConsoleOutput},
     errors=(403, 404, 409),
 )
-def act(body: Json, server_id: str) -> None:
-    """Start, stop, reboot, pause, suspend or lock a server, or change its groups"""
+def act(body: Json, server_id: str) -> Any:
+    """Start, stop, reboot, pause, suspend or lock a server, change its groups, read its console"""
     [(name, said)] = body.items()
-    _DOERS[name](context(), caller(), server_id, said)
+    given = _DOERS[name](context(), caller(), server_id, said)
+    return None if given is None else jsonify(given)

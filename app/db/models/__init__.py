@@ -1,6 +1,7 @@
 """All tables. Importing this package makes the metadata whole, for migrations and for tests."""
 
 from app.db.models.base import Base
+from app.db.models.console import ConsoleAnswer
 from app.db.models.fabric import FabricChange, FabricState
 from app.db.models.flavor import Flavor
 from app.db.models.hypervisor import Allocation, CachedImage, Hypervisor
@@ -26,6 +27,7 @@ __all__ = [
     "Attempt",
     "Base",
     "CachedImage",
+    "ConsoleAnswer",
     "Drift",
     "FabricChange",
     "FabricState",

@@ -227,6 +227,10 @@ class LibvirtHypervisor:
                 return look.model_copy(update=self._guests.what_it_said(server_id))
         return Observation(state=None, agent=None, console=console_tail(console_log))
 
+    def console(self, server_id: str) -> str:
+        """See the port."""
+        return console_tail(self._settings.console_dir / names.console_file(server_id))
+
     def traces(self, server_id: str, ports: list[PortSpec]) -> list[str]:
         """See the port."""
         domain = self._domains.find(server_id)
