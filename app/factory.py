@@ -5,7 +5,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app.api import faults, requests
 from app.api.auth import EXTENSION
-from app.api.byre import boot, cache, docs, drift, monitoring, runs
+from app.api.byre import boot, cache, docs, drift, monitoring, plans, runs
 from app.api.byre import hypervisors as byre_hypervisors
 from app.api.byre import images as byre_images
 from app.api.compute import (
@@ -94,6 +94,7 @@ ROUTES: tuple[Routes, ...] = (
     tags.routes,
     quotas.routes,
     runs.routes,
+    plans.routes,
     boot.routes,
     drift.routes,
     byre_hypervisors.routes,

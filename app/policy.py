@@ -118,6 +118,7 @@ POLICY: dict[str, Who] = {
     "network:quotas:show": READER,
     "network:quotas:change": ADMIN,
     "byre:runs:show": READER,
+    "byre:plans:make": MEMBER,
     "byre:boot:show": READER,
     "byre:drift:list": ADMIN,
     "byre:hypervisors:list": ADMIN,

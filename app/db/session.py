@@ -43,6 +43,16 @@ def reading(sessions: Sessions) -> Iterator[Session]:
         yield session
 
 
+@contextmanager
+def trying(sessions: Sessions) -> Iterator[Session]:
+    """A transaction in which everything may be written, and nothing is kept."""
+    with sessions() as session:
+        try:
+            yield session
+        finally:
+            session.rollback()
+
+
 def added(session: Session, row: object) -> bool:
     """Write a row; False if a constraint refuses it, and the transaction goes on without it."""
     try:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy.orm import Session
 
-from app.db.models import Flavor, Image, Project, RequestSpec, Server
+from app.db.models import Flavor, Image, Project, RequestSpec, Run, Server
 from app.db.models.base import new_id
 from app.db.repo import flavors, images, keypairs, quota
 from app.runs.boot_properties import check_boot_properties, merged
@@ -93,34 +93,48 @@ def create(context: Context, caller: Caller, new: NewServer, once: Once | None =
         parts = _look_up(session, context, caller, new)
         if (made := _made_before(session, context, caller, once)) is not None:
             return made
-        count = _allowed_count(session, parts, new)
-        servers = [_server(caller, new, name, parts.flavor) for name in numbered(new.name, count)]
-        session.add_all(servers)
-        session.flush()
-        attach(servers[0], parts.interfaces)
-        session.add_all(_spec(server, context, new, parts, admin_pass) for server in servers)
-        runs = [
-            start_run(
-                session,
-                server,
-                CREATE,
-                asker=Asker(caller.request_id, caller.user_id),
-                settings=context.settings,
-            )
-            for server in servers
-        ]
+        runs = _write(session, context, caller, new, parts, admin_pass)
+        first_id = runs[0].server_id
         if once is not None:
             remember(
                 session,
                 context,
                 caller,
                 once,
-                server_id=servers[0].id,
+                server_id=first_id,
                 reservation_id=reservation_id,
             )
     for run in runs:
         context.publisher.publish(run.id)
-    return Created(servers[0].id, reservation_id, admin_pass, new.disk_config)
+    return Created(first_id, reservation_id, admin_pass, new.disk_config)
+
+
+def write(session: Session, context: Context, caller: Caller, new: NewServer) -> list[Run]:
+    """Write the servers and their runs in the caller's transaction, and return the runs. Nobody is
+    told of them. Raises RequestError, ImageUnusable, Conflict, QuotaExceeded."""
+    parts = _look_up(session, context, caller, new)
+    return _write(session, context, caller, new, parts, new.admin_pass or "")
+
+
+def _write(
+    session: Session,
+    context: Context,
+    caller: Caller,
+    new: NewServer,
+    parts: _Parts,
+    admin_pass: str,
+) -> list[Run]:
+    count = _allowed_count(session, parts, new)
+    servers = [_server(caller, new, name, parts.flavor) for name in numbered(new.name, count)]
+    session.add_all(servers)
+    session.flush()
+    attach(servers[0], parts.interfaces)
+    session.add_all(_spec(server, context, new, parts, admin_pass) for server in servers)
+    asker = Asker(caller.request_id, caller.user_id)
+    return [
+        start_run(session, server, CREATE, asker=asker, settings=context.settings)
+        for server in servers
+    ]
 
 
 def _made_before(

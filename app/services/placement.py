@@ -8,7 +8,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 from tenacity import retry, retry_if_exception_type, stop_after_attempt
 
-from app.db.models import Image, RequestSpec, Run, Server
+from app.db.models import Image, Port, RequestSpec, Run, Server
 from app.db.models.base import now
 from app.db.repo import runs, watch
 from app.db.session import Sessions, reading
@@ -72,22 +72,8 @@ def _place(sessions: Sessions, settings: ControlSettings, job: Job) -> Placement
     with sessions.begin() as session:
         run = fence(session, job)
         server = session.get_one(Server, job.server_id)
-        image = session.get(Image, server.image_id)
-        tried = tuple(str(attempt.host) for attempt in hosts_tried(session, run))
         spec = session.get_one(RequestSpec, server.id)
-        ask = ask_for(server, spec, image, settings, tried)
-        ask = replace(ask, physical_networks=physical_networks(session, spec.network_ids))
-        claimed = claims.claim(session, server, job, ask)
-        server.hypervisor_id = run.hypervisor_id = claimed.hypervisor_id
-        runs.get_attempt(session, run).host = claimed.host
-        ports = ensure_ports(
-            session,
-            server,
-            spec.network_ids,
-            spec.security_group_ids,
-            settings,
-            fixed_of(spec),
-        )
+        claimed, ports = take_place(session, settings, job, run, server)
         build = build_spec(
             session,
             server,
@@ -100,6 +86,28 @@ def _place(sessions: Sessions, settings: ControlSettings, job: Job) -> Placement
         note_placed(session, build.ports)
         _limit_boot(session, run, build.boot.limit_s)
     return Placement(host=claimed.host, build=build)
+
+
+def take_place(
+    session: Session, settings: ControlSettings, job: Job, run: Run, server: Server
+) -> tuple[claims.Claim, list[Port]]:
+    """Claim a host and addresses in the caller's transaction. Raises NoValidHost, NoFreeAddress,
+    NotFound."""
+    spec = session.get_one(RequestSpec, server.id)
+    claimed = claims.claim(session, server, job, ask_of(session, settings, run, server))
+    server.hypervisor_id = run.hypervisor_id = claimed.hypervisor_id
+    runs.get_attempt(session, run).host = claimed.host
+    groups, fixed = spec.security_group_ids, fixed_of(spec)
+    return claimed, ensure_ports(session, server, spec.network_ids, groups, settings, fixed)
+
+
+def ask_of(session: Session, settings: ControlSettings, run: Run, server: Server) -> Ask:
+    """Return what the server needs of a host, by its rows."""
+    image = session.get(Image, server.image_id)
+    tried = tuple(str(attempt.host) for attempt in hosts_tried(session, run))
+    spec = session.get_one(RequestSpec, server.id)
+    ask = ask_for(server, spec, image, settings, tried)
+    return replace(ask, physical_networks=physical_networks(session, spec.network_ids))
 
 
 def _limit_boot(session: Session, run: Run, limit_s: float) -> None:

@@ -145,6 +145,11 @@ def see_to_default(context: Context, project_id: str) -> str:
             return str(repo.default_id(session, project_id))
 
 
+def ensure_default(session: Session, project_id: str) -> str:
+    """Return the id of the project's default group; one that is made now is the transaction's."""
+    return repo.default_id(session, project_id) or _make_default(session, project_id)
+
+
 def _make_default(session: Session, project_id: str) -> str:
     group = SecurityGroup(
         id=new_id(),

@@ -4,15 +4,18 @@ from typing import Any
 
 from app.services.server_views import host_id
 from tests.http.cases import Case, Like
+from tests.http.table_refusals import GOOD
 from tests.http.world import (
     ACTIVE,
     ALPHA,
     BETA_SERVER,
     BIG_IMAGE,
     LOST,
+    NETWORK,
     PUBLIC_IMAGE,
     QUEUED_IMAGE,
     RUN,
+    SUBNET,
 )
 
 THEN, LATER = "2026-11-23T03:33:44.123456Z", "2026-11-23T03:33:46.123456Z"
@@ -174,7 +177,46 @@ WARMINGS = [
 
 FILE = f"/byre/v1/images/{PUBLIC_IMAGE}/file"
 
+PLAN = {
+    "possible": True,
+    "servers": [
+        {
+            "name": "new",
+            "host_id": host_id(ALPHA, "host-1"),
+            "addresses": [{"network_id": NETWORK, "subnet_id": SUBNET, "address": "10.77.0.2"}],
+            "reason": None,
+        }
+    ],
+    "hosts": 1,
+    "rules": [
+        {"rule": rule, "refuses": 0}
+        for rule in (
+            "enabled",
+            "alive",
+            "taken_back",
+            "hears",
+            "untried",
+            "uefi",
+            "vif_limits",
+            "physical_networks",
+            "dedicated_vcpus",
+            "vcpus",
+            "memory",
+            "disk",
+        )
+    ],
+    "stages": [
+        {"name": "validate", "side": "control", "limit_s": 30.0},
+        {"name": "schedule", "side": "control", "limit_s": 30.0},
+        {"name": "build_resources", "side": "compute", "limit_s": 900.0},
+        {"name": "define_domain", "side": "compute", "limit_s": 60.0},
+        {"name": "launch", "side": "compute", "limit_s": 120.0},
+        {"name": "poll_boot", "side": "compute", "limit_s": 3600.0},
+    ],
+}
+
 CASES = [
+    Case("plan", "alice", "POST", "/byre/v1/plan", 200, {"plan": PLAN}, send={"server": GOOD}),
     Case(
         "run",
         "alice",

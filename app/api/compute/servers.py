@@ -72,7 +72,7 @@ def create_server(body: Json, given: Json) -> Any:
     """
     request = body["server"]
     once = _once(given)
-    made = new_servers.create(context(), caller(), _read_server(request), once)
+    made = new_servers.create(context(), caller(), read_server(request), once)
     headers = {"Location": f"{base_url()}/compute/v2.1/servers/{made.server_id}"}
     headers |= {"Idempotent-Replayed": "true"} if made.is_replay else {}
     if request.get("return_reservation_id"):
@@ -137,7 +137,8 @@ def _once(headers: Json) -> Once | None:
     return None if key is None else Once.of(key, flask.request.get_json())
 
 
-def _read_server(request: Json) -> NewServer:
+def read_server(request: Json) -> NewServer:
+    """Return what a body's `server` asks for."""
     metadata = request.get("metadata", {})
     server_metadata.check_count(metadata)
     min_count: int = request.get("min_count", 1)

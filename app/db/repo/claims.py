@@ -64,6 +64,15 @@ def give_back(session: Session, server_id: str, hypervisor_id: str) -> None:
     session.delete(allocation)
 
 
+def verdicts(
+    session: Session, rules: Sequence[tuple[str, ColumnElement[bool]]]
+) -> dict[str, list[str]]:
+    """Return the names of the rules that refuse each host, by the host's name."""
+    failed = [case((~predicate, name), else_="") for name, predicate in rules]
+    query = select(Hypervisor.name, *failed).order_by(Hypervisor.name)
+    return {host: [name for name in names if name] for host, *names in session.execute(query)}
+
+
 def refusals(session: Session, rules: Sequence[tuple[str, ColumnElement[bool]]]) -> dict[str, int]:
     """Count hosts by the first rule that refuses them; hosts that pass count under ''."""
     first = case(*((~predicate, name) for name, predicate in rules), else_="")
