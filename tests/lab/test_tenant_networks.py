@@ -83,6 +83,8 @@ def _server(lab: Lab, undo: ExitStack, name: str, network_id: str, group: str) -
         key_name="lab",
     )
     undo.callback(_gone, lab, server)
+    # One after the other, or it would be chance who shares a host with whom.
+    wait_until(lambda: lab.run_of(server.id)["host"], "its host", 30)
     return server
 
 

@@ -134,7 +134,7 @@ def test_unfinished_uploads_end_unless_their_image_is_saving(store: S3Store) -> 
 
 
 _KILLED = """
-import signal, sys
+import itertools, signal, sys
 from pathlib import Path
 from app.services.image_store.s3 import open_s3_store
 from tests.object_stores import SwiftServer
@@ -144,12 +144,14 @@ class Swift:
     url = sys.argv[1]
 
 store = s3_store(Swift(), Path(sys.argv[2]), sys.argv[3])
-sent = []
+numbers = itertools.count(1)
 
 def wait(**_):
-    sent.append(1)
-    if len(sent) > 2:
+    # Parts are sent by several threads.
+    number = next(numbers)
+    if number == 3:
         print("here", flush=True)
+    if number > 2:
         signal.pause()
 
 store._client.meta.events.register("before-send.s3.UploadPart", wait)
@@ -171,11 +173,13 @@ def test_a_process_killed_in_its_upload_leaves_nothing_to_see(
     store = s3_store(swift, tmp_path, "killed")
     command = [sys.executable, "-c", _KILLED, swift.url, str(tmp_path), "killed", ONE]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"here\n"
-        # Another process, here or elsewhere, sees that it lives.
-        assert store.remove_abandoned() == {ONE}
-        process.send_signal(signal.SIGKILL)
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"here\n"
+            # Another process, here or elsewhere, sees that it lives.
+            assert store.remove_abandoned() == {ONE}
+        finally:
+            process.kill()
 
     assert process.returncode == -signal.SIGKILL
     assert unfinished(store) == [ONE]
