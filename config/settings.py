@@ -173,6 +173,9 @@ class ControlSettings(CommonSettings):
     quota_networks: int = Field(default=100, ge=-1)
     quota_subnets: int = Field(default=100, ge=-1)
     quota_ports: int = Field(default=500, ge=-1)
+    #: Of every project, as they are now: -1 is no limit.
+    quota_server_groups: int = Field(default=10, ge=-1)
+    quota_server_group_members: int = Field(default=10, ge=-1)
     quota_security_groups: int = Field(default=10, ge=-1)
     quota_security_group_rules: int = Field(default=100, ge=-1)
     #: How long an address that a port gave back is not given to another one: leases and ARP

@@ -39,6 +39,10 @@ class Ask:
     physical_networks: tuple[str, ...] = ()
     #: Names of hosts that this server was tried on without luck.
     tried: tuple[str, ...] = ()
+    #: Ids of the hosts that it may only be on; none: on any.
+    keep_to: tuple[str, ...] | None = None
+    #: Ids of hosts that it must not be on.
+    keep_from: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,16 @@ RULES: tuple[Rule, ...] = (
         "untried",
         lambda ask: Hypervisor.name.not_in(ask.tried),
         lambda _: "tried before without luck",
+    ),
+    Rule(
+        "affinity",
+        lambda ask: true() if ask.keep_to is None else Hypervisor.id.in_(ask.keep_to),
+        lambda _: "without the servers that it is to be with",
+    ),
+    Rule(
+        "anti_affinity",
+        lambda ask: Hypervisor.id.not_in(ask.keep_from),
+        lambda _: "with servers that it is to be apart from",
     ),
     Rule(
         "uefi",

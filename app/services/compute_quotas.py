@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from sqlalchemy.orm import Session
 
 from app.db.models import Project
-from app.db.repo import identity, quota
+from app.db.repo import identity, quota, server_groups
 from app.db.session import reading
 from app.services.context import Caller, Context
 from app.services.network_quotas import Quota
@@ -24,7 +24,9 @@ def get(context: Context, caller: Caller, project_id: str) -> dict[str, Quota]:
         project = identity.project_by_id(session, project_id)
         if project is None:
             raise NotFound(f"Project {project_id} could not be found.")
-        return _quotas(session, project)
+        groups = server_groups.count(session, project.id)
+        of_groups = Quota(context.settings.quota_server_groups, groups)
+        return {**_quotas(session, project), "server_groups": of_groups}
 
 
 def defaults(context: Context) -> dict[str, int]:

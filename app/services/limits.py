@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from app.db.models import Project
-from app.db.repo import quota, security_groups
+from app.db.repo import quota, security_groups, server_groups
 from app.db.session import reading
 from app.services.context import Caller, Context
 from app.services.keypairs import MAX_KEYPAIRS
@@ -23,6 +23,9 @@ class LimitsView:
     security_groups: int
     security_group_rules: int
     security_groups_used: int
+    server_groups: int
+    server_group_members: int
+    server_groups_used: int
 
 
 def get(context: Context, caller: Caller) -> LimitsView:
@@ -31,6 +34,7 @@ def get(context: Context, caller: Caller) -> LimitsView:
         project = session.get_one(Project, caller.project_id)
         used = quota.usage(session, project.id)
         groups = security_groups.count(session, project.id)
+        groups_of_servers = server_groups.count(session, project.id)
     return LimitsView(
         project.quota_servers,
         project.quota_vcpus,
@@ -42,4 +46,7 @@ def get(context: Context, caller: Caller) -> LimitsView:
         project.quota_security_groups,
         project.quota_security_group_rules,
         groups,
+        context.settings.quota_server_groups,
+        context.settings.quota_server_group_members,
+        groups_of_servers,
     )

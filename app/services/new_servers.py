@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 
 from sqlalchemy.orm import Session
 
-from app.db.models import Flavor, Image, Project, RequestSpec, Run, Server
+from app.db.models import Flavor, Image, Project, RequestSpec, Run, Server, ServerGroup
 from app.db.models.base import new_id
 from app.db.repo import flavors, images, keypairs, quota
 from app.runs.boot_properties import check_boot_properties, merged
 from app.runs.image_words import image_words
 from app.runs.start import Asker, start_run
+from app.services import affinity
+from app.services.affinity import Hints
 from app.services.context import Caller, Context
 from app.services.idempotency import Once, earlier, remember
 from app.services.image_fit import check_fits
@@ -51,6 +53,7 @@ class NewServer:
     disk_config: str = "MANUAL"
     min_count: int = 1
     max_count: int = 1
+    hints: Hints = field(default_factory=Hints)
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,8 @@ class _Parts:
     group_ids: list[str]
     interfaces: Interfaces
     public_key: str | None
+    #: Locked.
+    server_group: ServerGroup | None
 
 
 def create(context: Context, caller: Caller, new: NewServer, once: Once | None = None) -> Created:
@@ -128,6 +133,8 @@ def _write(
     servers = [_server(caller, new, name, parts.flavor) for name in numbered(new.name, count)]
     session.add_all(servers)
     session.flush()
+    if parts.server_group is not None:
+        affinity.join(session, context.settings, parts.server_group, servers)
     attach(servers[0], parts.interfaces)
     session.add_all(_spec(server, context, new, parts, admin_pass) for server in servers)
     asker = Asker(caller.request_id, caller.user_id)
@@ -166,9 +173,10 @@ def _look_up(session: Session, context: Context, caller: Caller, new: NewServer)
     group_ids = resolved(session, caller.project_id, new.security_groups or (DEFAULT,))
     interfaces = resolve(session, caller, new.interfaces)
     check_count(interfaces, new.max_count)
+    server_group = affinity.check(session, caller, new.hints)
     # Last of all: whoever holds the project makes its other requests wait.
     project = quota.lock_project(session, caller.project_id)
-    return _Parts(project, flavor, image, group_ids, interfaces, public_key)
+    return _Parts(project, flavor, image, group_ids, interfaces, public_key, server_group)
 
 
 def _public_key(session: Session, caller: Caller, new: NewServer) -> str | None:
@@ -240,7 +248,7 @@ def _spec(
         server_id=server.id,
         security_group_ids=parts.group_ids,
         network_ids=parts.interfaces.network_ids,
-        hints=parts.interfaces.hints(),
+        hints=parts.interfaces.hints() | new.hints.kept(),
         public_key=parts.public_key,
         user_data=new.user_data,
         admin_pass=admin_pass,

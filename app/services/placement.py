@@ -21,6 +21,7 @@ from app.runs.hardware import hardware_of
 from app.scheduling import claim as claims
 from app.scheduling.addresses import ensure_ports
 from app.scheduling.rules import Ask, alive_since
+from app.services.affinity import neighbours
 from app.services.image_fit import GIB
 from app.services.server_networks import fixed_of, physical_networks
 from config.settings import ControlSettings
@@ -107,7 +108,13 @@ def ask_of(session: Session, settings: ControlSettings, run: Run, server: Server
     tried = tuple(str(attempt.host) for attempt in hosts_tried(session, run))
     spec = session.get_one(RequestSpec, server.id)
     ask = ask_for(server, spec, image, settings, tried)
-    return replace(ask, physical_networks=physical_networks(session, spec.network_ids))
+    near = neighbours(session, spec)
+    return replace(
+        ask,
+        physical_networks=physical_networks(session, spec.network_ids),
+        keep_to=near.keep_to,
+        keep_from=near.keep_from,
+    )
 
 
 def _limit_boot(session: Session, run: Run, limit_s: float) -> None:

@@ -3,6 +3,7 @@
 from tests.http import (
     table_byre,
     table_compute,
+    table_groups,
     table_identity,
     table_image,
     table_network,
@@ -16,6 +17,7 @@ CASES: list[Case] = [
     *table_identity.CASES,
     *table_compute.CASES,
     *table_servers.CASES,
+    *table_groups.CASES,
     *table_image.CASES,
     *table_network.CASES,
     *table_security.CASES,

@@ -196,6 +196,8 @@ PLAN = {
             "taken_back",
             "hears",
             "untried",
+            "affinity",
+            "anti_affinity",
             "uefi",
             "vif_limits",
             "physical_networks",

@@ -251,15 +251,6 @@ SERVERS_REFUSED = [
         compute_fault(400, _field("")),
         send={"server": "x"},
     ),
-    Case(
-        "server: a hint",
-        "alice",
-        "POST",
-        SERVERS,
-        400,
-        compute_fault(400, Like(".*os:scheduler_hints.group: Unknown field.")),
-        send={"server": GOOD, "os:scheduler_hints": {"group": "x"}},
-    ),
     Case("server: no token", None, "POST", SERVERS, 401, UNAUTHORIZED, send={"server": GOOD}),
     Case(
         "server: expired token",

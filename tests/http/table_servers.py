@@ -75,8 +75,8 @@ QUOTAS = "/compute/v2.1/os-quota-sets"
 FIXED = {
     "key_pairs": 100,
     "metadata_items": 128,
-    "server_groups": 0,
-    "server_group_members": 0,
+    "server_groups": 10,
+    "server_group_members": 10,
     "injected_files": 0,
     "injected_file_content_bytes": 0,
     "injected_file_path_bytes": 0,

@@ -124,3 +124,18 @@ def test_operators_disable_a_hypervisor(cloud: Cloud) -> None:
     cloud.silent(root, *words, "--enable")
     [service] = cloud.json(root, "compute", "service", "list", "--service", "nova-compute")
     assert (service["Status"], service["Zone"]) == ("enabled", "nova")
+
+
+def test_servers_are_kept_apart(cloud: Cloud, alice: dict[str, str]) -> None:
+    made = cloud.json(alice, "server", "group", "create", "--policy", "anti-affinity", "ha")
+    assert (made["name"], made["policies"], made["members"]) == ("ha", ["anti-affinity"], [])
+    [listed] = cloud.json(alice, "server", "group", "list")
+    assert (listed["Name"], listed["ID"]) == ("ha", made["id"])
+    words = ("--flavor", "m1.nano", "--image", "guest", "--network", "private")
+    cloud.json(alice, "server", "create", *words, "--server-group", "ha", "apart-1")
+    cloud.json(alice, "server", "create", *words, "--hint", f"group={made['id']}", "apart-2")
+    sdk: Connection = cloud.connect("alice", "alpha")
+    group = sdk.compute.find_server_group("ha", ignore_missing=False)
+    assert len(group.member_ids) == 2
+    cloud.silent(alice, "server", "group", "delete", "ha")
+    assert cloud.json(alice, "server", "group", "list") == []

@@ -11,8 +11,18 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from app.db.models import Allocation, Hypervisor, Image, RequestSpec, Run, Server, Watch
-from app.db.models.base import now
+from app.db.models import (
+    Allocation,
+    Hypervisor,
+    Image,
+    RequestSpec,
+    Run,
+    Server,
+    ServerGroup,
+    ServerGroupMember,
+    Watch,
+)
+from app.db.models.base import new_id, now
 from app.db.repo import addresses, watch
 from app.db.session import Sessions
 from app.runs.checkpoint import end
@@ -154,6 +164,83 @@ def test_fifty_parallel_claims_for_room_for_ten(sessions: Sessions) -> None:
         assert session.scalar(select(func.count()).select_from(Allocation)) == 10
         hosts = session.scalars(select(Server.hypervisor_id)).all()
         assert sum(value is not None for value in hosts) == 10
+
+
+def grouped(sessions: Sessions, world: World, policy: str, jobs: list[Job]) -> None:
+    with sessions.begin() as session:
+        group = ServerGroup(
+            id=new_id(),
+            project_id=world.project_id,
+            user_id=world.user_id,
+            name="web",
+            policy=policy,
+        )
+        session.add(group)
+        session.flush()
+        session.add_all(
+            ServerGroupMember(server_id=job.server_id, group_id=group.id) for job in jobs
+        )
+
+
+def in_parallel(sessions: Sessions, jobs: list[Job]) -> list[str]:
+    """Place them all at the same moment; return their hosts, or why they have none."""
+    barrier = threading.Barrier(len(jobs))
+
+    def attempt(job: Job) -> str:
+        barrier.wait(10)
+        try:
+            return place(sessions, SETTINGS, job).host
+        except NoValidHost as refusal:
+            return refusal.public
+
+    with ThreadPoolExecutor(len(jobs)) as pool:
+        return sorted(pool.map(attempt, jobs))
+
+
+def test_servers_that_are_to_be_apart_never_meet(sessions: Sessions) -> None:
+    """The best host for one is the best for all; they are placed at the same moment."""
+    world = make_world(sessions)
+    for number in range(4):
+        add_host(sessions, f"host-{number}", memory_mib=4096 * (number + 1), vcpus=32)
+    jobs = [start(sessions, world) for _ in range(6)]
+    grouped(sessions, world, "anti-affinity", jobs)
+
+    placed = in_parallel(sessions, jobs)
+
+    refusal = "No valid host was found among 4: 4 with servers that it is to be apart from."
+    assert placed == [refusal, refusal, *(f"host-{number}" for number in range(4))]
+
+
+def test_servers_that_are_to_be_together_are(sessions: Sessions) -> None:
+    """On equal hosts that would each be the best in turn; the last finds no room and is told so."""
+    world = make_world(sessions)
+    for number in range(4):
+        add_host(sessions, f"host-{number}", memory_mib=256 * 5, vcpus=32)
+    jobs = [start(sessions, world) for _ in range(6)]
+    grouped(sessions, world, "affinity", jobs)
+
+    refusal, *placed = in_parallel(sessions, jobs)
+
+    assert refusal == (
+        "No valid host was found among 4: 3 without the servers that it is to be with,"
+        " 1 without room for 256 MiB of memory."
+    )
+    assert len(placed) == 5
+    assert len(set(placed)) == 1
+
+
+def test_a_group_whose_first_server_was_let_go_may_go_elsewhere(sessions: Sessions) -> None:
+    world = make_world(sessions)
+    host = add_host(sessions, "one")
+    first, second = start(sessions, world), start(sessions, world)
+    grouped(sessions, world, "affinity", [first, second])
+    place(sessions, SETTINGS, first)
+    release(sessions, first)
+    add_host(sessions, "two")
+    with sessions.begin() as session:
+        session.get_one(Hypervisor, host).enabled = False
+
+    assert place(sessions, SETTINGS, second).host == "two"
 
 
 def test_release_gives_back_once(sessions: Sessions) -> None:

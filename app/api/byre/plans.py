@@ -76,7 +76,7 @@ def make_plan(body: Json) -> Any:
 
     A request that a create would refuse is refused in the same way.
     """
-    view = plans.plan(context(), caller(), read_server(body["server"]))
+    view = plans.plan(context(), caller(), read_server(body))
     return {"plan": _plan(view, for_admin=caller().is_admin)}
 
 

@@ -18,12 +18,10 @@ routes = Routes(COMPUTE, "quotas", "What projects may have.", "/v2.1/os-quota-se
 
 _MAX = 0x7FFFFFFF
 
-#: What Nova names beside those: the same for all projects, and 0 for what cannot be had.
+#: What Nova names beside those and no setting changes; 0 for what cannot be had.
 _FIXED = {
     "key_pairs": MAX_KEYPAIRS,
     "metadata_items": MAX_ITEMS,
-    "server_groups": 0,
-    "server_group_members": 0,
     "injected_files": 0,
     "injected_file_content_bytes": 0,
     "injected_file_path_bytes": 0,
@@ -33,7 +31,7 @@ _FIXED = {
     "security_groups": -1,
     "security_group_rules": -1,
 }
-_NAMES = (*COLUMNS, *_FIXED)
+_NAMES = (*COLUMNS, *_FIXED, "server_groups", "server_group_members")
 
 
 class QuotaUse(Schema):
@@ -84,7 +82,7 @@ def show_quota_set(_query: Json, project_id: str) -> Any:
 @routes.endpoint("GET", "/<project_id>/defaults", "quotas:defaults", returns=QuotaSet)
 def show_defaults(project_id: str) -> Any:
     """Show the limits of a new project"""
-    return {"quota_set": {"id": project_id, **compute_quotas.defaults(context()), **_FIXED}}
+    return {"quota_set": {"id": project_id, **compute_quotas.defaults(context()), **_fixed()}}
 
 
 @routes.endpoint(
@@ -98,8 +96,8 @@ def show_defaults(project_id: str) -> Any:
 def show_details(_query: Json, project_id: str) -> Any:
     """Show a project's limits, and what is used of them"""
     found = compute_quotas.get(context(), caller(), project_id)
-    fixed = {name: Quota(limit, 0) for name, limit in _FIXED.items()}
-    details = {name: _detail(one) for name, one in {**found, **fixed}.items()}
+    fixed = {name: Quota(limit, 0) for name, limit in _fixed().items()}
+    details = {name: _detail(one) for name, one in {**fixed, **found}.items()}
     return {"quota_set": {"id": project_id, **details}}
 
 
@@ -127,8 +125,18 @@ def reset_quota_set(project_id: str) -> None:
     compute_quotas.reset(context(), project_id)
 
 
+def _fixed() -> dict[str, int]:
+    """Return the limits that are the same for all projects."""
+    settings = context().settings
+    return {
+        **_FIXED,
+        "server_groups": settings.quota_server_groups,
+        "server_group_members": settings.quota_server_group_members,
+    }
+
+
 def _limits(found: dict[str, Quota]) -> Json:
-    return {**{name: one.limit for name, one in found.items()}, **_FIXED}
+    return {**{name: one.limit for name, one in found.items()}, **_fixed()}
 
 
 def _detail(one: Quota) -> Json:

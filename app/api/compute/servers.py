@@ -27,6 +27,7 @@ from app.api.links import base_url, next_page
 from app.api.paging import read_page
 from app.api.routes import Routes
 from app.services import new_servers, server_metadata, servers
+from app.services.affinity import Hints
 from app.services.idempotency import Once
 from app.services.new_servers import NewServer
 from app.services.pages import SERVER_ORDERS
@@ -72,7 +73,7 @@ def create_server(body: Json, given: Json) -> Any:
     """
     request = body["server"]
     once = _once(given)
-    made = new_servers.create(context(), caller(), read_server(request), once)
+    made = new_servers.create(context(), caller(), read_server(body), once)
     headers = {"Location": f"{base_url()}/compute/v2.1/servers/{made.server_id}"}
     headers |= {"Idempotent-Replayed": "true"} if made.is_replay else {}
     if request.get("return_reservation_id"):
@@ -137,8 +138,9 @@ def _once(headers: Json) -> Once | None:
     return None if key is None else Once.of(key, flask.request.get_json())
 
 
-def read_server(request: Json) -> NewServer:
-    """Return what a body's `server` asks for."""
+def read_server(body: Json) -> NewServer:
+    """Return what a body asks for: its `server`, and the hints beside it."""
+    request = body["server"]
     metadata = request.get("metadata", {})
     server_metadata.check_count(metadata)
     min_count: int = request.get("min_count", 1)
@@ -158,6 +160,15 @@ def read_server(request: Json) -> NewServer:
         disk_config=request.get("OS-DCF:diskConfig", "MANUAL"),
         min_count=min_count,
         max_count=request.get("max_count", min_count),
+        hints=_hints(body.get("os:scheduler_hints") or body.get("OS-SCH-HNT:scheduler_hints", {})),
+    )
+
+
+def _hints(given: Json) -> Hints:
+    return Hints(
+        group_id=str(given["group"]) if "group" in given else None,
+        same_host=given.get("same_host", ()),
+        different_host=given.get("different_host", ()),
     )
 
 

@@ -23,6 +23,8 @@ from app.api.paging import PageQuery
 
 #: Servers asked for in one request.
 MAX_COUNT = 1000
+#: Servers named in one hint.
+MAX_HINTED = 100
 #: Bytes of user data, in base64.
 MAX_USER_DATA = 65535
 
@@ -155,16 +157,34 @@ class UpdateServer(Strict):
 UpdateServerRequest = wrapped("server", UpdateServer)
 
 
-class NoHints(Strict):
-    """No scheduler hint has a meaning yet, so each is refused by its name."""
+class ServerIdsField(fields.Field[tuple[str, ...]]):
+    """Ids of servers: a list, or one as it is."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> tuple[str, ...]:
+        ids = value if isinstance(value, list) else [value]
+        if len(ids) > MAX_HINTED:
+            raise ValidationError(f"names more than {MAX_HINTED} servers.")
+        one = fields.UUID()
+        return tuple(str(one.deserialize(each)) for each in ids)
+
+
+_IDS = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+
+
+class SchedulerHints(Strict):
+    """With whom a server is to share its host. Hints without a meaning are refused by name."""
+
+    group = fields.UUID(metadata={"description": "The id of a server group"})
+    same_host = ServerIdsField(metadata=_IDS)
+    different_host = ServerIdsField(metadata=_IDS)
 
 
 CreateServerRequest = wrapped(
     "server",
     CreateServer,
     **{
-        "os:scheduler_hints": fields.Nested(NoHints),
-        "OS-SCH-HNT:scheduler_hints": fields.Nested(NoHints),
+        "os:scheduler_hints": fields.Nested(SchedulerHints),
+        "OS-SCH-HNT:scheduler_hints": fields.Nested(SchedulerHints),
     },
 )
 

@@ -19,6 +19,7 @@ from app.db.models.network import FixedAddress, Network, Port, Subnet
 from app.db.models.run import Attempt, Run, Stage
 from app.db.models.security import PortSecurityGroup, SecurityGroup, SecurityGroupRule
 from app.db.models.server import Fault, IdempotencyKey, RequestSpec, Server
+from app.db.models.server_group import ServerGroup, ServerGroupMember
 from app.db.models.watch import Drift, Watch
 
 __all__ = [
@@ -49,6 +50,8 @@ __all__ = [
     "SecurityGroup",
     "SecurityGroupRule",
     "Server",
+    "ServerGroup",
+    "ServerGroupMember",
     "Stage",
     "Subnet",
     "Token",

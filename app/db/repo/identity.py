@@ -18,6 +18,7 @@ from app.db.models import (
     RoleAssignment,
     SecurityGroup,
     Server,
+    ServerGroup,
     User,
 )
 
@@ -157,6 +158,7 @@ def things_in(session: Session, project_id: str) -> list[str]:
         "images": select(Image.id).where(Image.project_id == project_id),
         "networks": select(Network.id).where(Network.project_id == project_id),
         "ports": select(Port.id).where(Port.project_id == project_id),
+        "server groups": select(ServerGroup.id).where(ServerGroup.project_id == project_id),
         "security groups with other projects' ports": select(PortSecurityGroup.port_id)
         .join(SecurityGroup, SecurityGroup.id == PortSecurityGroup.security_group_id)
         .where(SecurityGroup.project_id == project_id, Port.project_id != project_id)

@@ -1,0 +1,62 @@
+"""Queries on server groups, and on where their servers are."""
+
+from collections.abc import Collection, Sequence
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from app.db.models import Allocation, Server, ServerGroup, ServerGroupMember
+
+
+def get(session: Session, group_id: str) -> ServerGroup | None:
+    """Return the group, or None."""
+    return session.get(ServerGroup, group_id)
+
+
+def lock(session: Session, group_id: str) -> ServerGroup | None:
+    """Return the group, or None, so that until the commit nobody else places one of its servers
+    or makes one in it."""
+    query = select(ServerGroup).where(ServerGroup.id == group_id).with_for_update(key_share=True)
+    return session.scalars(query.execution_options(populate_existing=True)).one_or_none()
+
+
+def lock_of(session: Session, server_id: str) -> ServerGroup | None:
+    """Return the server's group, locked, or None."""
+    member = session.get(ServerGroupMember, server_id)
+    return None if member is None else lock(session, member.group_id)
+
+
+def listed(
+    session: Session, project_id: str | None, limit: int, offset: int
+) -> Sequence[ServerGroup]:
+    """Return a page of the project's groups, or of all projects', oldest first."""
+    query = select(ServerGroup).order_by(ServerGroup.created_at, ServerGroup.id)
+    if project_id is not None:
+        query = query.where(ServerGroup.project_id == project_id)
+    return session.scalars(query.limit(limit).offset(offset)).all()
+
+
+def count(session: Session, project_id: str) -> int:
+    """Return how many groups the project has."""
+    query = select(func.count()).select_from(ServerGroup).filter_by(project_id=project_id)
+    return session.scalar(query) or 0
+
+
+def members(session: Session, group_ids: Collection[str]) -> dict[str, list[str]]:
+    """Return the ids of the groups' servers, oldest first, without those that were deleted."""
+    query = (
+        select(ServerGroupMember.group_id, Server.id)
+        .join(Server, Server.id == ServerGroupMember.server_id)
+        .where(ServerGroupMember.group_id.in_(group_ids), Server.deleted_at.is_(None))
+        .order_by(Server.created_at, Server.id)
+    )
+    found: dict[str, list[str]] = {group_id: [] for group_id in group_ids}
+    for group_id, server_id in session.execute(query):
+        found[group_id].append(server_id)
+    return found
+
+
+def hosts(session: Session, server_ids: Collection[str]) -> tuple[str, ...]:
+    """Return the ids of the hypervisors that hold room for any of these servers."""
+    query = select(Allocation.hypervisor_id).where(Allocation.server_id.in_(server_ids)).distinct()
+    return tuple(session.scalars(query.order_by(Allocation.hypervisor_id)))

@@ -1,0 +1,85 @@
+"""Server groups: what a project keeps together, or apart."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from app.db.models import ServerGroup
+from app.db.models.base import new_id, now
+from app.db.repo import quota, server_groups
+from app.db.session import reading
+from app.services.context import Caller, Context
+from tasks.errors import Forbidden, NotFound, QuotaExceeded
+
+
+@dataclass(frozen=True)
+class ServerGroupView:
+    """A group and the ids of its servers."""
+
+    id: str
+    name: str
+    policy: str
+    members: tuple[str, ...]
+
+
+def listed(
+    context: Context, caller: Caller, *, all_projects: bool, limit: int, offset: int
+) -> list[ServerGroupView]:
+    """Return a page of the project's groups; of all projects for an administrator who asks for
+    it. Raises Forbidden."""
+    if all_projects and not caller.is_admin:
+        raise Forbidden(
+            "Policy doesn't allow os_compute_api:os-server-groups:index:all_projects to be"
+            " performed."
+        )
+    with reading(context.sessions) as session:
+        whose = None if all_projects else caller.project_id
+        return _views(session, server_groups.listed(session, whose, limit, offset))
+
+
+def get(context: Context, caller: Caller, group_id: str) -> ServerGroupView:
+    """Return a group. Raises NotFound."""
+    with reading(context.sessions) as session:
+        group = server_groups.get(session, group_id)
+        return _views(session, [_visible(group, caller, group_id)])[0]
+
+
+def create(context: Context, caller: Caller, name: str, policy: str) -> ServerGroupView:
+    """Make a group, of which nothing is a member yet. Raises QuotaExceeded."""
+    most = context.settings.quota_server_groups
+    with context.sessions.begin() as session:
+        quota.lock_project(session, caller.project_id)
+        if 0 <= most <= server_groups.count(session, caller.project_id):
+            raise QuotaExceeded("Quota exceeded, too many server groups.")
+        group = ServerGroup(
+            id=new_id(),
+            project_id=caller.project_id,
+            user_id=caller.user_id,
+            name=name,
+            policy=policy,
+            created_at=now(),
+        )
+        session.add(group)
+        return ServerGroupView(group.id, name, policy, ())
+
+
+def delete(context: Context, caller: Caller, group_id: str) -> None:
+    """Forget a group; its servers stay where they are. Raises NotFound."""
+    with context.sessions.begin() as session:
+        group = server_groups.lock(session, group_id)
+        session.delete(_visible(group, caller, group_id))
+
+
+def _visible(group: ServerGroup | None, caller: Caller, group_id: str) -> ServerGroup:
+    if group is None or not (caller.is_admin or group.project_id == caller.project_id):
+        raise NotFound(f"Instance group {group_id} could not be found.")
+    return group
+
+
+def _views(session: Session, groups: Sequence[ServerGroup]) -> list[ServerGroupView]:
+    members = server_groups.members(session, [group.id for group in groups])
+    return [
+        ServerGroupView(group.id, group.name, group.policy, tuple(members[group.id]))
+        for group in groups
+    ]
