@@ -9,6 +9,7 @@ from app.api.byre import boot, cache, docs, drift, monitoring, plans, runs
 from app.api.byre import hypervisors as byre_hypervisors
 from app.api.byre import images as byre_images
 from app.api.compute import (
+    flavor_access,
     flavors,
     hypervisors,
     instance_actions,
@@ -74,6 +75,7 @@ ROUTES: tuple[Routes, ...] = (
     instance_actions.routes,
     interfaces.routes,
     flavors.routes,
+    flavor_access.routes,
     keypairs.routes,
     hypervisors.routes,
     compute_services.routes,

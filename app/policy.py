@@ -71,6 +71,8 @@ POLICY: dict[str, Who] = {
     "compute:flavors:show": READER,
     "compute:flavors:create": ADMIN,
     "compute:flavors:delete": ADMIN,
+    "compute:flavors:access:list": ADMIN,
+    "compute:flavors:access:change": ADMIN,
     "compute:flavors:extra_specs:set": ADMIN,
     "compute:flavors:extra_specs:delete": ADMIN,
     "compute:keypairs:list": READER,

@@ -45,9 +45,10 @@ class NewFlavor:
 
 
 def listed(context: Context, caller: Caller, wanted: FlavorFilter, part: Page) -> list[FlavorView]:
-    """Return a page of flavors. Only an administrator is shown private ones."""
+    """Return a page of flavors: whoever is no administrator is shown what their project may use,
+    whichever kind they ask for, as in Nova."""
     if not caller.is_admin:
-        wanted = replace(wanted, is_public=True)
+        wanted = replace(wanted, is_public=None, usable_by=caller.project_id)
     with reading(context.sessions) as session:
         return [view(row) for row in flavors.listed(session, wanted, part)]
 
@@ -116,6 +117,14 @@ def delete(context: Context, flavor_id: str) -> None:
         session.delete(_locked(session, flavor_id))
 
 
+def usable(session: Session, caller: Caller, flavor_id: str) -> Flavor | None:
+    """Return the flavor if the caller may use it, or None."""
+    row = flavors.get(session, flavor_id)
+    if row is None or row.is_public or caller.is_admin:
+        return row
+    return row if flavors.has_access(session, flavor_id, caller.project_id) else None
+
+
 def view(row: Flavor) -> FlavorView:
     """Return what is shown of the row."""
     return FlavorView(
@@ -131,8 +140,8 @@ def view(row: Flavor) -> FlavorView:
 
 
 def _visible(session: Session, caller: Caller, flavor_id: str) -> Flavor:
-    row = flavors.get(session, flavor_id)
-    if row is None or not (row.is_public or caller.is_admin):
+    row = usable(session, caller, flavor_id)
+    if row is None:
         raise _absent(flavor_id)
     return row
 

@@ -8,13 +8,14 @@ from sqlalchemy.orm import Session
 
 from app.db.models import Flavor, Image, Project, RequestSpec, Run, Server, ServerGroup
 from app.db.models.base import new_id
-from app.db.repo import flavors, images, keypairs, quota
+from app.db.repo import images, keypairs, quota
 from app.runs.boot_properties import check_boot_properties, merged
 from app.runs.image_words import image_words
 from app.runs.start import Asker, start_run
 from app.services import affinity
 from app.services.affinity import Hints
 from app.services.context import Caller, Context
+from app.services.flavors import usable
 from app.services.idempotency import Once, earlier, remember
 from app.services.image_fit import check_fits
 from app.services.images import visible_to
@@ -161,8 +162,8 @@ def _look_up(session: Session, context: Context, caller: Caller, new: NewServer)
         raise RequestError(
             f"availability_zone: {new.availability_zone} is not available; there is {zone}."
         )
-    flavor = flavors.get(session, new.flavor_id)
-    if flavor is None or not (flavor.is_public or caller.is_admin):
+    flavor = usable(session, caller, new.flavor_id)
+    if flavor is None:
         raise RequestError(f"flavorRef: flavor {new.flavor_id} could not be found.")
     image = images.get(session, new.image_id)
     if image is None or not visible_to(image, caller):

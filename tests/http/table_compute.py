@@ -454,6 +454,59 @@ CASES = [
         403,
         compute_fault(403, NOT_ALLOWED),
     ),
+    # who may use a flavor
+    Case(
+        "who may use a private flavor",
+        "root",
+        "GET",
+        "/compute/v2.1/flavors/secret/os-flavor-access",
+        200,
+        {"flavor_access": []},
+    ),
+    Case(
+        "who may use a public flavor",
+        "root",
+        "GET",
+        "/compute/v2.1/flavors/42/os-flavor-access",
+        404,
+        compute_fault(404, "Access list not available for public flavors."),
+    ),
+    Case(
+        "a member asks who may use a flavor",
+        "alice",
+        "GET",
+        "/compute/v2.1/flavors/nope/os-flavor-access",
+        403,
+        compute_fault(403, NOT_ALLOWED),
+    ),
+    Case(
+        "a member lends a flavor",
+        "alice",
+        "POST",
+        "/compute/v2.1/flavors/secret/action",
+        403,
+        compute_fault(403, NOT_ALLOWED),
+        send={"addTenantAccess": {"tenant": ALPHA}},
+    ),
+    *(
+        Case(
+            f"lending of {flavor}: {send}",
+            "root",
+            "POST",
+            f"/compute/v2.1/flavors/{flavor}/action",
+            status,
+            compute_fault(status, Like(f".*{message}.*")),
+            send=send,
+        )
+        for flavor, send, status, message in (
+            ("nope", {"addTenantAccess": {"tenant": ALPHA}}, 404, "Flavor nope could not"),
+            ("42", {"addTenantAccess": {"tenant": ALPHA}}, 409, "to a public flavor"),
+            ("42", {"removeTenantAccess": {"tenant": ALPHA}}, 409, "from a public flavor"),
+            ("secret", {"addTenantAccess": {"tenant": "x"}}, 400, "tenant: project x could not"),
+            ("secret", {"addTenantAccess": {}}, 400, "addTenantAccess.tenant"),
+            ("secret", {}, 400, "must be one, and only one"),
+        )
+    ),
     # keypairs
     Case(
         "keypairs",

@@ -139,3 +139,19 @@ def test_servers_are_kept_apart(cloud: Cloud, alice: dict[str, str]) -> None:
     assert len(group.member_ids) == 2
     cloud.silent(alice, "server", "group", "delete", "ha")
     assert cloud.json(alice, "server", "group", "list") == []
+
+
+def test_a_private_flavor_is_lent_to_a_project(cloud: Cloud, alice: dict[str, str]) -> None:
+    def names() -> list[str]:
+        return [each["Name"] for each in cloud.json(alice, "flavor", "list")]
+
+    root = cloud.login("root", "operations")
+    size = ("--ram", "128", "--vcpus", "1", "--disk", "1", "--private", "--project", "alpha")
+    cloud.json(root, "flavor", "create", *size, "alphas")
+    assert "alphas" in names()
+    assert len(cloud.json(root, "flavor", "show", "alphas")["access_project_ids"]) == 1
+    cloud.silent(root, "flavor", "unset", "alphas", "--project", "alpha")
+    assert "alphas" not in names()
+    cloud.silent(root, "flavor", "set", "alphas", "--project", "alpha")
+    assert "alphas" in names()
+    cloud.silent(root, "flavor", "delete", "alphas")

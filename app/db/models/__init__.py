@@ -3,7 +3,7 @@
 from app.db.models.base import Base
 from app.db.models.console import ConsoleAnswer
 from app.db.models.fabric import FabricChange, FabricState
-from app.db.models.flavor import Flavor
+from app.db.models.flavor import Flavor, FlavorAccess
 from app.db.models.hypervisor import Allocation, CachedImage, Hypervisor
 from app.db.models.identity import (
     ApplicationCredential,
@@ -36,6 +36,7 @@ __all__ = [
     "Fault",
     "FixedAddress",
     "Flavor",
+    "FlavorAccess",
     "Hypervisor",
     "IdempotencyKey",
     "Image",

@@ -1,6 +1,6 @@
 """Flavors: the sizes that a server can have."""
 
-from sqlalchemy import String
+from sqlalchemy import ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.models.base import Base, HasTimes
@@ -22,3 +22,16 @@ class Flavor(HasTimes, Base):
     #: What app.runs.extra_specs knows is carried out; the rest is kept and shown.
     extra_specs: Mapped[dict[str, str]] = mapped_column(default=dict)
     is_public: Mapped[bool] = mapped_column(default=True)
+
+
+class FlavorAccess(Base):
+    """That a project may use a private flavor."""
+
+    __tablename__ = "flavor_access"
+
+    flavor_id: Mapped[str] = mapped_column(
+        ForeignKey("flavors.id", ondelete="CASCADE"), primary_key=True
+    )
+    project_id: Mapped[str] = mapped_column(
+        ForeignKey("projects.id", ondelete="CASCADE"), primary_key=True
+    )

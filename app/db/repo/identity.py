@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from app.db.models import (
     ApplicationCredential,
+    FlavorAccess,
     Image,
     Keypair,
     Network,
@@ -145,6 +146,7 @@ def end_project(session: Session, project: Project, moment: datetime) -> None:
     """Take everything of the project's away but the row, which its deleted servers refer to."""
     session.execute(delete(RoleAssignment).where(RoleAssignment.project_id == project.id))
     session.execute(delete(SecurityGroup).where(SecurityGroup.project_id == project.id))
+    session.execute(delete(FlavorAccess).where(FlavorAccess.project_id == project.id))
     in_project = ApplicationCredential.project_id == project.id
     session.execute(delete(ApplicationCredential).where(in_project))
     project.name, project.enabled, project.deleted_at = project.id, False, moment
