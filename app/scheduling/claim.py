@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.db.models import Allocation, Hypervisor, Server
 from app.db.repo import claims
-from app.scheduling.rules import RULES, SILENT, Ask, explain, order
+from app.scheduling.rules import RULES, Ask, explain, order
 from tasks.errors import NoValidHost
 from tasks.messages import Job
 
@@ -46,7 +46,13 @@ def claim(session: Session, server: Server, job: Job, ask: Ask) -> Claim:
             ):
                 return Claim(hypervisor_id, host)
     refused = claims.refusals(session, [(rule.name, rule.passes(ask)) for rule in RULES])
-    raise NoValidHost(explain(refused, ask), silent=refused.get(SILENT, 0))
+    raise NoValidHost(explain(refused, ask))
+
+
+def would_fit(session: Session, ask: Ask) -> bool:
+    """Say whether a host passes every rule now, without claiming it."""
+    predicates = [rule.passes(ask) for rule in RULES]
+    return bool(claims.best(session, predicates, order(ask), 1))
 
 
 def release(session: Session, server_id: str, hypervisor_id: str) -> None:

@@ -89,13 +89,10 @@ def _has_bridge(physical_network: str) -> ColumnElement[bool]:
     return names.contains(f'"{physical_network}"', autoescape=True)
 
 
-#: The rule that refuses hosts which are not heard of.
-SILENT = "alive"
-
 RULES: tuple[Rule, ...] = (
     Rule("enabled", lambda _: Hypervisor.enabled.is_(True), lambda _: "disabled"),
     Rule(
-        SILENT,
+        "alive",
         lambda ask: Hypervisor.last_seen_at >= ask.alive_since,
         lambda _: "not heard of lately",
     ),

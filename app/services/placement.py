@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -11,7 +11,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt
 from app.db.models import Image, Port, RequestSpec, Run, Server
 from app.db.models.base import now
 from app.db.repo import runs, watch
-from app.db.session import Sessions, reading
+from app.db.session import Sessions
 from app.runs.attempts import hosts_tried
 from app.runs.build_spec import build_spec
 from app.runs.checkpoint import fence
@@ -40,53 +40,56 @@ TRIES = 5
 HEARING_PAUSE_S = 1.0
 
 
+@retry(retry=retry_if_exception_type(IntegrityError), stop=stop_after_attempt(TRIES), reraise=True)
 def place(sessions: Sessions, settings: ControlSettings, job: Job) -> Placement:
     """Claim a host and addresses for the server, and say all that the host needs to build it.
 
-    Raises NoValidHost, NoFreeAddress, NotFound, StaleMessage, and NotYet while the control plane
-    has not been back for long enough to call a host silent.
+    Raises NoValidHost, NoFreeAddress, NotFound, StaleMessage, and NotYet while a host that would
+    do may still be heard of.
+
+    Another port may have the MAC that was drawn: of 10,000 ports one in 1,700 draws meets one.
+    Nothing was written then, and the next try draws another.
     """
+    with sessions.begin() as session:
+        return _place(session, settings, job)
+
+
+def _place(session: Session, settings: ControlSettings, job: Job) -> Placement:
+    run = fence(session, job)
+    server = session.get_one(Server, job.server_id)
+    spec = session.get_one(RequestSpec, server.id)
     try:
-        return _place_anew(sessions, settings, job)
+        claimed, ports = take_place(session, settings, job, run, server)
     except NoValidHost as refusal:
-        if refusal.facts.get("silent") and _has_just_begun_to_watch(sessions, settings):
+        ask = ask_of(session, settings, run, server)
+        if claims.would_fit(session, replace(ask, alive_since=_awaited_since(session, settings))):
             raise NotYet(refusal.public, again_s=HEARING_PAUSE_S) from refusal
         raise
-
-
-@retry(retry=retry_if_exception_type(IntegrityError), stop=stop_after_attempt(TRIES), reraise=True)
-def _place_anew(sessions: Sessions, settings: ControlSettings, job: Job) -> Placement:
-    """Another port may have the MAC that was drawn: of 10,000 ports one in 1,700 draws meets one.
-    Nothing was written then, and the next try draws another."""
-    return _place(sessions, settings, job)
-
-
-def _has_just_begun_to_watch(sessions: Sessions, settings: ControlSettings) -> bool:
-    """A control plane that was away must not take its own silence for that of its hosts."""
-    limit = now() - timedelta(seconds=settings.host_silence_limit_s)
-    with reading(sessions) as session:
-        row = watch.get(session)
-    return row is not None and (row.since > limit or row.last_at < limit)
-
-
-def _place(sessions: Sessions, settings: ControlSettings, job: Job) -> Placement:
-    with sessions.begin() as session:
-        run = fence(session, job)
-        server = session.get_one(Server, job.server_id)
-        spec = session.get_one(RequestSpec, server.id)
-        claimed, ports = take_place(session, settings, job, run, server)
-        build = build_spec(
-            session,
-            server,
-            spec,
-            ports,
-            settings,
-            job.deadline,
-            AttemptRef(run_id=run.id, attempt=run.attempt),
-        )
-        note_placed(session, build.ports)
-        _limit_boot(session, run, build.boot.limit_s)
+    build = build_spec(
+        session,
+        server,
+        spec,
+        ports,
+        settings,
+        job.deadline,
+        AttemptRef(run_id=run.id, attempt=run.attempt),
+    )
+    note_placed(session, build.ports)
+    _limit_boot(session, run, build.boot.limit_s)
     return Placement(host=claimed.host, build=build)
+
+
+def _awaited_since(session: Session, settings: ControlSettings) -> datetime:
+    """Return since when a host must have been heard of for a server to wait until it speaks again.
+
+    One that has just fallen silent may be starting again, and will say so soon. A control plane
+    that was away itself must not take its own silence for that of its hosts: it waits for all.
+    """
+    limit = timedelta(seconds=settings.host_silence_limit_s)
+    row, moment = watch.get(session), now()
+    if row is not None and (row.since > moment - limit or row.last_at < moment - limit):
+        return datetime.fromtimestamp(0, UTC)
+    return moment - 2 * limit
 
 
 def take_place(

@@ -5,11 +5,11 @@ The fixture `sessions` gives each test both databases.
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from app.db.models import (
     Allocation,
@@ -291,6 +291,47 @@ def test_control_plane_that_has_just_come_back_waits_for_its_hosts_to_speak(
         session.get_one(Watch, 1).since -= timedelta(hours=1)
     with pytest.raises(NoValidHost, match="not heard of lately"):
         place(sessions, SETTINGS, job)
+
+
+def test_server_waits_for_a_host_that_may_be_starting_again(sessions: Sessions) -> None:
+    """All that has just restarted is a little later heard of than the control plane looks."""
+    world = make_world(sessions)
+    _watched_for_long(sessions)
+    silence = SETTINGS.host_silence_limit_s
+    add_host(sessions, "one", last_seen_at=now() - timedelta(seconds=1.5 * silence))
+    job = start(sessions, world)
+
+    with pytest.raises(NotYet, match="1 not heard of lately"):
+        place(sessions, SETTINGS, job)
+
+    _heard_of(sessions, "one", now() - timedelta(seconds=2.5 * silence))
+    with pytest.raises(NoValidHost, match="1 not heard of lately"):
+        place(sessions, SETTINGS, job)
+    _heard_of(sessions, "one", now())
+    assert place(sessions, SETTINGS, job).host == "one"
+
+
+def test_server_does_not_wait_for_a_silent_host_that_would_not_do(sessions: Sessions) -> None:
+    world = make_world(sessions)
+    _watched_for_long(sessions)
+    seen = now() - timedelta(seconds=1.5 * SETTINGS.host_silence_limit_s)
+    add_host(sessions, "one", last_seen_at=seen, memory_mib=64)
+
+    with pytest.raises(NoValidHost, match="not heard of lately"):
+        place(sessions, SETTINGS, start(sessions, world))
+
+
+def _watched_for_long(sessions: Sessions) -> None:
+    with sessions.begin() as session:
+        watch.note(session, now(), timedelta(hours=1))
+        session.get_one(Watch, 1).since -= timedelta(hours=1)
+
+
+def _heard_of(sessions: Sessions, name: str, moment: datetime) -> None:
+    with sessions.begin() as session:
+        session.execute(
+            update(Hypervisor).where(Hypervisor.name == name).values(last_seen_at=moment)
+        )
 
 
 def test_full_subnet_refuses_and_claims_nothing(sessions: Sessions) -> None:
