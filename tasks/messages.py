@@ -12,8 +12,8 @@ from tasks.errors import MalformedMessage, NewerMessage
 
 #: Raised when messages change. A process understands this one and the one before, so that a fleet
 #: can be upgraded host by host; a newer one it puts back for somebody who does (`NewerMessage`).
-VERSION = 3
-OLDEST_VERSION = 2
+VERSION = 4
+OLDEST_VERSION = 3
 
 
 class Value(BaseModel):
@@ -37,8 +37,8 @@ class Value(BaseModel):
 class Message(Value):
     """A value that crosses the broker by itself, and so says in which version it speaks.
 
-    Version 2 knew networks with one IPv4 subnet and ports with one address; `NetworkSpec` and
-    `PortSpec` still read these. All else that it lacked has defaults.
+    What version 3 lacked has defaults. Rows of runs that are still owed may hold networks and
+    ports in the form of version 2, which `NetworkSpec` and `PortSpec` still read.
     """
 
     version: int = VERSION

@@ -264,8 +264,7 @@ def _complete(session: Session, run: Run, moment: datetime) -> None:
 
 def _note_addresses(session: Session, run: Run, report: BootReport) -> None:
     proofs = [p for p in report.proofs if p.proof == "address" and p.state == "seen"]
-    # A worker of version 2 knew one address, and told it as the detail.
-    seen = {address for p in proofs for address in (p.addresses or [p.detail])}
+    seen = {address for p in proofs for address in p.addresses}
     server = session.get_one(Server, run.server_id)
     held = [(port, fixed) for port in server.ports for fixed in port.addresses]
     for port, fixed in held:
