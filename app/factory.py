@@ -51,6 +51,7 @@ from app.api.network import (
 )
 from app.api.network import versions as network_versions
 from app.api.routes import Api, Routes
+from app.api.versioned import document_changed
 from app.db.session import Sessions
 from app.runs.publish import Publisher
 from app.services.context import Context
@@ -139,6 +140,7 @@ def create_app(settings: ControlSettings, sessions: Sessions, publisher: Publish
     app.extensions[EXTENSION] = Context(sessions, settings, publisher)
     requests.register(app)
     api = Api(app)
+    api.ma_plugin.converter.add_attribute_function(document_changed)
     for routes in ROUTES:
         api.register_blueprint(routes.blueprint)
     app.extensions[docs.DOCUMENT] = api.spec

@@ -7,6 +7,8 @@ from typing import Any, cast
 import structlog
 from flask import current_app, g, request
 
+from app.api.gates import ALWAYS, Span
+from app.api.microversions import not_there
 from app.policy import ANYONE, POLICY, USER, allows
 from app.services import tokens
 from app.services.context import Caller, Context
@@ -34,14 +36,18 @@ def own_token() -> TokenView:
     return cast("TokenView", g.token)
 
 
-def guarded(action: str, handler: Handler) -> Handler:
-    """Return the handler behind its row of the policy. Raises KeyError if it has none."""
+def guarded(action: str, handler: Handler, span: Span = ALWAYS) -> Handler:
+    """Return the handler behind its row of the policy and its microversions. Raises KeyError if it
+    has no row."""
     who = POLICY[action]
 
     @wraps(handler)
     def guard(*args: Any, **kwargs: Any) -> Any:
         if who is not ANYONE:
             _authenticate()
+        if not span.is_open:
+            raise not_there()
+        if who is not ANYONE:
             if who is not USER and not caller().project_id:
                 raise Forbidden(f"{action} needs a token with a project.")
             if not allows(action, caller().roles):

@@ -1,13 +1,16 @@
 """Compute's microversions: which one a request asks for, and what is said of it in the answer.
+What each of them changes is in app.api.gates.
 
-2.1 is all there is: a complete contract. A number is advertised only when everything below it
-is honoured, for clients take the highest.
+A number is advertised only when everything below it is honoured, for clients take the highest.
 """
 
 import re
 
+from flask import g, has_request_context
 from werkzeug.datastructures import Headers
 from werkzeug.exceptions import BadRequest, NotAcceptable
+
+from tasks.errors import NotFound
 
 MINIMUM = (2, 1)
 MAXIMUM = (2, 1)
@@ -23,8 +26,18 @@ def text(version: tuple[int, int]) -> str:
     return f"{version[0]}.{version[1]}"
 
 
+def used() -> tuple[int, int]:
+    """Return the version that this request is answered in; the lowest where none was agreed on."""
+    return g.get("microversion", MINIMUM) if has_request_context() else MINIMUM
+
+
+def agree(headers: Headers) -> None:
+    """Settle the version that this request is answered in. Raises NotAcceptable, BadRequest."""
+    g.microversion = negotiate(headers)
+
+
 def negotiate(headers: Headers) -> tuple[int, int]:
-    """Return the version that the request is answered in. Raises NotAcceptable, BadRequest."""
+    """Return the version that the headers ask for. Raises NotAcceptable, BadRequest."""
     wanted = _wanted(headers)
     if wanted is None:
         return MINIMUM
@@ -45,10 +58,15 @@ def negotiate(headers: Headers) -> tuple[int, int]:
     return version
 
 
+def not_there() -> NotFound:
+    """Return the error of what is not in the version that was asked for."""
+    return NotFound(f"API version {text(used())} is not supported on this method.")
+
+
 def write_headers(headers: Headers) -> None:
     """Say which version was used."""
-    headers[STANDARD] = f"compute {text(MAXIMUM)}"
-    headers[LEGACY] = text(MAXIMUM)
+    headers[STANDARD] = f"compute {text(used())}"
+    headers[LEGACY] = text(used())
     headers["Vary"] = f"{STANDARD}, {LEGACY}"
 
 

@@ -15,8 +15,9 @@ log = structlog.get_logger("app.api")
 #: Asked for every few seconds by machines: not worth a line each.
 _QUIET = frozenset({"/healthz", "/metrics", "/readyz"})
 
-#: Below this a request names its microversion; version documents are for all.
-_NEGOTIATED = "/compute/v2.1/"
+#: Below the first a request names its microversion; version documents are for all. A plan takes the
+#: body of a create.
+_COMPUTE, _PLAN = "/compute/v2.1/", "/byre/v1/plan"
 
 
 def register(app: Flask) -> None:
@@ -32,8 +33,9 @@ def _begin() -> None:
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(request_id=g.request_id)
     check_text([request.path, *request.args.keys(), *request.args.values()])
-    if request.path.startswith(_NEGOTIATED) and request.path != _NEGOTIATED:
-        microversions.negotiate(request.headers)
+    is_compute = request.path.startswith(_COMPUTE) and request.path != _COMPUTE
+    if is_compute or request.path == _PLAN:
+        microversions.agree(request.headers)
 
 
 def _finish(response: Response) -> Response:

@@ -1,6 +1,7 @@
 """How a handler is declared: one decorator gives it its route, its policy row, the schemas of what
 it takes and returns, and its place in the API's document. flask-smorest does the work."""
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any, TypeVar
@@ -12,7 +13,8 @@ from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import UnsupportedMediaType
 
 from app.api.auth import Handler, guarded
-from app.api.dialects import Dialect, KeystoneFault
+from app.api.dialects import COMPUTE, Dialect, KeystoneFault
+from app.api.gates import ALWAYS, Gate, Span
 from app.api.texts import check_text
 from app.policy import ANYONE, POLICY
 
@@ -76,20 +78,28 @@ class Routes:
         errors: Sequence[int] = (),
         content_type: str | None = None,
         takes: str | None = None,
+        since: Gate | None = None,
+        until: Gate | None = None,
+        later: Mapping[Gate, int] | None = None,
     ) -> Callable[[H], H]:
         """Declare a handler. It is given what the schemas of body, query and headers found in the
         request, and gives what the schema `returns` writes; None of it means an empty answer.
 
         `also` are answers of other statuses that the handler may give itself, as responses.
-        `content_type` is that of an answer that is no JSON; `takes` that of such a body.
+        `content_type` is that of an answer that is no JSON; `takes` that of such a body. Before the
+        microversion `since` and from `until` on there is no such route; `later` are the statuses
+        that other versions answer with.
         """
 
         def declare(handler: H) -> H:
-            blueprint = self.blueprint
+            blueprint, span = self.blueprint, Span(since, until)
             view = handler if returns is not None or content_type else _empty(handler, status)
             view = blueprint.response(
                 status, RAW if content_type else returns, content_type=content_type
             )(view)
+            for gate, code in (later or {}).items():
+                view = _later(view, gate, code)
+                view = blueprint.alt_response(code, schema=returns)(view)
             if headers is not None:
                 view = blueprint.arguments(headers, location="headers")(view)
             if query is not None:
@@ -98,11 +108,14 @@ class Routes:
                 view = blueprint.arguments(body)(view)
             for code, schema in (also or {}).items():
                 view = blueprint.alt_response(code, schema=schema)(view)
-            for code in self._all_errors(action, errors, takes=body or query or headers):
+            missing = () if span == ALWAYS else (404,)
+            for code in self._all_errors(
+                action, (*errors, *missing), takes=body or query or headers
+            ):
                 schema = KeystoneFault if code == 401 else self._dialect.fault
                 view = blueprint.alt_response(code, schema=schema)(view)
-            view = blueprint.doc(**self._more(action, takes))(view)
-            blueprint.route(rule, methods=[method])(guarded(self._action(action), view))
+            view = blueprint.doc(**self._more(action, takes), **_told(handler, span))(view)
+            blueprint.route(rule, methods=[method])(guarded(self._action(action), view, span))
             return handler
 
         return declare
@@ -122,11 +135,35 @@ class Routes:
     def _all_errors(self, action: str, errors: Sequence[int], *, takes: object) -> list[int]:
         """What any route of its kind can answer, and what this one says of itself."""
         common = {500}
+        if self._dialect is COMPUTE:
+            common.add(406)
         if POLICY[self._action(action)] is not ANYONE:
             common |= {401, 403}
         if takes is not None:
             common.add(400)
         return sorted(common | set(errors))
+
+
+def _later(view: Handler, gate: Gate, status: int) -> Handler:
+    """Let a view answer with another status from a microversion on."""
+
+    @wraps(view)
+    def later(*args: Any, **kwargs: Any) -> Any:
+        answer: Response = view(*args, **kwargs)
+        if gate.is_open:
+            answer.status_code = status
+        return answer
+
+    return later
+
+
+def _told(handler: Handler, span: Span) -> dict[str, Any]:
+    """Return what the document says of a route that is not there at every microversion."""
+    if span == ALWAYS:
+        return {}
+    told = span.document()
+    _, _, more = (inspect.getdoc(handler) or "").partition("\n\n")
+    return {**told, "description": f"{told['description']} {more}".strip()}
 
 
 def _empty(handler: Handler, status: int) -> Handler:

@@ -137,11 +137,15 @@ class Case:
     headers: dict[str, Any] = field(default_factory=dict)
     #: Headers to send.
     with_headers: dict[str, str] = field(default_factory=dict)
+    #: The minor number of compute's microversion to ask for.
+    at: int | None = None
 
     def send_to(self, api: Api) -> TestResponse:
         """Send the request and return the answer."""
         more: dict[str, Any] = {} if self.send is None else {"json": self.send}
-        return api.call(self.who, self.method, self.path, headers=self.with_headers, **more)
+        version = {} if self.at is None else {"OpenStack-API-Version": f"compute 2.{self.at}"}
+        headers = {**version, **self.with_headers}
+        return api.call(self.who, self.method, self.path, headers=headers, **more)
 
     def found(self, answer: TestResponse) -> tuple[int, Any]:
         """Return the answer's status and body, as to be compared with `status` and `body`."""

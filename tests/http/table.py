@@ -10,6 +10,7 @@ from tests.http import (
     table_refusals,
     table_security,
     table_servers,
+    table_versions,
 )
 from tests.http.cases import Case
 
@@ -23,4 +24,5 @@ CASES: list[Case] = [
     *table_security.CASES,
     *table_byre.CASES,
     *table_refusals.CASES,
+    *table_versions.CASES,
 ]

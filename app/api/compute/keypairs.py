@@ -4,13 +4,15 @@ import re
 import uuid
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, validate
+from marshmallow import ValidationError, fields, validate
 
 from app.api.auth import caller, context
 from app.api.compute.schema import Json, Strict, Text, answer, name_like, wrapped
 from app.api.dialects import COMPUTE
+from app.api.gates import Gate
 from app.api.routes import Routes
 from app.api.times import bare_micro_time
+from app.api.versioned import Versioned, since
 from app.services import keypairs
 from app.services.keypairs import KeypairView
 
@@ -25,12 +27,13 @@ def _keypair_name(value: str) -> None:
         raise ValidationError("may hold letters, digits, blanks, hyphens and underscores only.")
 
 
-class KeypairBrief(Schema):
+class KeypairBrief(Versioned):
     """A keypair in lists."""
 
     name = fields.String(required=True)
     public_key = fields.String(required=True)
     fingerprint = fields.String(required=True)
+    type = since(Gate.KEYPAIR_TYPE, fields.String())
 
 
 class KeypairCreated(KeypairBrief):
@@ -56,6 +59,10 @@ class CreateKeypair(Strict):
 
     name = Text(required=True, validate=_keypair_name)
     public_key = Text(validate=validate.Length(min=1, max=16_384))
+    type = since(
+        Gate.KEYPAIR_TYPE,
+        Text(validate=validate.Equal("ssh", error="must be ssh: certificates are not kept.")),
+    )
 
 
 KeypairItem = answer("KeypairItem", keypair=fields.Nested(KeypairBrief, required=True))
@@ -67,7 +74,8 @@ Created = answer("KeypairCreateAnswer", keypair=fields.Nested(KeypairCreated, re
 @routes.endpoint("GET", "", "keypairs:list", returns=Keypairs)
 def list_keypairs() -> Any:
     """List one's keypairs"""
-    return {"keypairs": [{"keypair": view} for view in keypairs.listed(context(), caller())]}
+    found = keypairs.listed(context(), caller())
+    return {"keypairs": [{"keypair": _brief(view)} for view in found]}
 
 
 @routes.endpoint("GET", "/<name>", "keypairs:show", returns=KeypairAnswer, errors=(404,))
@@ -83,6 +91,7 @@ def show_keypair(name: str) -> Any:
     body=wrapped("keypair", CreateKeypair),
     returns=Created,
     errors=(409,),
+    later={Gate.KEYPAIR_TYPE: 201},
 )
 def create_keypair(body: Json) -> Any:
     """Keep a public key, or make a pair"""
@@ -94,7 +103,14 @@ def create_keypair(body: Json) -> Any:
     return {"keypair": made}
 
 
-@routes.endpoint("DELETE", "/<name>", "keypairs:delete", status=202, errors=(404,))
+@routes.endpoint(
+    "DELETE",
+    "/<name>",
+    "keypairs:delete",
+    status=202,
+    errors=(404,),
+    later={Gate.KEYPAIR_TYPE: 204},
+)
 def delete_keypair(name: str) -> None:
     """Forget one of one's keypairs"""
     keypairs.delete(context(), caller(), name)
@@ -105,6 +121,7 @@ def _brief(view: KeypairView) -> Json:
         "name": view.name,
         "public_key": view.public_key,
         "fingerprint": view.fingerprint,
+        "type": "ssh",
     }
 
 

@@ -7,11 +7,12 @@ from typing import Any
 from marshmallow import RAISE, Schema, ValidationError, fields
 
 from app.api.links import LinkSchema, base_url
+from app.api.versioned import Versioned
 
 Json = dict[str, Any]
 
 
-class Strict(Schema):
+class Strict(Versioned):
     """A request body: a key that nobody knows is refused by name, never ignored."""
 
     class Meta:
@@ -27,7 +28,7 @@ def wrapped(key: str, inner: type[Schema], **more: fields.Field[Any]) -> type[Sc
 
 def answer(name: str, **parts: fields.Field[Any]) -> type[Schema]:
     """Return the schema of an answer's outermost object."""
-    return Schema.from_dict(dict(parts), name=name)
+    return Versioned.from_dict(dict(parts), name=name)
 
 
 class Text(fields.String):

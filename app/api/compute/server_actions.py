@@ -5,11 +5,12 @@ from functools import partial
 from typing import Any
 
 from flask import jsonify
-from marshmallow import ValidationError, fields, validate, validates_schema
+from marshmallow import ValidationError, fields, pre_load, validate, validates_schema
 
 from app.api.auth import caller, context
 from app.api.compute.schema import Count, Json, Strict, Text, answer
 from app.api.dialects import COMPUTE
+from app.api.microversions import not_there
 from app.api.routes import Routes
 from app.services import consoles, server_actions, server_security, servers
 from app.services.context import Caller, Context
@@ -68,6 +69,13 @@ class ServerAction(Strict):
     resetState = fields.Nested(ResetState, data_key="os-resetState")  # noqa: N815
 
     console = fields.Nested(GetConsoleOutput, data_key="os-getConsoleOutput", allow_none=True)
+
+    @pre_load
+    def _check_version(self, data: Any, **_: Any) -> Any:
+        """An action of another microversion is as a route of it."""
+        if isinstance(data, Mapping) and not self.closed().isdisjoint(data):
+            raise not_there()
+        return data
 
     @validates_schema
     def _check_one(self, data: Mapping[str, Any], **_: Any) -> None:
