@@ -10,7 +10,7 @@ from flask import current_app, g, request
 from app.api.gates import ALWAYS, Span
 from app.api.microversions import not_there
 from app.policy import ANYONE, POLICY, USER, allows
-from app.services import tokens
+from app.services import servers, tokens
 from app.services.context import Caller, Context
 from app.services.scopes import WRONG
 from app.services.tokens import TokenView
@@ -50,12 +50,21 @@ def guarded(action: str, handler: Handler, span: Span = ALWAYS) -> Handler:
         if who is not ANYONE:
             if who is not USER and not caller().project_id:
                 raise Forbidden(f"{action} needs a token with a project.")
-            if not allows(action, caller().roles):
-                raise Forbidden(f"Policy doesn't allow {action} to be performed.")
+            require(action, kwargs.get("server_id"))
         return handler(*args, **kwargs)
 
-    guard.policy_action = action  # type: ignore[attr-defined]
+    guard.policy_action, guard.span = action, span  # type: ignore[attr-defined]
     return guard
+
+
+def require(action: str, server_id: str | None = None) -> None:
+    """Return if the caller may. A server is looked up before anything of it is refused: that
+    others have it must not be learnt. Raises NotFound, Forbidden."""
+    if allows(action, caller().roles):
+        return
+    if server_id is not None:
+        servers.get(context(), caller(), server_id)
+    raise Forbidden(f"Policy doesn't allow {action} to be performed.")
 
 
 def _authenticate() -> None:

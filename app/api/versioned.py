@@ -30,7 +30,7 @@ class Versioned(Schema):
         return {
             field.data_key or name
             for name, field in self.fields.items()
-            if not _span_of(field).is_open
+            if not span_of(field).is_open
         }
 
     # What marshmallow reads whenever it loads or dumps; it sets them once, with all fields.
@@ -62,7 +62,7 @@ class Versioned(Schema):
         version = microversions.used()
         if version not in known:
             every: Fields = self.__dict__[f"_every_{use}"]
-            known[version] = {name: one for name, one in every.items() if _span_of(one).is_open}
+            known[version] = {name: one for name, one in every.items() if span_of(one).is_open}
         return known[version]
 
 
@@ -124,6 +124,7 @@ def _limited(field: F, span: Span) -> F:
     return field
 
 
-def _span_of(field: fields.Field[Any]) -> Span:
+def span_of(field: fields.Field[Any]) -> Span:
+    """Return in which versions a field is there."""
     span: Span = field.metadata.get(_SPAN, ALWAYS)
     return span

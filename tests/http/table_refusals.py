@@ -5,6 +5,7 @@ from typing import Any
 
 from tests.http.cases import UNAUTHORIZED, Case, Like, compute_fault, identity_fault, image_fault
 from tests.http.world import (
+    ACTIVE,
     BETA_DEFAULT,
     BETA_IMAGE,
     BETA_NETWORK,
@@ -228,7 +229,7 @@ SERVERS_REFUSED = [
         "server: deleted by a reader",
         "rita",
         "DELETE",
-        f"{SERVERS}/x",
+        f"{SERVERS}/{ACTIVE}",
         403,
         compute_fault(403, "Policy doesn't allow compute:servers:delete to be performed."),
     ),

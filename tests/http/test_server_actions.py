@@ -172,7 +172,7 @@ def test_administrators_reset_a_state(api: Api, state: str, status: str) -> None
     refused = act(api, body)
     assert refused.status_code == 403
     assert reason(refused) == (
-        "Policy doesn't allow os_compute_api:os-admin-actions:reset_state to be performed."
+        "Policy doesn't allow compute:servers:act:os-resetState to be performed."
     )
     assert act(api, body, user="root").status_code == 202
     server = api.call("rita", "GET", ONE).get_json()["server"]

@@ -68,7 +68,7 @@ PEOPLE = {
 
 PASSWORD = "correct horse"
 #: Made once: hashing is slow on purpose.
-_HASH = hash_password(PASSWORD)
+PASSWORD_HASH = hash_password(PASSWORD)
 
 THEN = datetime(2026, 11, 23, 3, 33, 44, 123456, tzinfo=UTC)
 THEN_TEXT, THEN_MICRO = "2026-11-23T03:33:44Z", "2026-11-23T03:33:44.123456"
@@ -103,7 +103,9 @@ def _projects(session: Session) -> None:
 
 def _people(session: Session) -> None:
     for name, (user_id, project_id, _) in PEOPLE.items():
-        user = User(id=user_id, name=name, password_hash=_HASH, default_project_id=project_id)
+        user = User(
+            id=user_id, name=name, password_hash=PASSWORD_HASH, default_project_id=project_id
+        )
         session.add(user)
     session.flush()
     for name, (user_id, project_id, role) in PEOPLE.items():
@@ -116,7 +118,7 @@ def _people(session: Session) -> None:
             project_id=ALPHA,
             name="robot",
             description="sweeps",
-            secret_hash=_HASH,
+            secret_hash=PASSWORD_HASH,
             roles=["reader"],
             created_at=THEN,
         )

@@ -7,7 +7,7 @@ from typing import Any
 from flask import jsonify
 from marshmallow import ValidationError, fields, pre_load, validate, validates_schema
 
-from app.api.auth import caller, context
+from app.api.auth import caller, context, require
 from app.api.compute.schema import Count, Json, Strict, Text, answer
 from app.api.dialects import COMPUTE
 from app.api.microversions import not_there
@@ -83,6 +83,9 @@ class ServerAction(Strict):
             raise ValidationError("must name one action.")
 
 
+#: What each field is called in the request, and in the policy.
+NAMES = {name: field.data_key or name for name, field in ServerAction().fields.items()}
+
 #: Does one action: called with the context, the caller, the server's id and what was said of it.
 #: What it returns is answered.
 Doer = Callable[[Context, Caller, str, Any], Json | None]
@@ -140,5 +143,6 @@ _DOERS: dict[str, Doer] = {
 def act(body: Json, server_id: str) -> Any:
     """Start, stop, reboot, pause, suspend or lock a server, change its groups, read its console"""
     [(name, said)] = body.items()
+    require(f"compute:servers:act:{NAMES[name]}", server_id)
     given = _DOERS[name](context(), caller(), server_id, said)
     return None if given is None else jsonify(given)

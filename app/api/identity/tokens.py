@@ -4,7 +4,7 @@ from typing import Any
 
 from flask import request
 
-from app.api.auth import caller, context, own_token
+from app.api.auth import context, own_token, require
 from app.api.dialects import IDENTITY
 from app.api.identity.catalog import catalog
 from app.api.identity.domain import DOMAIN, is_domain
@@ -21,7 +21,7 @@ from app.services import tokens
 from app.services.roles import role_id
 from app.services.scopes import WRONG, Scope
 from app.services.tokens import CredentialLogin, PasswordLogin, TokenView
-from tasks.errors import Forbidden, NotFound, RequestError, Unauthorized
+from tasks.errors import NotFound, RequestError, Unauthorized
 
 routes = Routes(IDENTITY, "tokens", "Log in and out; where the services are.", "/v3/auth")
 
@@ -51,14 +51,14 @@ def issue_token(body: dict[str, Any], query: dict[str, Any]) -> Any:
 )
 def show_token(query: dict[str, Any]) -> Any:
     """Show what the token in the header X-Subject-Token stands for"""
-    secret, view = _subject()
+    secret, view = _subject("identity:tokens:show:others")
     return token_answer(view, query), {"X-Subject-Token": secret, "Vary": "X-Auth-Token"}
 
 
 @routes.endpoint("DELETE", "/tokens", "tokens:revoke", status=204, errors=(404,))
 def revoke_token() -> None:
     """Make the token in the header X-Subject-Token worthless"""
-    secret, _ = _subject()
+    secret, _ = _subject("identity:tokens:revoke:others")
     tokens.revoke(context(), secret)
 
 
@@ -121,8 +121,8 @@ def read_scope(scope: dict[str, Any] | None) -> Scope:
     return Scope("project", project.get("id"), project.get("name"))
 
 
-def _subject() -> tuple[str, TokenView]:
-    """The token that is asked about: one's own, or for an administrator any."""
+def _subject(others: str) -> tuple[str, TokenView]:
+    """The token that is asked about: one's own, or any for whom the policy allows `others`."""
     secret = request.headers.get("X-Subject-Token")
     if not secret:
         raise RequestError("The header X-Subject-Token is missing.")
@@ -130,8 +130,8 @@ def _subject() -> tuple[str, TokenView]:
         view = tokens.look_up(context(), secret)
     except Unauthorized as error:
         raise NotFound("Could not find token.") from error
-    if view.user_id != own_token().user_id and not caller().is_admin:
-        raise Forbidden("You are not authorized to look at another user's token.")
+    if view.user_id != own_token().user_id:
+        require(others)
     return secret, view
 
 

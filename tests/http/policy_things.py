@@ -1,0 +1,358 @@
+"""What every route is tried on with every role: whose things its path names, and what is sent.
+
+A new route needs here what the failing test says: a thing for each argument of its path, and a body
+if it takes one.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from app.db.models import (
+    ApplicationCredential,
+    Flavor,
+    Image,
+    Keypair,
+    Network,
+    Port,
+    RoleAssignment,
+    ServerGroup,
+    Subnet,
+    User,
+)
+from app.db.session import Sessions
+from app.services.roles import role_id
+from tests.http.table_identity import COMPUTE, COMPUTE_PUBLIC
+from tests.http.table_refusals import GOOD
+from tests.http.world import (
+    ACTIVE,
+    ALICE,
+    ALPHA,
+    ALPHA_IMAGE,
+    BETA,
+    BYTES,
+    NETWORK,
+    OPERATIONS,
+    PASSWORD,
+    PASSWORD_HASH,
+    PORT,
+    PUBLIC_IMAGE,
+    PUBLIC_KEY,
+    QUEUED_IMAGE,
+    RITA,
+    ROOT,
+    WEB,
+    add_token,
+    make_world,
+    token_of,
+    uid,
+)
+
+#: Things of the project alpha that only this world has.
+OWN_NETWORK, OWN_SUBNET, OWN_PORT, SERVER_GROUP = (uid(n) for n in range(901, 905))
+WEB_RULE = uid(113)
+
+#: Somebody of each role: alpha's people, an administrator, and the strongest of another project.
+PEOPLE = {
+    "rita": (ALPHA, "reader"),
+    "alice": (ALPHA, "member"),
+    "root": (OPERATIONS, "admin"),
+    "mona": (ALPHA, "manager"),
+    "sven": (ALPHA, "service"),
+    "nora": (BETA, "manager"),
+}
+_IDS = {"rita": RITA, "alice": ALICE, "root": ROOT}
+
+
+def id_of(name: str) -> str:
+    """Return the id of one of these people."""
+    return _IDS.get(name) or uid(950 + list(PEOPLE).index(name))
+
+
+def credential_of(user_id: str) -> str:
+    """Return the id of the application credential that each has."""
+    return f"{user_id[:-3]}8{user_id[-2:]}"
+
+
+class Owner(Enum):
+    """Who has a thing, and so who is told that it is there."""
+
+    PROJECT = "alpha"
+    #: Everybody has one of their own, of the same name.
+    USER = "who asks"
+    #: All see the same.
+    ALL = "all"
+
+
+@dataclass(frozen=True)
+class Thing:
+    """What stands in a path. The text may hold {me} and {my_credential}, of who asks."""
+
+    value: str
+    owner: Owner = Owner.ALL
+
+
+#: Argument of a path -> the thing, unless the route has one of its own below.
+THINGS: dict[str, Thing] = {
+    "server_id": Thing(ACTIVE, Owner.PROJECT),
+    "image_id": Thing(ALPHA_IMAGE, Owner.PROJECT),
+    "network_id": Thing(OWN_NETWORK, Owner.PROJECT),
+    "subnet_id": Thing(OWN_SUBNET, Owner.PROJECT),
+    "port_id": Thing(OWN_PORT, Owner.PROJECT),
+    "group_id": Thing(WEB, Owner.PROJECT),
+    "rule_id": Thing(WEB_RULE, Owner.PROJECT),
+    "thing_id": Thing(OWN_NETWORK, Owner.PROJECT),
+    "project_id": Thing(ALPHA, Owner.PROJECT),
+    "user_id": Thing("{me}", Owner.USER),
+    "credential_id": Thing("{my_credential}", Owner.USER),
+    "collection": Thing("networks"),
+    "tag": Thing("blue"),
+    "key": Thing("role"),
+    "network": Thing("private"),
+    "request_id": Thing("req-1"),
+    "flavor_id": Thing("43"),
+    "name": Thing("key", Owner.USER),
+    "host": Thing("host-1"),
+    "hypervisor_id": Thing("1"),
+    "domain_id": Thing("default"),
+    "role_id": Thing(role_id("reader")),
+    "region_id": Thing("RegionOne"),
+    "alias": Thing("security-group"),
+}
+
+SERVER = {
+    "name": "new",
+    "flavorRef": "42",
+    "imageRef": PUBLIC_IMAGE,
+    "networks": [{"uuid": NETWORK}],
+}
+
+
+@dataclass(frozen=True)
+class Try:
+    """What is particular to a route. A body of None is none."""
+
+    body: Any = None
+    #: Arguments of the path that are not those of THINGS.
+    things: Mapping[str, Thing] = field(default_factory=dict)
+    query: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    content_type: str = "application/json"
+    #: What whoever may do it is answered, if that is neither success nor a conflict.
+    answer: int | None = None
+    #: What another project's token is answered, if that is not 404 for a thing of a project or a
+    #: user, and success for what all see.
+    foreign: int | None = None
+    #: What a token without a project is answered where the table lets it in.
+    unscoped: int = 0
+
+
+_MY_TOKEN = {"X-Subject-Token": "{my_token}"}
+_V21 = "/compute/v2.1"
+_FLAVOR = f"{_V21}/flavors/<flavor_id>"
+_ONE = f"{_V21}/servers/<server_id>"
+_GROUP = f"{_V21}/os-server-groups/<group_id>"
+_PROJECT, _USER = "/identity/v3/projects/<project_id>", "/identity/v3/users/<user_id>"
+_ROLES = f"{_PROJECT}/users/<user_id>/roles"
+_IMAGE = "/image/v2/images/<image_id>"
+_NET = "/network/v2.0"
+_TAGS = f"{_NET}/<any(networks, subnets, ports, 'security-groups'):collection>/<thing_id>/tags"
+_PRIVATE = {"flavor_id": Thing("secret")}
+_OTHER = {"user_id": Thing(RITA)}
+_SERVER_GROUP = {"group_id": Thing(SERVER_GROUP, Owner.PROJECT)}
+_HOST_SERVICE = {"host": "host-1", "binary": "nova-compute"}
+#: Quotas are told by 403, as Nova's and Neutron's are.
+_QUOTA = Try(foreign=403)
+_PATCH = "application/openstack-images-v2.1-json-patch"
+_SPEC = {"flavor_id": Thing("42"), "key": Thing("quota:disk_total_iops_sec")}
+
+#: Method and rule -> what is particular to it.
+TRIES: dict[tuple[str, str], Try] = {
+    ("GET", "/docs/assets/<name>"): Try(things={"name": Thing("index.css")}),
+    # The ticket in the URL decides; there is none here.
+    ("GET", "/byre/v1/images/<image_id>/file"): Try(
+        query="?ticket=none", answer=403, foreign=403, things={"image_id": Thing(ALPHA_IMAGE)}
+    ),
+    ("POST", "/byre/v1/hypervisors/<host>/cache"): Try({"image_id": PUBLIC_IMAGE}),
+    ("POST", "/byre/v1/plan"): Try({"server": GOOD}),
+    ("POST", f"{_V21}/flavors"): Try(
+        {"flavor": {"name": "f", "ram": 64, "vcpus": 1, "disk": 1, "id": None}}
+    ),
+    ("POST", f"{_FLAVOR}/action"): Try({"addTenantAccess": {"tenant": ALPHA}}, _PRIVATE),
+    # Nova's word for a host that does not tell it.
+    ("GET", f"{_V21}/os-hypervisors/<hypervisor_id>/uptime"): Try(answer=501),
+    ("GET", f"{_FLAVOR}/os-flavor-access"): Try(things=_PRIVATE),
+    ("POST", f"{_FLAVOR}/os-extra_specs"): Try({"extra_specs": {"quota:vif_inbound_average": "9"}}),
+    ("GET", f"{_FLAVOR}/os-extra_specs/<key>"): Try(things=_SPEC),
+    ("PUT", f"{_FLAVOR}/os-extra_specs/<key>"): Try({_SPEC["key"].value: "5"}, _SPEC),
+    ("DELETE", f"{_FLAVOR}/os-extra_specs/<key>"): Try(things=_SPEC),
+    ("POST", f"{_V21}/os-keypairs"): Try({"keypair": {"name": "new", "public_key": PUBLIC_KEY}}),
+    ("GET", f"{_V21}/os-quota-sets/<project_id>"): _QUOTA,
+    ("GET", f"{_V21}/os-quota-sets/<project_id>/detail"): _QUOTA,
+    # They are the same for all.
+    ("GET", f"{_V21}/os-quota-sets/<project_id>/defaults"): Try(things={"project_id": Thing(BETA)}),
+    ("PUT", f"{_V21}/os-quota-sets/<project_id>"): Try({"quota_set": {"cores": 40}}),
+    ("POST", f"{_V21}/os-server-groups"): Try(
+        {"server_group": {"name": "new", "policies": ["affinity"]}}
+    ),
+    ("GET", _GROUP): Try(things=_SERVER_GROUP),
+    ("DELETE", _GROUP): Try(things=_SERVER_GROUP),
+    ("PUT", f"{_V21}/os-services/enable"): Try(_HOST_SERVICE),
+    ("PUT", f"{_V21}/os-services/disable"): Try(_HOST_SERVICE),
+    ("PUT", f"{_V21}/os-services/disable-log-reason"): Try(
+        {**_HOST_SERVICE, "disabled_reason": "memory"}
+    ),
+    ("POST", f"{_V21}/servers"): Try({"server": GOOD}),
+    ("PUT", _ONE): Try({"server": {"name": "renamed"}}),
+    ("POST", f"{_ONE}/metadata"): Try({"metadata": {"a": "b"}}),
+    ("PUT", f"{_ONE}/metadata"): Try({"metadata": {"a": "b"}}),
+    ("PUT", f"{_ONE}/metadata/<key>"): Try({"meta": {"role": "db"}}),
+    ("GET", f"{_ONE}/os-interface/<port_id>"): Try(things={"port_id": Thing(PORT)}),
+    ("GET", "/identity/v3/auth/tokens"): Try(headers=_MY_TOKEN, foreign=403),
+    ("DELETE", "/identity/v3/auth/tokens"): Try(headers=_MY_TOKEN, foreign=403),
+    ("POST", "/identity/v3/auth/tokens"): Try(
+        {
+            "auth": {
+                "identity": {
+                    "methods": ["password"],
+                    "password": {"user": {"id": ALICE, "password": PASSWORD}},
+                }
+            }
+        }
+    ),
+    ("GET", "/identity/v3/endpoints/<endpoint_id>"): Try(
+        things={"endpoint_id": Thing(COMPUTE_PUBLIC)}
+    ),
+    ("GET", "/identity/v3/services/<service_id>"): Try(things={"service_id": Thing(COMPUTE)}),
+    ("POST", "/identity/v3/projects"): Try({"project": {"name": "new"}}),
+    ("PATCH", _PROJECT): Try({"project": {"description": "ours"}}),
+    ("GET", _ROLES): Try(things=_OTHER),
+    ("GET", f"{_ROLES}/<role_id>"): Try(things=_OTHER),
+    ("PUT", f"{_ROLES}/<role_id>"): Try(things=_OTHER),
+    ("DELETE", f"{_ROLES}/<role_id>"): Try(things=_OTHER),
+    ("POST", "/identity/v3/users"): Try({"user": {"name": "new", "password": "p"}}),
+    ("PATCH", _USER): Try({"user": {"description": "away"}}, _OTHER),
+    ("DELETE", _USER): Try(things=_OTHER),
+    # It is for the project of the token that makes it.
+    ("POST", f"{_USER}/application_credentials"): Try(
+        {"application_credential": {"name": "new"}}, unscoped=403
+    ),
+    ("POST", f"{_USER}/password"): Try({"user": {"original_password": PASSWORD, "password": "b"}}),
+    ("POST", "/image/v2/images"): Try({"name": "new"}),
+    ("PATCH", _IMAGE): Try(
+        [{"op": "replace", "path": "/name", "value": "new"}], content_type=_PATCH
+    ),
+    ("PUT", f"{_IMAGE}/file"): Try(
+        "x",
+        {"image_id": Thing(QUEUED_IMAGE, Owner.PROJECT)},
+        content_type="application/octet-stream",
+        answer=400,
+    ),
+    ("DELETE", f"{_IMAGE}/tags/<tag>"): Try(things={"tag": Thing("old")}),
+    ("PUT", _TAGS): Try({"tags": ["a"]}),
+    ("POST", f"{_NET}/networks"): Try({"network": {"name": "new"}}),
+    ("PUT", f"{_NET}/networks/<network_id>"): Try({"network": {"name": "new"}}),
+    ("POST", f"{_NET}/ports"): Try({"port": {"network_id": NETWORK}}),
+    ("PUT", f"{_NET}/ports/<port_id>"): Try({"port": {"name": "new"}}),
+    ("POST", f"{_NET}/subnets"): Try(
+        {"subnet": {"network_id": OWN_NETWORK, "ip_version": 4, "cidr": "10.2.0.0/24"}},
+        foreign=404,
+    ),
+    ("PUT", f"{_NET}/subnets/<subnet_id>"): Try({"subnet": {"name": "new"}}),
+    ("POST", f"{_NET}/security-groups"): Try({"security_group": {"name": "new"}}),
+    ("PUT", f"{_NET}/security-groups/<group_id>"): Try({"security_group": {"name": "new"}}),
+    ("POST", f"{_NET}/security-group-rules"): Try(
+        {"security_group_rule": {"security_group_id": WEB, "direction": "egress"}},
+        foreign=404,
+    ),
+    ("GET", f"{_NET}/quotas/<project_id>"): _QUOTA,
+    ("GET", f"{_NET}/quotas/<project_id>/details"): _QUOTA,
+    ("GET", f"{_NET}/quotas/<project_id>/details.json"): _QUOTA,
+    ("PUT", f"{_NET}/quotas/<project_id>"): Try({"quota": {"port": 9}}),
+}
+
+#: What is said of each action on a server.
+ACTIONS: dict[str, Any] = {
+    "addSecurityGroup": {"name": "web"},
+    "forceDelete": None,
+    "lock": None,
+    "os-getConsoleOutput": {},
+    "os-resetState": {"state": "error"},
+    "os-start": None,
+    "os-stop": None,
+    "pause": None,
+    "reboot": {"type": "HARD"},
+    "removeSecurityGroup": {"name": "default"},
+    "resume": None,
+    "suspend": None,
+    "unlock": None,
+    "unpause": None,
+}
+
+
+def write_bytes(images: Path) -> None:
+    """Write what alpha's own image holds."""
+    (images / ALPHA_IMAGE).write_bytes(BYTES)
+
+
+def make_policy_world(sessions: Sessions, images: Path) -> None:
+    """Write the small world, and what it lacks: people of each role, and things of alpha's own."""
+    make_world(sessions, images)
+    write_bytes(images)
+    with sessions.begin() as session:
+        for number, (name, (project_id, role)) in enumerate(PEOPLE.items(), 950):
+            if name not in _IDS:
+                _person(session, uid(number), name, project_id, role)
+        session.flush()
+        for user_id in map(id_of, PEOPLE):
+            _belongings(session, user_id)
+        _own(session)
+
+
+def _person(session: Session, user_id: str, name: str, project_id: str, role: str) -> None:
+    session.add(User(id=user_id, name=name, password_hash=PASSWORD_HASH))
+    session.flush()
+    session.add(RoleAssignment(user_id=user_id, project_id=project_id, role=role))
+    add_token(session, token_of(name), user_id, project_id, lives_s=3600)
+
+
+def _belongings(session: Session, user_id: str) -> None:
+    """What each has of the same name."""
+    if user_id not in (ALICE, id_of("nora")):
+        session.add(
+            Keypair(user_id=user_id, name="key", public_key=PUBLIC_KEY, fingerprint="f8:f5")
+        )
+    session.add(
+        ApplicationCredential(
+            id=credential_of(user_id),
+            user_id=user_id,
+            project_id=ALPHA,
+            name="tool",
+            secret_hash="",
+            roles=["reader"],
+        )
+    )
+
+
+def _own(session: Session) -> None:
+    session.get_one(Image, ALPHA_IMAGE).tags = ["old"]
+    session.get_one(Flavor, "42").extra_specs = {_SPEC["key"].value: "7"}
+    session.add(Network(id=OWN_NETWORK, project_id=ALPHA, name="own", tags=["blue"]))
+    session.add(
+        ServerGroup(id=SERVER_GROUP, project_id=ALPHA, user_id=ALICE, name="ha", policy="affinity")
+    )
+    session.flush()
+    session.add(Subnet(id=OWN_SUBNET, network_id=OWN_NETWORK, name="own", cidr="10.1.0.0/24"))
+    session.add(
+        Port(
+            id=OWN_PORT,
+            project_id=ALPHA,
+            network_id=NETWORK,
+            is_owners=True,
+            mac="fa:16:3e:00:00:09",
+        )
+    )
