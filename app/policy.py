@@ -157,6 +157,7 @@ SERVER_ACTIONS: dict[str, Who] = {
     "os-stop": MEMBER,
     "pause": MEMBER,
     "reboot": MEMBER,
+    "rebuild": MEMBER,
     "removeSecurityGroup": MEMBER,
     "resume": MEMBER,
     "suspend": MEMBER,

@@ -419,9 +419,16 @@ class ProofSeen(Value):
 
 
 class PortsRef(Value):
-    """The interfaces whose traces on a host are to go. Travels with `teardown` and `unwind`."""
+    """The interfaces whose traces on a host are to go. Travels with `teardown`, `unwind` and
+    `clear`."""
 
     ports: list[PortSpec]
+
+
+class Kept(Value):
+    """Which of a server's disks a rebuild leaves as they are. Travels with `clear`."""
+
+    ephemeral: bool = False
 
 
 class Grace(Value):

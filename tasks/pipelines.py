@@ -26,6 +26,9 @@ class Stage:
     drops: tuple[str, ...] = ()
     #: The name of this stage's output in the envelope; empty when it gives none.
     output: str = ""
+    #: Once for each run on a host, whatever comes late or twice: it takes away what the stages
+    #: after it make anew under the same names.
+    once: bool = False
 
 
 CREATE = "create"
@@ -35,14 +38,20 @@ UNWIND = "unwind"
 #: A delete's work on a host that was away when the server was deleted: owed, and done later.
 PURGE = "purge"
 
-#: What owners do with a server that is there. None of them makes or removes anything on the host
-#: but what a suspended guest's memory takes, so a failed one leaves nothing to be undone.
+#: What owners do with a server that is there. These make or remove nothing on the host but what a
+#: suspended guest's memory takes, so a failed one leaves nothing to be undone.
 START, STOP = "start", "stop"
 REBOOT, HARD_REBOOT = "reboot", "hard_reboot"
 PAUSE, UNPAUSE = "pause", "unpause"
 SUSPEND, RESUME = "suspend", "resume"
 
-ACTIONS = frozenset({START, STOP, REBOOT, HARD_REBOOT, PAUSE, UNPAUSE, SUSPEND, RESUME})
+#: A server made anew from an image; one that was stopped is stopped again after it.
+REBUILD, REBUILD_STOPPED = "rebuild", "rebuild_stopped"
+
+#: Actions that make a server's disks anew. What failed half-way is not as it was.
+REBUILDS = frozenset({REBUILD, REBUILD_STOPPED})
+
+ACTIONS = REBUILDS | {START, STOP, REBOOT, HARD_REBOOT, PAUSE, UNPAUSE, SUSPEND, RESUME}
 
 #: Pipelines that only take away: owed however late they come, and never given up.
 REMOVALS = frozenset({DELETE, UNWIND, PURGE})
@@ -54,16 +63,22 @@ _MEMORY_LIMIT_S = 600
 _SHUT_DOWN = Stage("shut_down", Side.COMPUTE, limit_s=900, output="asked")
 _POWER_ON = Stage("power_on", Side.COMPUTE, limit_s=_MEMORY_LIMIT_S)
 
+#: What makes a server on its host, once it is said how.
+_BUILD = (
+    # The first build of an image on a host downloads it: by far the slowest stage.
+    Stage("build_resources", Side.COMPUTE, limit_s=900, output="spec", drops=("build",)),
+    Stage("define_domain", Side.COMPUTE, limit_s=60, output="domain", drops=("spec",)),
+    Stage("launch", Side.COMPUTE, limit_s=120, output="domain"),
+    # Its own deadline comes with the image (BootProof.limit_s); this is the net below it.
+    Stage("poll_boot", Side.COMPUTE, limit_s=3600, output="seen", drops=("domain",)),
+)
+_CLEAR = Stage("clear", Side.COMPUTE, limit_s=300, once=True)
+
 PIPELINES: dict[str, tuple[Stage, ...]] = {
     CREATE: (
         Stage("validate", Side.CONTROL, limit_s=30),
         Stage("schedule", Side.CONTROL, limit_s=30, output="build"),
-        # The first build of an image on a host downloads it: by far the slowest stage.
-        Stage("build_resources", Side.COMPUTE, limit_s=900, output="spec", drops=("build",)),
-        Stage("define_domain", Side.COMPUTE, limit_s=60, output="domain", drops=("spec",)),
-        Stage("launch", Side.COMPUTE, limit_s=120, output="domain"),
-        # Its own deadline comes with the image (BootProof.limit_s); this is the net below it.
-        Stage("poll_boot", Side.COMPUTE, limit_s=3600, output="seen", drops=("domain",)),
+        *_BUILD,
     ),
     DELETE: (
         Stage("teardown", Side.COMPUTE, limit_s=300),
@@ -85,6 +100,8 @@ PIPELINES: dict[str, tuple[Stage, ...]] = {
     UNPAUSE: (_POWER_ON,),
     SUSPEND: (Stage("suspend", Side.COMPUTE, limit_s=_MEMORY_LIMIT_S),),
     RESUME: (_POWER_ON,),
+    REBUILD: (_CLEAR, *_BUILD),
+    REBUILD_STOPPED: (_CLEAR, *_BUILD, _SHUT_DOWN),
 }
 
 

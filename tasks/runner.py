@@ -54,9 +54,9 @@ class Ledger(Protocol):
         run or attempt is over, ServerHeld if another stage is at work."""
         ...
 
-    def has_completed(self, job: Job) -> bool:
-        """Say whether an earlier attempt of this run did all that it was to do, so that to do it
-        again would be once too often: only its report was lost."""
+    def has_completed(self, job: Job, stage: str) -> bool:
+        """Say whether an earlier message of this run did the stage, or all that the run was to do,
+        so that to do it again would be once too often: only its report was lost."""
         ...
 
     def began(self, job: Job, stage: str, worker: str) -> None:
@@ -201,7 +201,8 @@ class _Delivery:
             self.ledger.began(self.job, self.stage.name, self.worker)
             self.envelope.data["begun"] = True
             log.info("stage.began")
-        output = None if self.ledger.has_completed(self.job) else self._do(resource)
+        done = self.ledger.has_completed(self.job, self.stage.name)
+        output = None if done else self._do(resource)
         self.ledger.finished(self.job, self.stage.name, self.worker, self.started_at, output)
         log.info("stage.finished", took_s=round(time.time() - self.started_at, 3))
         return self._next(output)

@@ -16,6 +16,7 @@ from config.settings import ComputeSettings, SettingsError, end_with, load_compu
 from tasks import runner
 from tasks.compute import (
     build_resources,
+    clear,
     cut_power,
     define_domain,
     launch,
@@ -51,6 +52,7 @@ STAGES = {
     "define_domain": define_domain,
     "launch": launch,
     "poll_boot": poll_boot,
+    "clear": clear,
     "teardown": teardown,
     "unwind": unwind,
     "power_on": power_on,

@@ -17,7 +17,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_expo
 
 from tasks.errors import NotYet, StaleMessage, TransientError
 from tasks.messages import AttemptRef, Failure, Job, StageReport, Value
-from tasks.pipelines import ACTIONS, REMOVALS, UNWIND, stages_of
+from tasks.pipelines import ACTIONS, REBUILDS, REMOVALS, UNWIND, stage_named, stages_of
 from tasks.runner import TRANSIENT_PAUSES_S
 from workers.hypervisor.journal import Journal
 
@@ -105,10 +105,13 @@ class ComputeLedger:
                 self._journal.admit(job, only_looks=stage == _LOOKS)
             yield
 
-    def has_completed(self, job: Job) -> bool:
-        """Say whether this host did it in an earlier attempt. A create only looks by then, and what
-        removes finds nothing left."""
-        return job.pipeline in ACTIONS and self._journal.has_completed(job.server_id, job.run_id)
+    def has_completed(self, job: Job, stage: str) -> bool:
+        """Say whether this host did it in an earlier attempt. What builds a server finds its work
+        done, but for the stage that is done once only; and what removes finds nothing left."""
+        if stage_named(job.pipeline, stage).once:
+            return self._journal.was_done(job, stage)
+        is_told = job.pipeline in ACTIONS - REBUILDS
+        return is_told and self._journal.has_completed(job.server_id, job.run_id)
 
     def began(self, job: Job, stage: str, worker: str) -> None:
         """Tell that the stage is at work, unless it ends so soon that its end tells it too."""
@@ -138,6 +141,8 @@ class ComputeLedger:
     def finished(self, job: Job, stage: str, worker: str, started_at: float, output: Any) -> None:
         """Tell that the stage is done, and what it gave: the run goes on from there if all else
         is lost."""
+        if stage_named(job.pipeline, stage).once:
+            self._journal.note_once(job, stage)
         if job.pipeline not in REMOVALS and stage == stages_of(job.pipeline)[-1].name:
             self._journal.complete(job)
         kept = output.model_dump() if output is not None else None

@@ -12,6 +12,9 @@ from tasks.pipelines import (
     HARD_REBOOT,
     PAUSE,
     REBOOT,
+    REBUILD,
+    REBUILD_STOPPED,
+    REBUILDS,
     RESUME,
     START,
     STOP,
@@ -65,12 +68,32 @@ ACTIONS: dict[str, Action] = {
     UNPAUSE: Action({"paused"}, "unpausing", ACTIVE),
     SUSPEND: Action({"active"}, "suspending", SUSPENDED),
     RESUME: Action({"suspended"}, "resuming", ACTIVE),
+    REBUILD: Action({"active", "stopped", "error"}, "rebuilding", ACTIVE, "REBUILD"),
+    REBUILD_STOPPED: Action({"stopped"}, "rebuilding", STOPPED, "REBUILD"),
 }
+
+#: (pipeline, vm_state) -> the pipeline by which a server in that state is led to the same end.
+_FOR_STATE = {(REBUILD, "stopped"): REBUILD_STOPPED}
+
+#: pipeline -> Nova's word, where it has one word for several
+_WORDS = {HARD_REBOOT: REBOOT, REBUILD_STOPPED: REBUILD}
 
 
 def word(pipeline: str) -> str:
-    """Return what Nova calls the action: it has one word for both kinds of reboot."""
-    return REBOOT if pipeline == HARD_REBOOT else pipeline
+    """Return what Nova calls the action: it has one word for both kinds of reboot, say."""
+    return _WORDS.get(pipeline, pipeline)
+
+
+def pipeline_for(pipeline: str, vm_state: str) -> str:
+    """Return the pipeline that does the same to a server in that state."""
+    return _FOR_STATE.get((pipeline, vm_state), pipeline)
+
+
+def task_state_at(pipeline: str, stage: str) -> str | None:
+    """Return what the server's task state is at a stage, if that is another than the action's."""
+    if pipeline not in REBUILDS or stage == "clear":
+        return None
+    return "powering-off" if stage == "shut_down" else "rebuild_spawning"
 
 
 def shown_as(vm_state: str) -> tuple[str, str]:

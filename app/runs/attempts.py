@@ -13,7 +13,6 @@ from app.db.models import Attempt, Run, Server, Stage
 from app.db.repo import runs
 from app.runs.start import PUBLISH_GRACE_S
 from tasks.messages import Failure
-from tasks.pipelines import CREATE
 
 
 def resume(session: Session, run: Run, moment: datetime, code: str, reason: str) -> None:
@@ -89,7 +88,7 @@ def _copied(stage: Stage, attempt: int) -> Stage:
 
 def _anew(stage: Stage, run: Run, queued_at: datetime | None) -> Stage:
     """A stage to be run again. What poll_boot has seen stays seen, as long as the host stays."""
-    stays = run.pipeline == CREATE and run.hypervisor_id is not None and stage.name == "poll_boot"
+    stays = run.hypervisor_id is not None and stage.name == "poll_boot"
     return Stage(
         run_id=stage.run_id,
         attempt=run.attempt + 1,

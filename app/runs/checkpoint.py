@@ -20,7 +20,7 @@ from app.runs.start import owe_unwind
 from config.settings import ControlSettings
 from tasks.errors import StaleMessage
 from tasks.messages import BootReport, Failure, Job, StageReport
-from tasks.pipelines import ACTIONS, CREATE, REMOVALS
+from tasks.pipelines import ACTIONS, CREATE, REBUILDS, REMOVALS
 
 #: Nova's numbers for `power_state`.
 NO_STATE, RUNNING = 0, 1
@@ -105,8 +105,8 @@ def fail(
 ) -> list[str]:
     """Note that a stage failed, and decide what follows: a removal is owed, a create goes to
     another host if this one is at fault and may be, or ends in ERROR. What it made is undone. An
-    action ends, and its server stays where and what it was. Returns the ids of the runs that are
-    to be sent now. Raises StaleMessage."""
+    action ends, and its server stays where it is, and what it was unless its disks are gone.
+    Returns the ids of the runs that are to be sent now. Raises StaleMessage."""
     failure = report.failure
     if failure is None:
         raise StaleMessage(f"The failure of stage {report.stage} came without its reason.")
@@ -136,7 +136,7 @@ def fail(
 
 def end(session: Session, run: Run, state: str, moment: datetime) -> None:
     """End a run and its present attempt."""
-    run.state, run.finished_at = state, moment
+    run.state, run.finished_at, run.parameters = state, moment, None
     attempt = runs.get_attempt(session, run)
     attempt.state, attempt.finished_at = state, moment
     if run.pipeline in REMOVALS or (run.pipeline == CREATE and state == "failed"):
@@ -194,7 +194,11 @@ def _end_action(session: Session, run: Run, failure: Failure, moment: datetime) 
     attempt = runs.get_attempt(session, run)
     attempt.reason_code, attempt.reason = failure.code, failure.public
     run.reason_code, run.reason = failure.code, failure.public
-    actions.show_failed(session.get_one(Server, run.server_id))
+    server = session.get_one(Server, run.server_id)
+    if run.pipeline in REBUILDS:
+        blame(server, failure, moment)
+    else:
+        actions.show_failed(server)
     end(session, run, "failed", moment)
 
 
@@ -236,8 +240,9 @@ def _after(session: Session, run: Run, stage: Stage) -> Stage | None:
 
 
 def _show(session: Session, run: Run, name: str) -> None:
-    if run.pipeline == CREATE:
-        session.get_one(Server, run.server_id).task_state = name
+    shown = name if run.pipeline == CREATE else actions.task_state_at(run.pipeline, name)
+    if shown is not None:
+        session.get_one(Server, run.server_id).task_state = shown
 
 
 def _presume_done(session: Session, run: Run, last: Stage) -> None:
@@ -255,7 +260,10 @@ def _complete(session: Session, run: Run, moment: datetime) -> None:
         return
     end(session, run, "done", moment)
     if run.pipeline in ACTIONS:
-        actions.show_done(session, session.get_one(Server, run.server_id), run)
+        server = session.get_one(Server, run.server_id)
+        actions.show_done(session, server, run)
+        if run.pipeline in REBUILDS:
+            server.launched_at = moment
     elif run.pipeline == CREATE:
         server = session.get_one(Server, run.server_id)
         server.status, server.vm_state, server.task_state = "ACTIVE", "active", None

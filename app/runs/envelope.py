@@ -16,8 +16,8 @@ from app.db.repo import addresses, runs
 from app.runs.build_spec import build_spec
 from app.runs.values import ports_ref
 from config.settings import ControlSettings
-from tasks.messages import AttemptRef, Envelope, Grace, Job, PortSpec, PortsRef
-from tasks.pipelines import REBOOT, REMOVALS, STOP, Stage, stages_of
+from tasks.messages import AttemptRef, Envelope, Grace, Job, Kept, PortSpec, PortsRef, Value
+from tasks.pipelines import REBUILDS, REMOVALS, Stage, stages_of
 
 #: Its output is not kept (app.db.models.run).
 _MADE_AGAIN = "schedule"
@@ -45,10 +45,7 @@ def remaining(session: Session, run: Run, settings: ControlSettings) -> Chain | 
     if standing.output is not None:
         # What the stage itself had found before it was interrupted.
         data[stages[ended].output] = standing.output
-    if run.pipeline in REMOVALS:
-        data["ports"] = _ports(session, run).model_dump()
-    if run.pipeline in (STOP, REBOOT):
-        data["grace"] = Grace(seconds=settings.shutdown_grace_s).model_dump()
+    data |= _told(session, run, names, settings)
     return Chain(names, Envelope(job=job_of(session, run, server), data=data))
 
 
@@ -69,6 +66,23 @@ def job_of(session: Session, run: Run, server: Server) -> Job:
         host=host,
         undoes=undoes,
     )
+
+
+def _told(
+    session: Session, run: Run, names: list[str], settings: ControlSettings
+) -> dict[str, Any]:
+    """Return what no stage gives: what the first ones are told by who sends the chain."""
+    told: dict[str, Value] = {}
+    if run.pipeline in REMOVALS or "clear" in names:
+        told["ports"] = _ports(session, run)
+    if "clear" in names:
+        told["kept"] = Kept.parse((run.parameters or {}).get("kept", {}))
+    if "shut_down" in names:
+        told["grace"] = Grace(seconds=settings.shutdown_grace_s)
+    given = {name: value.model_dump() for name, value in told.items()}
+    if run.pipeline in REBUILDS and "build_resources" in names:
+        given["build"] = _build(session, run, settings)
+    return given
 
 
 def _ended(stages: list[Stage], rows: dict[str, StageRow]) -> int:

@@ -18,6 +18,7 @@ from tasks.pipelines import (
     CREATE,
     DELETE,
     PURGE,
+    REBUILDS,
     REMOVALS,
     UNWIND,
     Side,
@@ -80,8 +81,9 @@ def start_run(
 
 def limit_s(pipeline: str, settings: ControlSettings) -> float:
     """Return how long a run may take in all, in seconds. An action that comes late is not what its
-    owner wants any more."""
-    return settings.action_limit_s if pipeline in ACTIONS else settings.run_limit_s
+    owner wants any more; but one that makes disks takes as long as a create."""
+    is_short = pipeline in ACTIONS - REBUILDS
+    return settings.action_limit_s if is_short else settings.run_limit_s
 
 
 def request_delete(
@@ -142,7 +144,7 @@ def owe_purge(
 
 def _cancel(session: Session, run: Run, moment: datetime, reason: str) -> None:
     """End a run that something else overtakes. Its stages that still arrive are stale."""
-    run.state, run.finished_at = "cancelled", moment
+    run.state, run.finished_at, run.parameters = "cancelled", moment, None
     run.reason_code, run.reason = "cancelled", reason
     attempt = runs.get_attempt(session, run)
     attempt.state, attempt.finished_at = "cancelled", moment

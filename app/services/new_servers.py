@@ -89,7 +89,7 @@ def create(context: Context, caller: Caller, new: NewServer, once: Once | None =
 
     Raises RequestError, ImageUnusable, Conflict, QuotaExceeded.
     """
-    admin_pass = new.admin_pass or _word(12, string.ascii_letters + string.digits)
+    admin_pass = new.admin_pass or new_password()
     see_to_default(context, caller.project_id)
     reservation_id = f"r-{_word(8, string.ascii_lowercase + string.digits)}"
     with context.sessions.begin() as session:
@@ -258,6 +258,11 @@ def _spec(
         image_words=image_words(parts.image.properties),
         availability_zone=context.settings.availability_zone,
     )
+
+
+def new_password() -> str:
+    """Return a password for a server's administrator."""
+    return _word(12, string.ascii_letters + string.digits)
 
 
 def _word(length: int, letters: str) -> str:

@@ -1,5 +1,8 @@
 """What owners do with a server that is there: turn it on and off, let it stand still, lock it."""
 
+from collections.abc import Callable
+from typing import Any
+
 from sqlalchemy.orm import Session
 
 from app.db.models import Server
@@ -10,13 +13,25 @@ from app.scheduling.rules import alive_since
 from app.services.context import Caller, Context
 from app.services.servers import found, refuse_locked
 from tasks.errors import Conflict, Forbidden
+from tasks.pipelines import REBUILDS
 
 OWNER, ADMIN = "owner", "admin"
 
 
-def begin(context: Context, caller: Caller, server_id: str, pipeline: str) -> None:
+#: Changes a server's rows for an action that may begin, and returns what its run is told.
+Prepare = Callable[[Session, Server], dict[str, Any]]
+
+
+def begin(
+    context: Context,
+    caller: Caller,
+    server_id: str,
+    pipeline: str,
+    prepare: Prepare | None = None,
+) -> None:
     """Begin an action. Raises NotFound, and Conflict while the server is locked, is in a state in
-    which the action makes no sense, has something done to it, or has a host that does not answer.
+    which the action makes no sense, has something done to it, or has a host that does not answer;
+    and what `prepare` raises.
     """
     with context.sessions.begin() as session:
         servers.lock_runs(session, server_id)
@@ -24,14 +39,16 @@ def begin(context: Context, caller: Caller, server_id: str, pipeline: str) -> No
         refuse_locked(server, caller)
         _refuse_state(session, server, pipeline)
         _refuse_silent_host(context, server, pipeline)
+        parameters = prepare(session, server) if prepare else None
         run = start_run(
             session,
             server,
-            pipeline,
+            actions.pipeline_for(pipeline, server.vm_state),
             asker=Asker(caller.request_id, caller.user_id),
             settings=context.settings,
             hypervisor_id=server.hypervisor_id,
         )
+        run.parameters = parameters
     context.publisher.publish(run.id)
 
 
@@ -80,6 +97,10 @@ def _locked_row(session: Session, caller: Caller, server_id: str) -> Server:
 
 def _refuse_state(session: Session, server: Server, pipeline: str) -> None:
     allowed = actions.ACTIONS[pipeline].allowed
+    if pipeline in REBUILDS and server.launched_at is None and server.vm_state in allowed:
+        raise Conflict(
+            f"Cannot '{actions.word(pipeline)}' instance {server.id} while it has never been active"
+        )
     if server.vm_state not in allowed or server.hypervisor_id is None:
         raise _conflict(server, pipeline, "vm_state", server.vm_state)
     if server.task_state is not None or runs.open_of_server(session, server.id):

@@ -16,6 +16,8 @@ from tasks.pipelines import (
     PAUSE,
     PIPELINES,
     PURGE,
+    REBUILD,
+    REBUILD_STOPPED,
     RESUME,
     START,
     STOP,
@@ -30,14 +32,17 @@ from tests.crash.lane import Lane
 from tests.processes import wait_until
 
 #: Actions whose stages are another one's too, or as short: the simulation has them all.
-_ALIKE = {START, STOP, PAUSE, UNPAUSE, RESUME}
+_ALIKE = {START, STOP, PAUSE, UNPAUSE, RESUME, REBUILD, REBUILD_STOPPED}
+
+#: Stages that only such a pipeline has.
+_NEW = {(REBUILD, "clear")}
 
 #: Every stage of every other pipeline, from the table itself.
 ALL_STAGES = [
     (pipeline, stage)
     for pipeline, stages in PIPELINES.items()
     for stage in stages
-    if pipeline not in _ALIKE
+    if pipeline not in _ALIKE or (pipeline, stage.name) in _NEW
 ]
 
 

@@ -16,7 +16,7 @@ from app.db.session import Sessions
 from app.runs.envelope import job_of
 from app.runs.start import Asker, owe_purge, owe_unwind, request_delete
 from tasks.control.store import Store
-from tasks.messages import AttemptRef, BuildSpec, Grace, Job, PortsRef
+from tasks.messages import AttemptRef, BuildSpec, Grace, Job, Kept, PortsRef
 from tasks.pipelines import (
     ACTIONS,
     CREATE,
@@ -124,7 +124,7 @@ class Scene:
                 break
             if before.side is Side.COMPUTE:
                 self._data[before.output] = self._run(before, created, self.host)
-        self._data |= {"ports": self.ports, "grace": Grace(seconds=60)}
+        self._data |= {"ports": self.ports, "grace": Grace(seconds=60), "kept": Kept()}
         for before in stages_of(pipeline) if pipeline in ACTIONS else ():
             if before.name == stage.name:
                 break

@@ -38,6 +38,16 @@ def test_extra_disks_are_made_once_and_removed(rig: Rig) -> None:
         assert kinds(rig, server) == []
 
 
+def test_an_ephemeral_disk_is_kept_when_the_others_go(rig: Rig) -> None:
+    server = rig.server(machine=EXTRA)
+    disks = server.disks(rig.host)
+    for _ in range(2):
+        rig.host.remove_disks(server.server_id, keep_ephemeral=True)
+        assert kinds(rig, server) == ["extra_disk"]
+        assert ".ephemeral.raw" in server.thing(rig.host, "extra_disk").name
+    assert server.disks(rig.host) == disks
+
+
 def test_a_server_without_extra_disks_has_none(rig: Rig) -> None:
     server = rig.server()
     rig.host.ensure_image(server.image)

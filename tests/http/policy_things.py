@@ -286,6 +286,7 @@ ACTIONS: dict[str, Any] = {
     "os-stop": None,
     "pause": None,
     "reboot": {"type": "HARD"},
+    "rebuild": {"imageRef": PUBLIC_IMAGE},
     "removeSecurityGroup": {"name": "default"},
     "resume": None,
     "suspend": None,

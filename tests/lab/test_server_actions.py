@@ -24,7 +24,9 @@ def server_id(lab: Lab) -> Any:
     assert lab.traces(made) == []
 
 
-def done(lab: Lab, server_id: str, action: Callable[..., None], status: str, **more: Any) -> float:
+def done(
+    lab: Lab, server_id: str, action: Callable[..., object], status: str, **more: Any
+) -> float:
     """Do it, wait for its end, and return how many seconds it took."""
     began = time.monotonic()
     action(server_id, **more)
@@ -67,7 +69,13 @@ def test_life_of_a_server(lab: Lab, server_id: str) -> None:
     assert len(shown.splitlines()) == 5
     assert "login:" in compute.get_server_console_output(server_id)["output"]
 
+    # From the console's first line on: nothing is left of the guest that was there.
+    image_id = compute.get_server(server_id).image.id
+    done(lab, server_id, compute.rebuild_server, "ACTIVE", image=image_id)
+    assert boots(lab, server_id) == 1
+
     told = [action.action for action in compute.server_actions(server_id)]
     assert told == [
-        "resume", "suspend", "unpause", "pause", "reboot", "reboot", "start", "stop", "create",
+        "rebuild", "resume", "suspend", "unpause", "pause", "reboot", "reboot", "start", "stop",
+        "create",
     ]  # fmt: skip

@@ -62,7 +62,7 @@ class Plane:
     def ask(self, server_id: str, pipeline: str) -> Run:
         """Ask for an action, as the API does; return its run."""
         server_actions.begin(self._context(), self._caller(f"req-{pipeline}"), server_id, pipeline)
-        return self.runs(server_id, pipeline)[-1]
+        return self.runs(server_id, *PIPELINES)[-1]
 
     def act(self, server_id: str, pipeline: str) -> Run:
         """Ask for an action; return its run when it has ended."""

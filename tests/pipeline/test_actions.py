@@ -95,6 +95,38 @@ def test_reboot_whose_report_is_lost_is_not_done_twice(plane: Plane, pipeline: s
     assert fake.calls["start"] == before + 1
 
 
+@pytest.mark.parametrize(("before", "status"), [("start", "ACTIVE"), ("stop", "SHUTOFF")])
+def test_server_is_made_anew_on_its_host(plane: Plane, before: str, status: str) -> None:
+    with plane.host("h1") as fake:
+        server_id = plane.ended(plane.create()).server_id
+        if before == "stop":
+            plane.act(server_id, "stop")
+        fake.calls.clear()
+        run = plane.act(server_id, "rebuild")
+
+        assert (run.state, run.parameters) == ("done", None)
+        assert shown(plane, server_id) == (status, None)
+        assert state_of(fake, server_id) == ("running" if status == "ACTIVE" else "shutoff")
+        assert plane.held(server_id) == (1, 1)
+        assert [fake.calls[verb] for verb in ("remove_disks", "define", "start")] == [1, 1, 1]
+        plane.forget_end(run)
+        assert plane.ended(run).state == "done"
+        assert fake.calls["remove_disks"] == 1, "the new disk was wiped"
+
+
+def test_failed_rebuild_is_told_and_can_be_tried_again(plane: Plane) -> None:
+    with plane.host("h1") as fake:
+        server_id = plane.ended(plane.create()).server_id
+        fake.faults.before["define"] = [HostError("The hypervisor says no.")]
+        assert plane.act(server_id, "rebuild").state == "failed"
+        server = plane.server(server_id)
+        assert (server.status, server.task_state, server.fault is not None) == ("ERROR", None, True)
+        assert plane.held(server_id) == (1, 1)
+        assert plane.act(server_id, "rebuild").state == "done"
+        assert plane.server(server_id).fault is None
+    assert shown(plane, server_id) == ("ACTIVE", None)
+
+
 def test_console_is_read_on_the_servers_host(plane: Plane) -> None:
     with plane.host("h1"):
         server_id = plane.ended(plane.create()).server_id

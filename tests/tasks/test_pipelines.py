@@ -9,8 +9,18 @@ import pytest
 import tasks.compute
 import tasks.control
 from config.queues import make_router
-from tasks.messages import Grace, Placement, PortsRef, Value
-from tasks.pipelines import COMPUTE_STAGES, CREATE, PIPELINES, REBOOT, STOP, Side, Stage, stages_of
+from tasks.messages import BuildSpec, Grace, Kept, Placement, PortsRef, Value
+from tasks.pipelines import (
+    COMPUTE_STAGES,
+    CREATE,
+    PIPELINES,
+    REBOOT,
+    REBUILDS,
+    STOP,
+    Side,
+    Stage,
+    stages_of,
+)
 from tasks.runner import inputs_of
 
 ALL_STAGES = [stage for stages in PIPELINES.values() for stage in stages]
@@ -54,6 +64,8 @@ def test_every_input_is_given_by_an_earlier_stage(pipeline: str) -> None:
     there: dict[str, type[Value]] = {} if pipeline == CREATE else {"ports": PortsRef}
     if pipeline in (STOP, REBOOT):
         there = {"grace": Grace}
+    if pipeline in REBUILDS:
+        there |= {"kept": Kept, "build": BuildSpec, "grace": Grace}
     for stage in stages_of(pipeline):
         module = module_of(stage)
         own = {stage.output: typing.get_type_hints(module.do)["return"]} if stage.output else {}

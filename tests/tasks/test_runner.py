@@ -42,7 +42,7 @@ class Notes:
             raise StaleMessage("over")
         yield
 
-    def has_completed(self, job: Job) -> bool:
+    def has_completed(self, job: Job, stage: str) -> bool:
         return self.completed
 
     def began(self, job: Job, stage: str, worker: str) -> None:

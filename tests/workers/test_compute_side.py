@@ -112,16 +112,35 @@ def test_completed_action_is_over_in_every_attempt(celery: Keeping, tmp_path: Pa
     again = job.model_copy(update={"attempt": 2})
     with ledger.guard(job, "shut_down"):
         ledger.finished(job, "shut_down", "w", 0.0, None)
-    assert not ledger.has_completed(again)
+    assert not ledger.has_completed(again, "shut_down")
     with ledger.guard(job, "power_on"):
         ledger.finished(job, "power_on", "w", 0.0, None)
 
     with pytest.raises(StaleMessage, match="completed here"), ledger.guard(job, "shut_down"):
         pass
     with ledger.guard(again, "shut_down"):
-        assert ledger.has_completed(again)
-    assert not ledger.has_completed(make_job().model_copy(update={"pipeline": "reboot"}))
-    assert not ledger.has_completed(again.model_copy(update={"pipeline": "create"}))
+        assert ledger.has_completed(again, "shut_down")
+    another = make_job().model_copy(update={"pipeline": "reboot"})
+    assert not ledger.has_completed(another, "shut_down")
+    assert not ledger.has_completed(again.model_copy(update={"pipeline": "create"}), "launch")
+
+
+def test_what_is_done_once_is_done_once_for_its_run(celery: Keeping, tmp_path: Path) -> None:
+    """A late copy of `clear` would remove the disks that the rebuild has made since."""
+    ledger = ComputeLedger(celery, Journal(tmp_path), "p")
+    job = make_job(pipeline="rebuild")
+    again = job.model_copy(update={"attempt": 2})
+    with ledger.guard(job, "clear"):
+        assert not ledger.has_completed(job, "clear")
+        ledger.finished(job, "clear", "w", 0.0, None)
+
+    for copy in (job, again):
+        with ledger.guard(copy, "clear"):
+            assert ledger.has_completed(copy, "clear")
+            assert not ledger.has_completed(copy, "build_resources")
+    later = make_job(pipeline="rebuild", server_id=job.server_id)
+    with ledger.guard(later, "clear"):
+        assert not ledger.has_completed(later, "clear")
 
 
 def test_console_is_told_in_time_and_shown_to_nobody_else(celery: Keeping, tmp_path: Path) -> None:

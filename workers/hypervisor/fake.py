@@ -230,9 +230,10 @@ class FakeHypervisor(Faulty):
         return self._ensure_disk(names.config_drive_file(server_id), "config")
 
     @verb
-    def remove_disks(self, server_id: str) -> None:
+    def remove_disks(self, server_id: str, *, keep_ephemeral: bool = False) -> None:
         """Forget the server's disks."""
-        for name in _disk_files(server_id):
+        kept = {names.ephemeral_disk_file(server_id)} if keep_ephemeral else set()
+        for name in set(_disk_files(server_id)) - kept:
             self._state.files.pop(name, None)
         self._state.asked.pop(server_id, None)
 

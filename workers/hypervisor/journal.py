@@ -48,6 +48,8 @@ class Entry(Value):
     barred: dict[str, int] = Field(default_factory=dict)
     #: The attempt that was completed last.
     completed: AttemptRef | None = None
+    #: Stages that were done for the last run and are done once only (tasks.pipelines.Stage.once).
+    done_once: list[str] = Field(default_factory=list)
     #: The pipeline that tore the server down. A run of it may still come: it can only remove again.
     torn_down_by: str | None = None
     #: Unix seconds of the last change.
@@ -110,6 +112,20 @@ class Journal:
         with self._guard:
             completed = self._read(server_id).completed
         return completed is not None and completed.run_id == run_id
+
+    def note_once(self, job: Job, stage: str) -> None:
+        """Note that a stage which is done once only was done for the job's run."""
+        with self._guard:
+            entry = self._read(job.server_id)
+            if entry.run_id == job.run_id and stage not in entry.done_once:
+                done = [*entry.done_once, stage]
+                self._write(entry.model_copy(update={"done_once": done}))
+
+    def was_done(self, job: Job, stage: str) -> bool:
+        """Say whether it was, in whichever attempt."""
+        with self._guard:
+            entry = self._read(job.server_id)
+        return entry.run_id == job.run_id and stage in entry.done_once
 
     def is_superseded(self, server_id: str, undone: AttemptRef) -> bool:
         """Say whether a newer attempt or run was admitted, so that this one's undo would take away
@@ -196,10 +212,12 @@ def _refusal(entry: Entry, job: Job) -> str | None:
 
 def _advanced(entry: Entry, job: Job) -> Entry:
     """Return the entry with the job as its newest."""
-    over = entry.over
-    if entry.run_id is not None and entry.run_id != job.run_id:
-        over = [*over, entry.run_id][-_REMEMBERED_RUNS:]
-    return entry.model_copy(update={"run_id": job.run_id, "attempt": job.attempt, "over": over})
+    changes: dict[str, object] = {"run_id": job.run_id, "attempt": job.attempt}
+    if entry.run_id != job.run_id:
+        changes["done_once"] = []
+        if entry.run_id is not None:
+            changes["over"] = [*entry.over, entry.run_id][-_REMEMBERED_RUNS:]
+    return entry.model_copy(update=changes)
 
 
 def _newest(barred: dict[str, int]) -> dict[str, int]:

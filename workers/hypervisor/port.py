@@ -115,9 +115,9 @@ class Hypervisor(Protocol):
         keep the same for the host's metadata service."""
         ...
 
-    def remove_disks(self, server_id: str) -> None:
+    def remove_disks(self, server_id: str, *, keep_ephemeral: bool = False) -> None:
         """Remove all disks of the server, its config drive, its firmware's variables and what the
-        metadata service tells it."""
+        metadata service tells it; but not an ephemeral disk that is to be kept."""
         ...
 
     # --- networks ----------------------------------------------------------------------------

@@ -4,11 +4,13 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from flask import jsonify
+from flask import Response, jsonify
 from marshmallow import ValidationError, fields, pre_load, validate, validates_schema
 
 from app.api.auth import caller, context, require
+from app.api.compute import server_life
 from app.api.compute.schema import Count, Json, Strict, Text, answer
+from app.api.compute.server_life import LifeActions, RebuildAnswer
 from app.api.dialects import COMPUTE
 from app.api.microversions import not_there
 from app.api.routes import Routes
@@ -51,7 +53,7 @@ class GetConsoleOutput(Strict):
 ConsoleOutput = answer("ConsoleOutputAnswer", output=fields.String(required=True))
 
 
-class ServerAction(Strict):
+class ServerAction(LifeActions):
     """What is to be done to a server: one thing."""
 
     addSecurityGroup = fields.Nested(NamedGroup)  # noqa: N815
@@ -88,7 +90,7 @@ NAMES = {name: field.data_key or name for name, field in ServerAction().fields.i
 
 #: Does one action: called with the context, the caller, the server's id and what was said of it.
 #: What it returns is answered.
-Doer = Callable[[Context, Caller, str, Any], Json | None]
+Doer = Callable[[Context, Caller, str, Any], Json | Response | None]
 
 
 def _begin(pipeline: str, context: Context, who: Caller, server_id: str, _: Any) -> None:
@@ -122,6 +124,7 @@ _DOERS: dict[str, Doer] = {
         context, who, server_id, how["state"]
     ),
     "console": _console,
+    **server_life.DOERS,
     "addSecurityGroup": lambda context, who, server_id, group: server_security.add(
         context, who, server_id, group["name"]
     ),
@@ -137,12 +140,14 @@ _DOERS: dict[str, Doer] = {
     "servers:act",
     body=ServerAction,
     status=202,
-    also={200: ConsoleOutput},
+    also={200: ConsoleOutput, 202: RebuildAnswer},
     errors=(403, 404, 409),
 )
 def act(body: Json, server_id: str) -> Any:
-    """Start, stop, reboot, pause, suspend or lock a server, change its groups, read its console"""
+    """Start, stop, reboot, pause, suspend, lock or rebuild a server, change its groups, read its
+    console
+    """
     [(name, said)] = body.items()
     require(f"compute:servers:act:{NAMES[name]}", server_id)
     given = _DOERS[name](context(), caller(), server_id, said)
-    return None if given is None else jsonify(given)
+    return given if given is None or isinstance(given, Response) else jsonify(given)

@@ -10,7 +10,7 @@ from app.api.times import bare_micro_time, second_time
 from app.services.server_views import AddressView, ServerView
 
 #: Statuses in which a server has a `progress`.
-_WITH_PROGRESS = frozenset({"ACTIVE", "BUILD"})
+_WITH_PROGRESS = frozenset({"ACTIVE", "BUILD", "REBUILD"})
 
 
 class RefSchema(Schema):

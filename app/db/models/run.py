@@ -40,6 +40,8 @@ class Run(HasId, HasTimes, Base):
     undoes_attempt: Mapped[int | None] = mapped_column(default=None)
     #: What removes keeps the interfaces whose traces are to go, for the ports' rows may be gone.
     ports: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON, default=None)
+    #: What an action was told beside its name, until it has ended: there may be secrets in it.
+    parameters: Mapped[dict[str, Any] | None] = mapped_column(JSON, default=None)
     request_id: Mapped[str] = mapped_column(String(64))
     user_id: Mapped[str] = mapped_column(String(36))
     #: When the run as a whole is given up.

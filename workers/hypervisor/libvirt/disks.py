@@ -78,9 +78,13 @@ class Disks:
             write_config_drive(path, files)
         return DiskRef(role="config", path=str(path), disk_format="raw")
 
-    def remove(self, server_id: str) -> None:
-        """Remove all that the server has in the directory."""
+    def remove(self, server_id: str, *, keep_ephemeral: bool = False) -> None:
+        """Remove all that the server has in the directory; but not an ephemeral disk that is to be
+        kept."""
+        kept = names.ephemeral_disk_file(server_id) if keep_ephemeral else ""
         for path in self.found(server_id):
+            if path.name == kept:
+                continue
             with self._pool_lock, translated("remove the server's disks"):
                 self._forget_volume(path)
             path.unlink(missing_ok=True)

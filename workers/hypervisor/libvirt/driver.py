@@ -135,9 +135,9 @@ class LibvirtHypervisor:
         self._guests.keep(data)
         return drive
 
-    def remove_disks(self, server_id: str) -> None:
+    def remove_disks(self, server_id: str, *, keep_ephemeral: bool = False) -> None:
         """See the port."""
-        self._disks.remove(server_id)
+        self._disks.remove(server_id, keep_ephemeral=keep_ephemeral)
         self._guests.remove(server_id)
 
     def ensure_network(self, network: NetworkSpec) -> None:

@@ -73,6 +73,12 @@ def plug(name: str, bridge: str) -> None:
         run("ip", "link", "set", name, "master", bridge)
 
 
+def forget_neighbours(bridge: str, addresses: list[str]) -> None:
+    """Let the kernel forget that anybody has answered for these addresses on a bridge."""
+    for address in addresses:
+        run("ip", "neighbour", "flush", "to", address, "dev", bridge)
+
+
 def filtering(bridge: str) -> bool:
     """Say whether iptables and nftables see the IP packets that cross a bridge."""
     data = (link(bridge) or {}).get("linkinfo", {}).get("info_data", {})

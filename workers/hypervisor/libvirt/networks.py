@@ -96,6 +96,7 @@ class Networks:
                 network = self._network(port.network_id)
                 if network is not None:
                     self._remove_entry(network, port.mac)
+                    _forget_answers(network, port)
                 self._remove_filter(port.port_id)
 
     def discard_entry(self, network_id: str, mac: str) -> None:
@@ -238,6 +239,13 @@ class Networks:
             time.sleep(_RELEASE_PAUSE_S)
         if leases:
             log.warning("lease.kept", network=network.name(), addresses=leases)
+
+
+def _forget_answers(network: libvirt.virNetwork, port: PortSpec) -> None:
+    """What a guest of the port answered before proves nothing of the next one."""
+    if network.isActive():
+        addresses = [held.address for held in port.addresses]
+        links.forget_neighbours(network.bridgeName(), addresses)
 
 
 def _on_disk(network: libvirt.virNetwork) -> str:

@@ -1,0 +1,63 @@
+"""Actions that make of a server another one for a while, or for good: rebuild."""
+
+from typing import Any
+
+from flask import Response, jsonify
+from marshmallow import fields, validate
+
+from app.api.compute.schema import Flag, Json, MetadataField, Strict, Text, answer, name_like
+from app.api.compute.servers_body import ServerCore, core
+from app.api.links import base_url
+from app.services import rebuilds, server_metadata, servers
+from app.services.context import Caller, Context
+
+PASSWORD = validate.Length(min=1, max=255)
+
+
+class Rebuild(Strict):
+    """From which image to make a server anew, and what else is to be different."""
+
+    class Meta:
+        include = {"OS-DCF:diskConfig": Text(validate=validate.OneOf(("AUTO", "MANUAL")))}
+
+    imageRef = Text(required=True, validate=validate.Length(min=1))  # noqa: N815
+    name = Text(validate=name_like)
+    adminPass = Text(validate=PASSWORD)  # noqa: N815
+    metadata = MetadataField()
+    preserve_ephemeral = Flag()
+
+
+class RebuiltServer(ServerCore):
+    """A server that is being made anew."""
+
+    adminPass = fields.String(required=True)  # noqa: N815
+
+
+RebuildAnswer = answer("RebuildAnswer", server=fields.Nested(RebuiltServer, required=True))
+
+
+class LifeActions(Strict):
+    """What each of them is told."""
+
+    rebuild = fields.Nested(Rebuild)
+
+
+def _rebuild(context: Context, who: Caller, server_id: str, said: Json) -> Response:
+    server_metadata.check_count(said.get("metadata", {}))
+    wanted = rebuilds.Rebuild(
+        image_id=said["imageRef"].rpartition("/")[2],
+        name=said.get("name"),
+        admin_pass=said.get("adminPass"),
+        metadata=said.get("metadata"),
+        disk_config=said.get("OS-DCF:diskConfig"),
+        preserve_ephemeral=said.get("preserve_ephemeral", False),
+    )
+    admin_pass = rebuilds.begin(context, who, server_id, wanted)
+    view = servers.get(context, who, server_id)
+    told = jsonify({"server": {**core(view), "adminPass": admin_pass}})
+    told.status_code = 202
+    told.headers["Location"] = f"{base_url()}/compute/v2.1/servers/{server_id}"
+    return told
+
+
+DOERS: dict[str, Any] = {"rebuild": _rebuild}

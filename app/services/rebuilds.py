@@ -1,0 +1,85 @@
+"""Make a server anew from an image: on its host, with its id, its ports and its addresses."""
+
+import math
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from app.db.models import Allocation, Image, RequestSpec, Server
+from app.db.repo import images
+from app.runs.boot_properties import check_boot_properties, merged
+from app.runs.hardware import hardware_of
+from app.runs.image_words import image_words
+from app.services import server_actions
+from app.services.context import Caller, Context
+from app.services.image_fit import GIB, check_fits
+from app.services.images import visible_to
+from app.services.new_servers import new_password
+from tasks.errors import ImageUnusable, RequestError
+from tasks.messages import Kept
+from tasks.pipelines import REBUILD
+
+
+@dataclass(frozen=True)
+class Rebuild:
+    """What was asked for. None leaves as it is."""
+
+    image_id: str
+    name: str | None = None
+    admin_pass: str | None = None
+    metadata: dict[str, str] | None = None
+    disk_config: str | None = None
+    preserve_ephemeral: bool = False
+
+
+def begin(context: Context, caller: Caller, server_id: str, wanted: Rebuild) -> str:
+    """Begin the rebuild, and return the new administrator's password. Raises as
+    `server_actions.begin`, and RequestError and ImageUnusable for an image that cannot be used."""
+    admin_pass = wanted.admin_pass or new_password()
+
+    def prepare(session: Session, server: Server) -> dict[str, object]:
+        image = usable_image(session, caller, wanted.image_id)
+        check_fits(image, root_gib=server.root_gib, memory_mib=server.memory_mib)
+        _check_host(session, server, image)
+        _change(session, server, image, wanted, admin_pass)
+        return {"kept": Kept(ephemeral=wanted.preserve_ephemeral).model_dump()}
+
+    server_actions.begin(context, caller, server_id, REBUILD, prepare)
+    return admin_pass
+
+
+def usable_image(session: Session, caller: Caller, image_id: str) -> Image:
+    """Return the image, if it is there for the caller. Raises RequestError."""
+    image = images.get(session, image_id)
+    if image is None or not visible_to(image, caller):
+        raise RequestError(f"imageRef: image {image_id} could not be found.")
+    return image
+
+
+def _check_host(session: Session, server: Server, image: Image) -> None:
+    """The server stays on its host, with the room that it holds there. Raises ImageUnusable."""
+    host = server.hypervisor
+    if hardware_of(image.properties).firmware == "uefi" and host is not None and not host.uefi:
+        raise ImageUnusable(f"Image {image.id} needs UEFI, which the server's host does not have.")
+    held = session.get(Allocation, (server.id, server.hypervisor_id))
+    needed_gib = math.ceil((image.virtual_size_bytes or 0) / GIB)
+    # A flavor's disk of 0 is as large as the image, and that much was claimed.
+    if not server.root_gib and held is not None and needed_gib > held.disk_gib:
+        raise ImageUnusable(
+            f"Image {image.id} holds a disk of {needed_gib} GiB; the server has {held.disk_gib} GiB"
+            " on its host."
+        )
+
+
+def _change(
+    session: Session, server: Server, image: Image, wanted: Rebuild, admin_pass: str
+) -> None:
+    spec = session.get_one(RequestSpec, server.id)
+    metadata = server.user_metadata if wanted.metadata is None else wanted.metadata
+    check_boot_properties(merged(image.properties, metadata))
+    server.image_id, server.user_metadata = image.id, metadata
+    server.name = wanted.name or server.name
+    server.disk_config = wanted.disk_config or server.disk_config
+    spec.image_words, spec.admin_pass = image_words(image.properties), admin_pass
+    if server.fault is not None:
+        session.delete(server.fault)
