@@ -9,6 +9,7 @@ from app.api.byre import boot, cache, docs, drift, monitoring, plans, runs
 from app.api.byre import hypervisors as byre_hypervisors
 from app.api.byre import images as byre_images
 from app.api.compute import (
+    aggregates,
     flavor_access,
     flavors,
     hypervisors,
@@ -22,6 +23,7 @@ from app.api.compute import (
     server_metadata,
     server_security,
     servers,
+    zones,
 )
 from app.api.compute import quotas as compute_quotas
 from app.api.compute import services as compute_services
@@ -80,6 +82,8 @@ ROUTES: tuple[Routes, ...] = (
     keypairs.routes,
     hypervisors.routes,
     compute_services.routes,
+    aggregates.routes,
+    zones.routes,
     limits.routes,
     compute_quotas.routes,
     image_versions.routes,

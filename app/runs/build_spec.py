@@ -2,7 +2,7 @@
 
 from sqlalchemy.orm import Session
 
-from app.db.models import Image, Port, RequestSpec, Server
+from app.db.models import Hypervisor, Image, Port, RequestSpec, Server
 from app.runs import fabric, tickets
 from app.runs.boot_properties import LIMIT, PROOF, TEXT, merged
 from app.runs.extra_specs import cpu_policy_of, limits_of
@@ -29,6 +29,8 @@ def build_spec(
         raise ImageUnusable(f"Image {server.image_id} is gone.")
     boot = boot_proof(spec, server, settings)
     token = tickets.phone_home(settings, attempt) if boot.proof == "first_boot" else ""
+    host = session.get_one(Hypervisor, server.hypervisor_id) if server.hypervisor_id else None
+    zone = (host.availability_zone if host else None) or settings.availability_zone
     interfaces = fabric.specs(session, ports)
     return BuildSpec(
         image=image_source(image, settings, deadline),
@@ -46,7 +48,7 @@ def build_spec(
         networks=network_specs(session, [port.network_id for port in ports], server.hypervisor_id),
         ports=interfaces,
         firewall=fabric.firewall_of(session, server.hypervisor_id, interfaces),
-        first_boot=_first_boot(server, spec, settings, token),
+        first_boot=_first_boot(server, spec, settings, zone, token),
         boot=boot,
     )
 
@@ -65,13 +67,13 @@ def image_source(image: Image, settings: ControlSettings, deadline: float) -> Im
 
 
 def _first_boot(
-    server: Server, spec: RequestSpec, settings: ControlSettings, token: str
+    server: Server, spec: RequestSpec, settings: ControlSettings, zone: str, token: str
 ) -> FirstBoot:
     has_key = server.key_name is not None and spec.public_key is not None
     return FirstBoot(
         hostname=server.hostname,
         name=server.name,
-        availability_zone=spec.availability_zone,
+        availability_zone=zone,
         public_keys={str(server.key_name): str(spec.public_key)} if has_key else {},
         metadata=dict(server.user_metadata),
         user_data=spec.user_data,

@@ -4,14 +4,14 @@ A rule is a predicate over the hypervisors table. The same predicate picks hosts
 and counts refusals, so what is said about a refusal is what was decided.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, and_, cast, true
+from sqlalchemy import ColumnElement, String, and_, cast, func, select, true
 
-from app.db.models import Hypervisor
+from app.db.models import AggregateHost, Hypervisor
 from app.db.models.base import now
 from config.settings import ControlSettings
 
@@ -43,6 +43,18 @@ class Ask:
     keep_to: tuple[str, ...] | None = None
     #: Ids of hosts that it must not be on.
     keep_from: tuple[str, ...] = ()
+    #: The availability zone that it is to be in; empty: any.
+    zone: str = ""
+    #: The zone of hosts whose aggregates give them none.
+    default_zone: str = "nova"
+    #: The name of the host that an administrator has asked for; empty: any. It may be disabled.
+    host: str = ""
+    #: For each thing that the flavor asks of a host's aggregates, the ids of those that have it.
+    in_aggregates: tuple[tuple[str, ...], ...] = ()
+    #: Ids of the aggregates whose hosts are kept for some projects, and of those among them whose
+    #: projects include the server's.
+    kept_aggregates: tuple[str, ...] = ()
+    own_aggregates: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -89,8 +101,40 @@ def _has_bridge(physical_network: str) -> ColumnElement[bool]:
     return names.contains(f'"{physical_network}"', autoescape=True)
 
 
+def _in_zone(ask: Ask) -> ColumnElement[bool]:
+    if not ask.zone:
+        return true()
+    return func.coalesce(Hypervisor.availability_zone, ask.default_zone) == ask.zone
+
+
+def _in_one_of(aggregate_ids: Sequence[str]) -> ColumnElement[bool]:
+    members = select(AggregateHost.hypervisor_id)
+    return Hypervisor.id.in_(members.where(AggregateHost.aggregate_id.in_(aggregate_ids)))
+
+
+def _is_open(ask: Ask) -> ColumnElement[bool]:
+    """As in Nova, a project whose own hosts are kept for it may be on all others' too."""
+    if not ask.kept_aggregates:
+        return true()
+    return ~_in_one_of(ask.kept_aggregates) | _in_one_of(ask.own_aggregates)
+
+
 RULES: tuple[Rule, ...] = (
-    Rule("enabled", lambda _: Hypervisor.enabled.is_(True), lambda _: "disabled"),
+    Rule(
+        "zone",
+        _in_zone,
+        lambda ask: f"outside availability zone {ask.zone}",
+    ),
+    Rule(
+        "host",
+        lambda ask: Hypervisor.name == ask.host if ask.host else true(),
+        lambda _: "not the one that is asked for",
+    ),
+    Rule(
+        "enabled",
+        lambda ask: true() if ask.host else Hypervisor.enabled.is_(True),
+        lambda _: "disabled",
+    ),
     Rule(
         "alive",
         lambda ask: Hypervisor.last_seen_at >= ask.alive_since,
@@ -117,6 +161,12 @@ RULES: tuple[Rule, ...] = (
         lambda ask: Hypervisor.id.not_in(ask.keep_from),
         lambda _: "with servers that it is to be apart from",
     ),
+    Rule(
+        "aggregate_extra_specs",
+        lambda ask: and_(true(), *(_in_one_of(ids) for ids in ask.in_aggregates)),
+        lambda _: "outside the aggregates that the flavor asks for",
+    ),
+    Rule("tenant_isolation", _is_open, lambda _: "kept for other projects"),
     Rule(
         "uefi",
         lambda ask: Hypervisor.uefi.is_(True) if ask.uefi else true(),

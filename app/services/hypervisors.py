@@ -1,4 +1,4 @@
-"""The hypervisors as operators see them, and the availability zone as everybody does."""
+"""The hypervisors as operators see them, and the availability zones as everybody does."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,6 +27,7 @@ class HypervisorView:
     alive: bool
     enabled: bool
     disabled_reason: str | None
+    zone: str
     last_seen_at: datetime
     hypervisor_type: str
     hypervisor_version: int
@@ -92,6 +93,14 @@ def listed(context: Context) -> list[HypervisorView]:
         return _views(session, context, hypervisors.listed(session))
 
 
+def zones(context: Context) -> dict[str, list[HypervisorView]]:
+    """Return the zones in which there are hosts, by name, with their hosts."""
+    found: dict[str, list[HypervisorView]] = {}
+    for view in listed(context):
+        found.setdefault(view.zone, []).append(view)
+    return dict(sorted(found.items()))
+
+
 def get(context: Context, number: int) -> HypervisorView:
     """Return a host by its number. Raises NotFound."""
     with reading(context.sessions) as session:
@@ -113,10 +122,11 @@ def set_enabled(context: Context, name: str, *, enabled: bool, reason: str | Non
 def _views(session: Session, context: Context, rows: list[Hypervisor]) -> list[HypervisorView]:
     since = alive_since(context.settings)
     servers = hypervisors.servers_on(session, [row.id for row in rows])
-    return [_view(row, since, servers.get(row.id, 0)) for row in rows]
+    zone = context.settings.availability_zone
+    return [_view(row, since, servers.get(row.id, 0), zone) for row in rows]
 
 
-def _view(row: Hypervisor, since: datetime, servers: int) -> HypervisorView:
+def _view(row: Hypervisor, since: datetime, servers: int, default_zone: str) -> HypervisorView:
     return HypervisorView(
         id=row.id,
         number=row.number,
@@ -126,6 +136,7 @@ def _view(row: Hypervisor, since: datetime, servers: int) -> HypervisorView:
         alive=row.last_seen_at >= since,
         enabled=row.enabled,
         disabled_reason=row.disabled_reason,
+        zone=row.availability_zone or default_zone,
         last_seen_at=row.last_seen_at,
         hypervisor_type=row.hypervisor_type,
         hypervisor_version=row.hypervisor_version,

@@ -16,6 +16,7 @@ from app.services import affinity
 from app.services.affinity import Hints
 from app.services.context import Caller, Context
 from app.services.flavors import usable
+from app.services.host_choice import Choice, read_choice
 from app.services.idempotency import Once, earlier, remember
 from app.services.image_fit import check_fits
 from app.services.images import visible_to
@@ -81,6 +82,7 @@ class _Parts:
     public_key: str | None
     #: Locked.
     server_group: ServerGroup | None
+    choice: Choice
 
 
 def create(context: Context, caller: Caller, new: NewServer, once: Once | None = None) -> Created:
@@ -137,7 +139,7 @@ def _write(
     if parts.server_group is not None:
         affinity.join(session, context.settings, parts.server_group, servers)
     attach(servers[0], parts.interfaces)
-    session.add_all(_spec(server, context, new, parts, admin_pass) for server in servers)
+    session.add_all(_spec(server, new, parts, admin_pass) for server in servers)
     asker = Asker(caller.request_id, caller.user_id)
     return [
         start_run(session, server, CREATE, asker=asker, settings=context.settings)
@@ -157,11 +159,7 @@ def _made_before(
 
 
 def _look_up(session: Session, context: Context, caller: Caller, new: NewServer) -> _Parts:
-    zone = context.settings.availability_zone
-    if new.availability_zone not in (None, zone):
-        raise RequestError(
-            f"availability_zone: {new.availability_zone} is not available; there is {zone}."
-        )
+    choice = read_choice(session, context, caller, new.availability_zone)
     flavor = usable(session, caller, new.flavor_id)
     if flavor is None:
         raise RequestError(f"flavorRef: flavor {new.flavor_id} could not be found.")
@@ -177,7 +175,7 @@ def _look_up(session: Session, context: Context, caller: Caller, new: NewServer)
     server_group = affinity.check(session, caller, new.hints)
     # Last of all: whoever holds the project makes its other requests wait.
     project = quota.lock_project(session, caller.project_id)
-    return _Parts(project, flavor, image, group_ids, interfaces, public_key, server_group)
+    return _Parts(project, flavor, image, group_ids, interfaces, public_key, server_group, choice)
 
 
 def _public_key(session: Session, caller: Caller, new: NewServer) -> str | None:
@@ -242,21 +240,19 @@ def _server(caller: Caller, new: NewServer, name: str, flavor: Flavor) -> Server
     )
 
 
-def _spec(
-    server: Server, context: Context, new: NewServer, parts: _Parts, admin_pass: str
-) -> RequestSpec:
+def _spec(server: Server, new: NewServer, parts: _Parts, admin_pass: str) -> RequestSpec:
     return RequestSpec(
         server_id=server.id,
         security_group_ids=parts.group_ids,
         network_ids=parts.interfaces.network_ids,
-        hints=parts.interfaces.hints() | new.hints.kept(),
+        hints=parts.interfaces.hints() | new.hints.kept() | parts.choice.kept(),
         public_key=parts.public_key,
         user_data=new.user_data,
         admin_pass=admin_pass,
         # What becomes of the flavor and of the image later does not change the server.
         extra_specs=dict(parts.flavor.extra_specs),
         image_words=image_words(parts.image.properties),
-        availability_zone=context.settings.availability_zone,
+        availability_zone=parts.choice.zone,
     )
 
 

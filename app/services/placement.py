@@ -22,11 +22,13 @@ from app.scheduling import claim as claims
 from app.scheduling.addresses import ensure_ports
 from app.scheduling.rules import Ask, alive_since
 from app.services.affinity import neighbours
+from app.services.host_choice import HOST, wanted_aggregates
 from app.services.image_fit import GIB
 from app.services.server_networks import fixed_of, physical_networks
 from config.settings import ControlSettings
 from tasks.errors import NotYet, NoValidHost
 from tasks.messages import AttemptRef, Job, Placement
+from tasks.pipelines import CREATE
 
 #: Seconds beyond the guest's limit after which the control plane gives a boot up by itself.
 BOOT_NET_S = 60.0
@@ -112,11 +114,19 @@ def ask_of(session: Session, settings: ControlSettings, run: Run, server: Server
     spec = session.get_one(RequestSpec, server.id)
     ask = ask_for(server, spec, image, settings, tried)
     near = neighbours(session, spec)
+    wanted = wanted_aggregates(session, spec.extra_specs, server.project_id)
     return replace(
         ask,
         physical_networks=physical_networks(session, spec.network_ids),
         keep_to=near.keep_to,
         keep_from=near.keep_from,
+        zone=spec.availability_zone,
+        default_zone=settings.availability_zone,
+        # It was asked for the create; whoever moves the server later says where to.
+        host=spec.hints.get(HOST, "") if run.pipeline == CREATE else "",
+        in_aggregates=wanted.having,
+        kept_aggregates=wanted.kept,
+        own_aggregates=wanted.own,
     )
 
 

@@ -60,6 +60,8 @@ class ServerView:
     fault: FaultView | None
     #: The hypervisor's name; none until one is claimed. For operators.
     host: str | None
+    #: The zone that its aggregates give its host; none: the settings' zone, if it has a host.
+    zone: str | None
     #: What owners see of it: tells whether two of their servers share a host, and no more.
     host_id: str
 
@@ -101,6 +103,7 @@ def server_view(
         security_groups=security_groups,
         fault=_fault(row.fault),
         host=host,
+        zone=row.hypervisor.availability_zone if row.hypervisor is not None else None,
         host_id=host_id(row.project_id, host),
     )
 

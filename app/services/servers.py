@@ -44,9 +44,6 @@ def listed(context: Context, caller: Caller, wanted: Wanted, part: Page) -> list
     if wanted.all_projects and not caller.is_admin:
         raise Forbidden("Policy doesn't allow os_compute_api:servers:detail:get_all_tenants.")
     project_id = wanted.project_id if wanted.all_projects else caller.project_id
-    zone = wanted.availability_zone
-    if zone not in (None, "", context.settings.availability_zone):
-        return []
     row_filter = ServerFilter(
         project_id=project_id,
         # As in Nova: who is no administrator is shown what lives, whatever was asked.
@@ -54,8 +51,8 @@ def listed(context: Context, caller: Caller, wanted: Wanted, part: Page) -> list
         changes_since=wanted.changes_since,
         name_like=like_pattern(wanted.name) if wanted.name else None,
         host=wanted.host if caller.is_admin else None,
-        # There is one zone, and what has no host is in none.
-        placed=None if zone is None else zone != "",
+        zone=wanted.availability_zone,
+        default_zone=context.settings.availability_zone,
         addresses=[like_pattern(part) for part in wanted.addresses],
         facts=wanted.facts,
         alive_since=alive_since(context.settings),

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from app.db.models import (
+    Aggregate,
     ApplicationCredential,
     Flavor,
     Image,
@@ -118,6 +119,7 @@ THINGS: dict[str, Thing] = {
     "name": Thing("key", Owner.USER),
     "host": Thing("host-1"),
     "hypervisor_id": Thing("1"),
+    "aggregate_id": Thing("1"),
     "domain_id": Thing("default"),
     "role_id": Thing(role_id("reader")),
     "region_id": Thing("RegionOne"),
@@ -185,6 +187,9 @@ TRIES: dict[tuple[str, str], Try] = {
     ("POST", f"{_FLAVOR}/action"): Try({"addTenantAccess": {"tenant": ALPHA}}, _PRIVATE),
     # Nova's word for a host that does not tell it.
     ("GET", f"{_V21}/os-hypervisors/<hypervisor_id>/uptime"): Try(answer=501),
+    ("POST", f"{_V21}/os-aggregates"): Try({"aggregate": {"name": "new"}}),
+    ("PUT", f"{_V21}/os-aggregates/<aggregate_id>"): Try({"aggregate": {"name": "new"}}),
+    ("POST", f"{_V21}/os-aggregates/<aggregate_id>/action"): Try({"add_host": {"host": "host-1"}}),
     ("GET", f"{_FLAVOR}/os-flavor-access"): Try(things=_PRIVATE),
     ("POST", f"{_FLAVOR}/os-extra_specs"): Try({"extra_specs": {"quota:vif_inbound_average": "9"}}),
     ("GET", f"{_FLAVOR}/os-extra_specs/<key>"): Try(things=_SPEC),
@@ -342,6 +347,7 @@ def _belongings(session: Session, user_id: str) -> None:
 def _own(session: Session) -> None:
     session.get_one(Image, ALPHA_IMAGE).tags = ["old"]
     session.get_one(Flavor, "42").extra_specs = {_SPEC["key"].value: "7"}
+    session.add(Aggregate(number=1, name="rack"))
     session.add(Network(id=OWN_NETWORK, project_id=ALPHA, name="own", tags=["blue"]))
     session.add(
         ServerGroup(id=SERVER_GROUP, project_id=ALPHA, user_id=ALICE, name="ha", policy="affinity")

@@ -1,6 +1,7 @@
 """Every case that leaves the world as it was, service by service."""
 
 from tests.http import (
+    table_aggregates,
     table_byre,
     table_compute,
     table_groups,
@@ -19,6 +20,7 @@ CASES: list[Case] = [
     *table_compute.CASES,
     *table_servers.CASES,
     *table_groups.CASES,
+    *table_aggregates.CASES,
     *table_image.CASES,
     *table_network.CASES,
     *table_security.CASES,

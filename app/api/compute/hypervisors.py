@@ -1,4 +1,4 @@
-"""Hypervisors and the availability zone."""
+"""Hypervisors: what each host has, and what of it is promised."""
 
 import json
 from typing import Any
@@ -7,10 +7,9 @@ from marshmallow import Schema, fields
 from werkzeug import exceptions
 
 from app.api.auth import context
-from app.api.compute.schema import Json, answer
+from app.api.compute.schema import Json, answer, small_number
 from app.api.dialects import COMPUTE
 from app.api.routes import Routes
-from app.api.times import bare_micro_time
 from app.services import hypervisors
 from app.services.hypervisors import HypervisorView
 from tasks.errors import NotFound
@@ -67,20 +66,6 @@ class HypervisorStatistics(HypervisorSums):
     count = fields.Integer(required=True)
 
 
-class ZoneState(Schema):
-    """Whether a zone can take servers."""
-
-    available = fields.Boolean(required=True)
-
-
-class Zone(Schema):
-    """A zone; its hosts are for operators."""
-
-    zoneName = fields.String(required=True)  # noqa: N815
-    zoneState = fields.Nested(ZoneState, required=True)  # noqa: N815
-    hosts = fields.Dict(required=True, allow_none=True)
-
-
 Hypervisors = answer(
     "HypervisorsAnswer", hypervisors=fields.List(fields.Nested(HypervisorBrief), required=True)
 )
@@ -95,8 +80,6 @@ Statistics = answer(
     "HypervisorStatisticsAnswer",
     hypervisor_statistics=fields.Nested(HypervisorStatistics, required=True),
 )
-Aggregates = answer("AggregatesAnswer", aggregates=fields.List(fields.Dict(), required=True))
-Zones = answer("ZonesAnswer", availabilityZoneInfo=fields.List(fields.Nested(Zone), required=True))
 
 
 @routes.endpoint("GET", "/os-hypervisors", "hypervisors:list", returns=Hypervisors)
@@ -142,46 +125,11 @@ def show_uptime(hypervisor_id: str) -> None:
     raise exceptions.NotImplemented("Hypervisors do not report their uptime.")
 
 
-@routes.endpoint("GET", "/os-aggregates", "aggregates:list", returns=Aggregates)
-def list_aggregates() -> Any:
-    """List host aggregates: none can be made yet"""
-    return {"aggregates": []}
-
-
-@routes.endpoint("GET", "/os-availability-zone", "zones:list", returns=Zones)
-def list_zones() -> Any:
-    """List the availability zone"""
-    return {"availabilityZoneInfo": [_zone(None)]}
-
-
-@routes.endpoint("GET", "/os-availability-zone/detail", "zones:detail", returns=Zones)
-def list_zones_detail() -> Any:
-    """List the availability zone with its hosts"""
-    hosts = {view.name: {"nova-compute": _worker(view)} for view in hypervisors.listed(context())}
-    return {"availabilityZoneInfo": [_zone(hosts)]}
-
-
 def _find(hypervisor_id: str) -> HypervisorView:
-    # Clients look a name up here first, and go on to the list after a 404.
-    if not (hypervisor_id.isascii() and hypervisor_id.isdigit() and len(hypervisor_id) < 10):
+    number = small_number(hypervisor_id)
+    if number is None:
         raise NotFound(f"Hypervisor with ID '{hypervisor_id}' could not be found.")
-    return hypervisors.get(context(), int(hypervisor_id))
-
-
-def _zone(hosts: Json | None) -> Json:
-    return {
-        "zoneName": context().settings.availability_zone,
-        "zoneState": {"available": True},
-        "hosts": hosts,
-    }
-
-
-def _worker(view: HypervisorView) -> Json:
-    return {
-        "active": view.alive,
-        "available": view.enabled,
-        "updated_at": bare_micro_time(view.last_seen_at),
-    }
+    return hypervisors.get(context(), number)
 
 
 def _brief(view: HypervisorView) -> Json:

@@ -85,6 +85,13 @@ class MetadataField(fields.Field[dict[str, str]]):
         return dict(value)
 
 
+def small_number(text: str) -> int | None:
+    """Return the number that a path names, or None: clients look a name up where numbers belong
+    first, and go on to the list after a 404."""
+    is_number = text.isascii() and text.isdigit() and len(text) < 10
+    return int(text) if is_number else None
+
+
 def links_field(*, required: bool = True) -> fields.Field[Any]:
     """Return a list of links."""
     return fields.List(fields.Nested(LinkSchema), required=required)

@@ -193,7 +193,7 @@ def addresses(views: tuple[AddressView, ...]) -> dict[str, list[Json]]:
 
 
 def _state(view: ServerView) -> Json:
-    zone = context().settings.availability_zone
+    zone = view.zone or context().settings.availability_zone
     return {
         # As in Nova: a server that is nowhere is in no zone.
         "OS-EXT-AZ:availability_zone": zone if view.host else "",

@@ -133,7 +133,7 @@ def _service(view: HypervisorView) -> Json:
         "id": view.number,
         "binary": BINARY,
         "host": view.name,
-        "zone": context().settings.availability_zone,
+        "zone": view.zone,
         "status": "enabled" if view.enabled else "disabled",
         "state": "up" if view.alive else "down",
         "updated_at": bare_micro_time(view.last_seen_at),

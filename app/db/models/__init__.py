@@ -1,5 +1,6 @@
 """All tables. Importing this package makes the metadata whole, for migrations and for tests."""
 
+from app.db.models.aggregate import Aggregate, AggregateHost
 from app.db.models.base import Base
 from app.db.models.console import ConsoleAnswer
 from app.db.models.fabric import FabricChange, FabricState
@@ -23,6 +24,8 @@ from app.db.models.server_group import ServerGroup, ServerGroupMember
 from app.db.models.watch import Drift, Watch
 
 __all__ = [
+    "Aggregate",
+    "AggregateHost",
     "Allocation",
     "ApplicationCredential",
     "Attempt",

@@ -27,6 +27,9 @@ class Hypervisor(HasId, HasTimes, Base):
     worker: Mapped[str] = mapped_column(String(255), default="")
     enabled: Mapped[bool] = mapped_column(default=True)
     disabled_reason: Mapped[str | None] = mapped_column(String(255), default=None)
+    #: The zone that its aggregates give it; none: the settings' zone. Written only by
+    #: app.services.aggregates, with the aggregates.
+    availability_zone: Mapped[str | None] = mapped_column(String(255), default=None)
     last_seen_at: Mapped[datetime] = mapped_column(default=now)
     hypervisor_type: Mapped[str] = mapped_column(String(32), default="")
     hypervisor_version: Mapped[int] = mapped_column(default=0)

@@ -75,7 +75,8 @@ class RequestSpec(Base):
     #: base64 as it was given
     user_data: Mapped[str] = mapped_column(Text, default="")
     admin_pass: Mapped[str] = mapped_column(String(255), default="")
-    availability_zone: Mapped[str] = mapped_column(String(255), default="nova")
+    #: The zone that was asked for; empty: any.
+    availability_zone: Mapped[str] = mapped_column(String(255), default="")
     config_drive: Mapped[bool] = mapped_column(default=True)
     #: The flavor's extra specs at creation.
     extra_specs: Mapped[dict[str, str]] = mapped_column(default=dict)

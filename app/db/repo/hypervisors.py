@@ -6,7 +6,7 @@ from typing import Any, cast
 from sqlalchemy import CursorResult, delete, func, select, update
 from sqlalchemy.orm import Session
 
-from app.db.models import Allocation, CachedImage, Drift, Hypervisor, Run, Server
+from app.db.models import AggregateHost, Allocation, CachedImage, Drift, Hypervisor, Run, Server
 
 
 def update_seen(session: Session, name: str, facts: Mapping[str, Any]) -> bool:
@@ -35,6 +35,27 @@ def by_name(session: Session, name: str) -> Hypervisor | None:
     return session.scalars(select(Hypervisor).filter_by(name=name)).one_or_none()
 
 
+def lock_named(session: Session, name: str) -> Hypervisor | None:
+    """Return the host of this name, locked until the commit, or None: nobody claims room on it
+    meanwhile."""
+    query = select(Hypervisor).where(Hypervisor.name == name).with_for_update()
+    return session.scalars(query.execution_options(populate_existing=True)).one_or_none()
+
+
+def zones(session: Session) -> set[str | None]:
+    """Return the zones in which there are hosts; None is that of hosts whose aggregates give them
+    none."""
+    return set(session.scalars(select(Hypervisor.availability_zone).distinct()))
+
+
+def has_servers(session: Session, hypervisor_id: str) -> bool:
+    """Say whether a server is on this host, or on its way there."""
+    query = select(Server.id).where(
+        Server.hypervisor_id == hypervisor_id, Server.deleted_at.is_(None)
+    )
+    return session.scalar(query.limit(1)) is not None
+
+
 def servers_on(session: Session, hypervisor_ids: Sequence[str]) -> dict[str, int]:
     """Return how many servers hold a claim on each of these hosts."""
     query = select(Allocation.hypervisor_id, func.count()).where(
@@ -57,6 +78,6 @@ def remove(session: Session, host: Hypervisor) -> None:
         session.execute(
             update(kind).where(kind.hypervisor_id == host.id).values(hypervisor_id=None)
         )
-    for kept in (Drift, CachedImage):
+    for kept in (Drift, CachedImage, AggregateHost):
         session.execute(delete(kept).where(kept.hypervisor_id == host.id))
     session.delete(host)

@@ -60,8 +60,10 @@ class ServerFilter:
     #: A pattern for LIKE, with `\\` as its escape.
     name_like: str | None = None
     host: str | None = None
-    #: Whether it has a host at all.
-    placed: bool | None = None
+    #: The zone of its host; empty: without a host.
+    zone: str | None = None
+    #: The zone of hosts whose aggregates give them none.
+    default_zone: str = ""
     #: Patterns as of `name_like`, each of which one of its addresses must fit.
     addresses: Sequence[str] = ()
     #: column of Server -> values, one of which it must have
@@ -108,9 +110,12 @@ def _conditions(wanted: ServerFilter) -> list[ColumnElement[bool]]:
     if wanted.host is not None:
         host = select(Hypervisor.id).where(Hypervisor.name == wanted.host)
         conditions.append(Server.hypervisor_id.in_(host))
-    if wanted.placed is not None:
-        placed = Server.hypervisor_id.is_not(None)
-        conditions.append(placed if wanted.placed else ~placed)
+    if wanted.zone == "":
+        conditions.append(Server.hypervisor_id.is_(None))
+    elif wanted.zone is not None:
+        zone = func.coalesce(Hypervisor.availability_zone, wanted.default_zone)
+        there = select(Hypervisor.id).where(zone == wanted.zone)
+        conditions.append(Server.hypervisor_id.in_(there))
     for pattern in wanted.addresses:
         alike = FixedAddress.address.like(pattern, escape="\\")
         holders = select(Port.server_id).join(Port.addresses).where(alike)
