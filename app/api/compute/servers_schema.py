@@ -98,7 +98,7 @@ class CreateServerHeaders(Schema):
     idempotency_key = Text(
         data_key="Idempotency-Key",
         # What is visible in ASCII: an id, bare or as the quoted string of the IETF's draft.
-        validate=validate.Regexp(r"[!-~]{1,255}\Z", error="must be 1 to 255 visible characters."),
+        validate=validate.Regexp(r"^[!-~]{1,255}$", error="must be 1 to 255 visible characters."),
     )
 
 
