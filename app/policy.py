@@ -142,6 +142,7 @@ POLICY: dict[str, Who] = {
     "byre:cache:warm": ADMIN,
     # The ticket in the URL says who may.
     "byre:images:fetch": ANYONE,
+    "byre:images:send": ANYONE,
     "byre:health:show": ANYONE,
     # Counts only; keep the port from the world as with any exporter.
     "byre:metrics:show": ANYONE,
@@ -153,6 +154,8 @@ POLICY: dict[str, Who] = {
 #: for others', 403 for one that is seen.
 SERVER_ACTIONS: dict[str, Who] = {
     "addSecurityGroup": MEMBER,
+    "createBackup": MEMBER,
+    "createImage": MEMBER,
     "forceDelete": MEMBER,
     "lock": MEMBER,
     "os-getConsoleOutput": MEMBER,

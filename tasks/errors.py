@@ -119,6 +119,12 @@ class ImageUnusable(RequestError):
     code = "image_unusable"
 
 
+class ImageRefused(RequestError):
+    """The image does not take a host's bytes: it is gone, they are too many or of no use."""
+
+    code = "image_refused"
+
+
 class BootTimeout(RequestError):
     """The guest did not prove in time that it is up; the text says what was seen and what not."""
 
@@ -189,6 +195,12 @@ class DownloadFailed(TransientError):
     """The image could not be fetched from the API."""
 
     code = "download_failed"
+
+
+class UploadFailed(TransientError):
+    """The image's bytes could not be sent to the API."""
+
+    code = "upload_failed"
 
 
 class StoreUnavailable(TransientError):

@@ -103,6 +103,14 @@ class ImageSource(Value):
     size_bytes: int = Field(ge=1)
 
 
+class ImageUpload(Value):
+    """An image that a host is to give its bytes. Travels with what copies disks."""
+
+    image_id: str
+    #: A URL with a signed ticket, good until the run's deadline.
+    url: str
+
+
 class Route(Value):
     """A route that guests of a subnet are given, beside the default one."""
 
@@ -628,6 +636,8 @@ ThingKind = Literal[
     "filter",
     #: What a port's security groups allow.
     "firewall",
+    #: A copy of a disk that is to become an image.
+    "snapshot",
 ]
 
 

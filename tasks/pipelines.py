@@ -51,17 +51,35 @@ REBUILD, REBUILD_STOPPED = "rebuild", "rebuild_stopped"
 #: Actions that make a server's disks anew. What failed half-way is not as it was.
 REBUILDS = frozenset({REBUILD, REBUILD_STOPPED})
 
-ACTIONS = REBUILDS | {START, STOP, REBOOT, HARD_REBOOT, PAUSE, UNPAUSE, SUSPEND, RESUME}
+#: A copy of a server's root disk becomes an image; a backup also takes the place of older ones.
+CREATE_IMAGE, CREATE_BACKUP = "create_image", "create_backup"
+#: Removes from a host what one of them left there that failed.
+DISCARD_SNAPSHOT = "discard_snapshot"
+
+#: Actions that copy a disk, which takes as long as the disk is large. Their run has an `image_id`.
+SNAPSHOTS = frozenset({CREATE_IMAGE, CREATE_BACKUP})
+
+ACTIONS = REBUILDS | SNAPSHOTS | {START, STOP, REBOOT, HARD_REBOOT, PAUSE, UNPAUSE, SUSPEND, RESUME}
+
+#: What is left of something else on one host, which it waits for: nobody else can do it.
+OWED = frozenset({UNWIND, PURGE, DISCARD_SNAPSHOT})
 
 #: Pipelines that only take away: owed however late they come, and never given up.
-REMOVALS = frozenset({DELETE, UNWIND, PURGE})
+REMOVALS = frozenset({DELETE}) | OWED
 
 #: Seconds within which a guest's whole memory is written to the host's disk, or read from it.
 _MEMORY_LIMIT_S = 600
 
+#: The same for its root disk. Less than the time after which a broker hands a message out again.
+DISK_LIMIT_S = 1500
+
 #: The guest's own time to stop (Grace) ends within this; then its power is cut.
 _SHUT_DOWN = Stage("shut_down", Side.COMPUTE, limit_s=900, output="asked")
 _POWER_ON = Stage("power_on", Side.COMPUTE, limit_s=_MEMORY_LIMIT_S)
+_SNAPSHOT = (
+    Stage("take_snapshot", Side.COMPUTE, limit_s=DISK_LIMIT_S),
+    Stage("send_image", Side.COMPUTE, limit_s=DISK_LIMIT_S),
+)
 
 #: What makes a server on its host, once it is said how.
 _BUILD = (
@@ -102,6 +120,9 @@ PIPELINES: dict[str, tuple[Stage, ...]] = {
     RESUME: (_POWER_ON,),
     REBUILD: (_CLEAR, *_BUILD),
     REBUILD_STOPPED: (_CLEAR, *_BUILD, _SHUT_DOWN),
+    CREATE_IMAGE: _SNAPSHOT,
+    CREATE_BACKUP: _SNAPSHOT,
+    DISCARD_SNAPSHOT: (Stage("discard_snapshot", Side.COMPUTE, limit_s=300),),
 }
 
 

@@ -19,12 +19,15 @@ from tasks.compute import (
     clear,
     cut_power,
     define_domain,
+    discard_snapshot,
     launch,
     pause,
     poll_boot,
     power_on,
+    send_image,
     shut_down,
     suspend,
+    take_snapshot,
     teardown,
     unwind,
 )
@@ -36,6 +39,7 @@ from workers.fabric import FabricKeeper
 from workers.heartbeat import Heart
 from workers.hosted import Hosted
 from workers.hypervisor.image_cache import CacheRules
+from workers.hypervisor.image_upload import Uploader
 from workers.hypervisor.journal import Journal
 from workers.hypervisor.port import Hypervisor
 from workers.metadata_keeper import MetadataKeeper
@@ -60,6 +64,9 @@ STAGES = {
     "cut_power": cut_power,
     "pause": pause,
     "suspend": suspend,
+    "take_snapshot": take_snapshot,
+    "send_image": send_image,
+    "discard_snapshot": discard_snapshot,
 }
 
 
@@ -90,6 +97,7 @@ def make_hypervisor(settings: ComputeSettings) -> Hypervisor:
             dedicated_vcpus=settings.fake_dedicated_vcpus,
             physical_networks=sorted(settings.physical_networks),
             state=settings.state_dir / "fake.db",
+            send=Uploader().send,
             cache_rules=cache_rules(settings),
         )
     # libvirt's library is loaded only on a hypervisor that has it.

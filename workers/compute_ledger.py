@@ -17,7 +17,15 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_expo
 
 from tasks.errors import NotYet, StaleMessage, TransientError
 from tasks.messages import AttemptRef, Failure, Job, StageReport, Value
-from tasks.pipelines import ACTIONS, REBUILDS, REMOVALS, UNWIND, stage_named, stages_of
+from tasks.pipelines import (
+    ACTIONS,
+    DISCARD_SNAPSHOT,
+    REBUILDS,
+    REMOVALS,
+    UNWIND,
+    stage_named,
+    stages_of,
+)
 from tasks.runner import TRANSIENT_PAUSES_S
 from workers.hypervisor.journal import Journal
 
@@ -94,7 +102,7 @@ class ComputeLedger:
     @contextmanager
     def _admitted(self, job: Job, stage: str) -> Iterator[None]:
         undone = job.undoes or AttemptRef(run_id=job.run_id, attempt=job.attempt)
-        if job.pipeline == UNWIND:
+        if job.pipeline in (UNWIND, DISCARD_SNAPSHOT):
             self._journal.bar_run(job.server_id, undone)
         elif job.pipeline in REMOVALS:
             self._journal.bar_server(job)

@@ -2,19 +2,20 @@
 the end. In Nova's words, after its compute API reference and its vm_states.
 """
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 
 from sqlalchemy.orm import Session
 
 from app.db.models import Run, Server
 from tasks.pipelines import (
+    CREATE_BACKUP,
+    CREATE_IMAGE,
     HARD_REBOOT,
     PAUSE,
     REBOOT,
     REBUILD,
     REBUILD_STOPPED,
-    REBUILDS,
     RESUME,
     START,
     STOP,
@@ -49,10 +50,17 @@ class Action:
 
     allowed: Collection[str]
     task_state: str
-    end: State
+    #: None: the server is in the end what it was before.
+    end: State | None
     #: Shown instead of the status while it lasts; empty: the status stays.
     status: str = ""
+    #: Stage -> the task_state that is shown from its beginning on.
+    steps: Mapping[str, str] = field(default_factory=dict)
 
+
+_SPAWNING = ("build_resources", "define_domain", "launch", "poll_boot")
+_REBUILDING = dict.fromkeys(_SPAWNING, "rebuild_spawning") | {"shut_down": "powering-off"}
+_UPLOADING = {"take_snapshot": "image_pending_upload", "send_image": "image_uploading"}
 
 ACTIONS: dict[str, Action] = {
     START: Action({"stopped"}, "powering-on", ACTIVE),
@@ -68,15 +76,26 @@ ACTIONS: dict[str, Action] = {
     UNPAUSE: Action({"paused"}, "unpausing", ACTIVE),
     SUSPEND: Action({"active"}, "suspending", SUSPENDED),
     RESUME: Action({"suspended"}, "resuming", ACTIVE),
-    REBUILD: Action({"active", "stopped", "error"}, "rebuilding", ACTIVE, "REBUILD"),
-    REBUILD_STOPPED: Action({"stopped"}, "rebuilding", STOPPED, "REBUILD"),
+    REBUILD: Action({"active", "stopped", "error"}, "rebuilding", ACTIVE, "REBUILD", _REBUILDING),
+    REBUILD_STOPPED: Action({"stopped"}, "rebuilding", STOPPED, "REBUILD", _REBUILDING),
+    CREATE_IMAGE: Action(
+        {"active", "stopped", "paused", "suspended"}, "image_snapshot", None, steps=_UPLOADING
+    ),
+    CREATE_BACKUP: Action(
+        {"active", "stopped", "paused", "suspended"}, "image_backup", None, steps=_UPLOADING
+    ),
 }
 
 #: (pipeline, vm_state) -> the pipeline by which a server in that state is led to the same end.
 _FOR_STATE = {(REBUILD, "stopped"): REBUILD_STOPPED}
 
-#: pipeline -> Nova's word, where it has one word for several
-_WORDS = {HARD_REBOOT: REBOOT, REBUILD_STOPPED: REBUILD}
+#: pipeline -> Nova's word, where it is another, or one for several
+_WORDS = {
+    HARD_REBOOT: REBOOT,
+    REBUILD_STOPPED: REBUILD,
+    CREATE_IMAGE: "createImage",
+    CREATE_BACKUP: "createBackup",
+}
 
 
 def word(pipeline: str) -> str:
@@ -91,9 +110,8 @@ def pipeline_for(pipeline: str, vm_state: str) -> str:
 
 def task_state_at(pipeline: str, stage: str) -> str | None:
     """Return what the server's task state is at a stage, if that is another than the action's."""
-    if pipeline not in REBUILDS or stage == "clear":
-        return None
-    return "powering-off" if stage == "shut_down" else "rebuild_spawning"
+    action = ACTIONS.get(pipeline)
+    return action.steps.get(stage) if action else None
 
 
 def shown_as(vm_state: str) -> tuple[str, str]:
@@ -110,9 +128,10 @@ def show_begun(server: Server, pipeline: str) -> None:
 
 def show_done(session: Session, server: Server, run: Run) -> None:
     """Show what the action has made of the server. What was wrong with it is over."""
-    end = ACTIONS[run.pipeline].end
-    server.status, server.vm_state, server.power_state = end.status, end.vm_state, end.power_state
     server.task_state = None
+    if (end := ACTIONS[run.pipeline].end) is None:
+        return
+    server.status, server.vm_state, server.power_state = end.status, end.vm_state, end.power_state
     if server.fault is not None:
         session.delete(server.fault)
 

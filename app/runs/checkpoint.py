@@ -16,11 +16,12 @@ from app.db.repo import addresses, runs
 from app.runs import actions
 from app.runs.attempts import hosts_tried, move_on
 from app.runs.fabric import note_server
-from app.runs.start import owe_unwind
+from app.runs.snapshots import give_image_up, rotate
+from app.runs.start import owe_discard, owe_unwind
 from config.settings import ControlSettings
 from tasks.errors import StaleMessage
 from tasks.messages import BootReport, Failure, Job, StageReport
-from tasks.pipelines import ACTIONS, CREATE, REBUILDS, REMOVALS
+from tasks.pipelines import ACTIONS, CREATE, REBUILDS, REMOVALS, SNAPSHOTS
 
 #: Nova's numbers for `power_state`.
 NO_STATE, RUNNING = 0, 1
@@ -123,7 +124,7 @@ def fail(
     stage.state, stage.finished_at = "failed", moment
     if run.pipeline in ACTIONS:
         _end_action(session, run, failure, moment)
-        return []
+        return [owe_discard(session, run, settings).id] if run.pipeline in SNAPSHOTS else []
     sent = []
     if run.hypervisor_id is not None:
         sent.append(owe_unwind(session, run, settings).id)
@@ -199,6 +200,7 @@ def _end_action(session: Session, run: Run, failure: Failure, moment: datetime) 
         blame(server, failure, moment)
     else:
         actions.show_failed(server)
+    give_image_up(session, run, moment)
     end(session, run, "failed", moment)
 
 
@@ -258,6 +260,7 @@ def _presume_done(session: Session, run: Run, last: Stage) -> None:
 def _complete(session: Session, run: Run, moment: datetime) -> None:
     if run.state != runs.OPEN:
         return
+    rotate(session, run, moment)
     end(session, run, "done", moment)
     if run.pipeline in ACTIONS:
         server = session.get_one(Server, run.server_id)

@@ -14,9 +14,20 @@ from app.db.models import Stage as StageRow
 from app.db.models.hypervisor import Hypervisor
 from app.db.repo import addresses, runs
 from app.runs.build_spec import build_spec
+from app.runs.tickets import upload_url
 from app.runs.values import ports_ref
 from config.settings import ControlSettings
-from tasks.messages import AttemptRef, Envelope, Grace, Job, Kept, PortSpec, PortsRef, Value
+from tasks.messages import (
+    AttemptRef,
+    Envelope,
+    Grace,
+    ImageUpload,
+    Job,
+    Kept,
+    PortSpec,
+    PortsRef,
+    Value,
+)
 from tasks.pipelines import REBUILDS, REMOVALS, Stage, stages_of
 
 #: Its output is not kept (app.db.models.run).
@@ -79,6 +90,9 @@ def _told(
         told["kept"] = Kept.parse((run.parameters or {}).get("kept", {}))
     if "shut_down" in names:
         told["grace"] = Grace(seconds=settings.shutdown_grace_s)
+    if run.image_id is not None:
+        url = upload_url(settings, run.image_id, run.deadline.timestamp())
+        told["upload"] = ImageUpload(image_id=run.image_id, url=url)
     given = {name: value.model_dump() for name, value in told.items()}
     if run.pipeline in REBUILDS and "build_resources" in names:
         given["build"] = _build(session, run, settings)

@@ -24,7 +24,7 @@ from app.runs.start import Asker, owe_purge
 from config.settings import ControlSettings
 from tasks.errors import ByreError, HostDeaf, HostLost
 from tasks.messages import StageReport
-from tasks.pipelines import DELETE, PURGE, REMOVALS, UNWIND
+from tasks.pipelines import DELETE, OWED, REMOVALS
 
 log = structlog.get_logger(__name__)
 
@@ -125,7 +125,7 @@ def _leaving(
     return [
         (run.id, reasons[run.hypervisor_id])
         for run in found
-        if run.hypervisor_id is not None and run.pipeline not in (UNWIND, PURGE)
+        if run.hypervisor_id is not None and run.pipeline not in OWED
     ]
 
 

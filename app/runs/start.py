@@ -10,6 +10,7 @@ from app.db.models import Stage as StageRow
 from app.db.models.base import new_id, now
 from app.db.repo import addresses, runs
 from app.runs import actions
+from app.runs.snapshots import give_image_up
 from app.runs.values import port_spec
 from config.settings import ControlSettings
 from tasks.messages import AttemptRef
@@ -17,9 +18,11 @@ from tasks.pipelines import (
     ACTIONS,
     CREATE,
     DELETE,
+    DISCARD_SNAPSHOT,
     PURGE,
     REBUILDS,
     REMOVALS,
+    SNAPSHOTS,
     UNWIND,
     Side,
     Stage,
@@ -81,8 +84,8 @@ def start_run(
 
 def limit_s(pipeline: str, settings: ControlSettings) -> float:
     """Return how long a run may take in all, in seconds. An action that comes late is not what its
-    owner wants any more; but one that makes disks takes as long as a create."""
-    is_short = pipeline in ACTIONS - REBUILDS
+    owner wants any more; but one that makes or copies disks takes as long as a create."""
+    is_short = pipeline in ACTIONS - REBUILDS - SNAPSHOTS
     return settings.action_limit_s if is_short else settings.run_limit_s
 
 
@@ -133,6 +136,21 @@ def owe_unwind(session: Session, run: Run, settings: ControlSettings) -> Run:
     )
 
 
+def owe_discard(session: Session, run: Run, settings: ControlSettings) -> Run:
+    """Begin the removal of what an action that failed has left of a copy on its host."""
+    discard = start_run(
+        session,
+        session.get_one(Server, run.server_id),
+        DISCARD_SNAPSHOT,
+        asker=Asker(run.request_id, run.user_id),
+        settings=settings,
+        hypervisor_id=run.hypervisor_id,
+        undoes=AttemptRef(run_id=run.id, attempt=run.attempt),
+    )
+    discard.image_id = run.image_id
+    return discard
+
+
 def owe_purge(
     session: Session, server: Server, hypervisor_id: str, asker: Asker, settings: ControlSettings
 ) -> Run:
@@ -144,6 +162,7 @@ def owe_purge(
 
 def _cancel(session: Session, run: Run, moment: datetime, reason: str) -> None:
     """End a run that something else overtakes. Its stages that still arrive are stale."""
+    give_image_up(session, run, moment)
     run.state, run.finished_at, run.parameters = "cancelled", moment, None
     run.reason_code, run.reason = "cancelled", reason
     attempt = runs.get_attempt(session, run)

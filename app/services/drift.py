@@ -38,6 +38,7 @@ _ORDER_HOLDS_S = 60.0
 #: What can be put out of action and kept. Nothing is lost with the other kinds.
 KEEPABLE = (
     "domain", "disk", "extra_disk", "config_drive", "nvram", "console_log", "first_boot",
+    "snapshot",
 )  # fmt: skip
 #: What each settled server must have on its host, beside what its ports must have.
 _OF_A_SERVER = ("domain", "disk", "config_drive")

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from app.db.models import Server
+from app.db.models import Run, Server
 from app.db.repo import runs, servers
 from app.runs import actions
 from app.runs.start import Asker, start_run
@@ -13,10 +13,13 @@ from app.scheduling.rules import alive_since
 from app.services.context import Caller, Context
 from app.services.servers import found, refuse_locked
 from tasks.errors import Conflict, Forbidden
-from tasks.pipelines import REBUILDS
+from tasks.pipelines import OWED, REBUILDS
 
 OWNER, ADMIN = "owner", "admin"
 
+
+#: Of what a run is told: the image that is to come of it.
+IMAGE = "image_id"
 
 #: Changes a server's rows for an action that may begin, and returns what its run is told.
 Prepare = Callable[[Session, Server], dict[str, Any]]
@@ -28,10 +31,10 @@ def begin(
     server_id: str,
     pipeline: str,
     prepare: Prepare | None = None,
-) -> None:
-    """Begin an action. Raises NotFound, and Conflict while the server is locked, is in a state in
-    which the action makes no sense, has something done to it, or has a host that does not answer;
-    and what `prepare` raises.
+) -> Run:
+    """Begin an action; return its run. Raises NotFound, and Conflict while the server is locked, is
+    in a state in which the action makes no sense, has something done to it, or has a host that does
+    not answer; and what `prepare` raises.
     """
     with context.sessions.begin() as session:
         servers.lock_runs(session, server_id)
@@ -49,7 +52,9 @@ def begin(
             hypervisor_id=server.hypervisor_id,
         )
         run.parameters = parameters
+        run.image_id = (parameters or {}).get(IMAGE)
     context.publisher.publish(run.id)
+    return run
 
 
 def lock(context: Context, caller: Caller, server_id: str) -> None:
@@ -103,7 +108,8 @@ def _refuse_state(session: Session, server: Server, pipeline: str) -> None:
         )
     if server.vm_state not in allowed or server.hypervisor_id is None:
         raise _conflict(server, pipeline, "vm_state", server.vm_state)
-    if server.task_state is not None or runs.open_of_server(session, server.id):
+    busy = any(run.pipeline not in OWED for run in runs.open_of_server(session, server.id))
+    if server.task_state is not None or busy:
         raise _conflict(server, pipeline, "task_state", str(server.task_state))
 
 

@@ -1,5 +1,6 @@
 """An image's bytes: received, looked into, put in place, handed out."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, BinaryIO
 
@@ -9,7 +10,7 @@ from app.db.models import Image
 from app.db.models.base import now
 from app.db.repo import images
 from app.db.session import reading
-from app.runs.tickets import check_ticket
+from app.runs.tickets import check_ticket, check_upload_ticket
 from app.services.context import Caller, Context
 from app.services.image_inspection import inspect
 from app.services.image_store import Readable, Received
@@ -34,8 +35,36 @@ def upload(
     cannot be used leave the image `killed`. Raises NotFound, Forbidden, Conflict, TooLarge,
     RequestError, ImageUnusable, StoreUnavailable.
     """
+    disk_format, began = _begin(context, image_id, lambda row: _own(row, caller, image_id))
+    _receive(context, image_id, disk_format, began, source, expected)
+
+
+def upload_with_ticket(
+    context: Context, image_id: str, ticket: str, source: Readable, expected: int | None
+) -> None:
+    """Take the bytes of an image from who has a ticket for it: a hypervisor. As `upload`."""
+    check_upload_ticket(context.settings, image_id, ticket)
+    disk_format, began = _begin(context, image_id, lambda row: _there(row, image_id))
+    _receive(context, image_id, disk_format, began, source, expected)
+
+
+def state_with_ticket(context: Context, image_id: str, ticket: str) -> ImageView:
+    """Return the record of an image that is to be given its bytes, to who has a ticket for that: an
+    upload whose answer was lost may have arrived. Raises Forbidden, NotFound."""
+    check_upload_ticket(context.settings, image_id, ticket)
+    with reading(context.sessions) as session:
+        return image_view(_there(images.get(session, image_id), image_id))
+
+
+def _receive(
+    context: Context,
+    image_id: str,
+    disk_format: str,
+    began: datetime,
+    source: Readable,
+    expected: int | None,
+) -> None:
     store = context.image_store
-    disk_format, began = _begin(context, caller, image_id)
     after = "queued"
     with UploadLease(context.sessions, image_id, began, store.lease_s / SIGNS) as lease:
         try:
@@ -118,13 +147,25 @@ def open_with_ticket(context: Context, image_id: str, ticket: str) -> tuple[Imag
     return image_view(row), context.image_store.open(image_id)
 
 
-def _begin(context: Context, caller: Caller, image_id: str) -> tuple[str, datetime]:
-    """Reserve the image for this upload; return the format that its bytes are said to have, and
-    when that was."""
+def _own(row: Image | None, caller: Caller, image_id: str) -> Image:
+    return own(found(row, caller, image_id), caller)
+
+
+def _there(row: Image | None, image_id: str) -> Image:
+    if row is None or row.status == "pending_delete":
+        raise NotFound(f"No image found with ID {image_id}")
+    return row
+
+
+def _begin(
+    context: Context, image_id: str, allowed: Callable[[Image | None], Image]
+) -> tuple[str, datetime]:
+    """Reserve the image for this upload, if it is `allowed`; return the format that its bytes are
+    said to have, and when that was."""
     began = now()
     with context.sessions.begin() as session:
         # Locked: the format that is looked for in the bytes is the one that the record keeps.
-        row = own(found(images.lock(session, image_id), caller, image_id), caller)
+        row = allowed(images.lock(session, image_id))
         disk_format = _format(row)
         if not images.move(session, image_id, "queued", "saving", updated_at=began):
             raise Conflict(f"Image {image_id} has its data already: its status is {row.status}.")

@@ -12,7 +12,9 @@ from app.runs import actions
 from tasks.pipelines import (
     ACTIONS,
     CREATE,
+    CREATE_BACKUP,
     DELETE,
+    DISCARD_SNAPSHOT,
     PAUSE,
     PIPELINES,
     PURGE,
@@ -31,8 +33,18 @@ from tests.crash.faults import Fault, Hit
 from tests.crash.lane import Lane
 from tests.processes import wait_until
 
-#: Actions whose stages are another one's too, or as short: the simulation has them all.
-_ALIKE = {START, STOP, PAUSE, UNPAUSE, RESUME, REBUILD, REBUILD_STOPPED}
+#: Those whose stages are another one's too, or as short: the simulation has them all.
+_ALIKE = {
+    START,
+    STOP,
+    PAUSE,
+    UNPAUSE,
+    RESUME,
+    REBUILD,
+    REBUILD_STOPPED,
+    CREATE_BACKUP,
+    DISCARD_SNAPSHOT,
+}
 
 #: Stages that only such a pipeline has.
 _NEW = {(REBUILD, "clear")}
@@ -210,7 +222,7 @@ class Journey:
         ended = self._plane.ended(self.run_of(self._case.pipeline), limit_s)
         found = [] if ended.state == "done" else [f"{ended.pipeline} {ended.state}: {ended.reason}"]
         if self._case.pipeline in ACTIONS:
-            wanted = actions.ACTIONS[self._case.pipeline].end
+            wanted = actions.ACTIONS[self._case.pipeline].end or actions.ACTIVE
             found += checks.wrong_with_placed(self._lane, self.server_id, wanted)
         elif self._case.pipeline in (CREATE, UNWIND):
             self._plane.ended(self._create, limit_s)

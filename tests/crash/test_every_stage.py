@@ -16,11 +16,12 @@ from app.db.session import Sessions
 from app.runs.envelope import job_of
 from app.runs.start import Asker, owe_purge, owe_unwind, request_delete
 from tasks.control.store import Store
-from tasks.messages import AttemptRef, BuildSpec, Grace, Job, Kept, PortsRef
+from tasks.messages import AttemptRef, BuildSpec, Grace, ImageUpload, Job, Kept, PortsRef
 from tasks.pipelines import (
     ACTIONS,
     CREATE,
     DELETE,
+    DISCARD_SNAPSHOT,
     PIPELINES,
     PURGE,
     UNWIND,
@@ -105,7 +106,7 @@ JOBS: dict[tuple[str, str], Callable[[Job], Job]] = {
     (PURGE, "teardown"): removal(PURGE),
     **{
         (pipeline, stage.name): action(pipeline)
-        for pipeline in ACTIONS
+        for pipeline in (*ACTIONS, DISCARD_SNAPSHOT)
         for stage in stages_of(pipeline)
     },
 }
@@ -124,7 +125,9 @@ class Scene:
                 break
             if before.side is Side.COMPUTE:
                 self._data[before.output] = self._run(before, created, self.host)
+        upload = ImageUpload(image_id=created.run_id, url="http://127.0.0.1:9/")
         self._data |= {"ports": self.ports, "grace": Grace(seconds=60), "kept": Kept()}
+        self._data["upload"] = upload
         for before in stages_of(pipeline) if pipeline in ACTIONS else ():
             if before.name == stage.name:
                 break

@@ -15,6 +15,7 @@ from tests.drivers.libvirtd import PrivateHost
 from tests.drivers.values import Server
 from workers.hypervisor.fake import FakeHypervisor
 from workers.hypervisor.image_cache import CacheRules, ImageCache
+from workers.hypervisor.image_upload import Uploader
 from workers.hypervisor.libvirt import LibvirtHypervisor, LibvirtSettings
 from workers.hypervisor.port import Hypervisor
 
@@ -139,7 +140,11 @@ def _fake_rig(
     cache = ImageCache(directory, directory / "locks", 30, rules=CACHE_RULES)
     state = directory / "state" / "fake.db" if in_file else None
     fake = FakeHypervisor(
-        cache_rules=CACHE_RULES, fetch=cache.ensure, state=state, dedicated_vcpus=dedicated
+        cache_rules=CACHE_RULES,
+        fetch=cache.ensure,
+        send=Uploader(pause_s=0.01).send,
+        state=state,
+        dedicated_vcpus=dedicated,
     )
     images = stack.enter_context(serving(content))
 

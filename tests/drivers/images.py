@@ -1,15 +1,16 @@
 """A small HTTP server that hands out one image, well or badly, and counts."""
 
 import hashlib
+import json
 import re
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Literal
+from typing import Any, Literal
 
-from tasks.messages import ImageSource
+from tasks.messages import ImageSource, ImageUpload
 
 #: `breaks`: each connection ends after `break_after` bytes. `whole`: ranges are ignored.
 #: `askew`: another part is sent than was asked for. `chunked`: no length is said. `endless`:
@@ -46,6 +47,12 @@ class ImageServer(ThreadingHTTPServer):
         self.sent_bytes = 0
         self.offsets: list[int] = []
         self.counting = threading.Lock()
+        #: What an upload is answered with first, one status each; and what has arrived.
+        self.refusals: Sequence[int] = ()
+        #: Answers of uploads that were taken, and lost on their way.
+        self.lost_answers = 0
+        self.uploaded = b""
+        self.upload_status = "queued"
 
     def source(self, **changes: object) -> ImageSource:
         """Return what the control plane would say of this image."""
@@ -58,6 +65,11 @@ class ImageServer(ThreadingHTTPServer):
         }
         return ImageSource.parse({**values, **changes})
 
+    def upload(self) -> ImageUpload:
+        """Return where an image is to be sent."""
+        url = f"http://127.0.0.1:{self.server_port}/upload?ticket=secret"
+        return ImageUpload(image_id=str(uuid.uuid4()), url=url)
+
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that has heard enough is no error."""
 
@@ -65,8 +77,33 @@ class ImageServer(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     server: ImageServer
 
+    def do_PUT(self) -> None:
+        server = self.server
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        status = server.refusals[0] if server.refusals else 204
+        server.refusals = server.refusals[1:]
+        if status == 204:
+            server.uploaded, server.upload_status = body, "active"
+        if server.lost_answers:
+            server.lost_answers -= 1
+            self.close_connection = True
+            return
+        self._tell(status, {"error": {"message": "It says no."}})
+
+    def _tell(self, status: int, said: dict[str, Any]) -> None:
+        body = json.dumps(said).encode() if status != 204 else b""
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
     def do_GET(self) -> None:
         server = self.server
+        if self.path.startswith("/upload"):
+            status = 404 if server.upload_status == "gone" else 200
+            said = {"status": server.upload_status, "error": {"message": "It is gone."}}
+            self._tell(status, said)
+            return
         with server.counting:
             server.requests += 1
         manner, content, offset = server.manner, server.content, self._offset()

@@ -169,6 +169,7 @@ _SERVER_GROUP = {"group_id": Thing(SERVER_GROUP, Owner.PROJECT)}
 _HOST_SERVICE = {"host": "host-1", "binary": "nova-compute"}
 #: Quotas are told by 403, as Nova's and Neutron's are.
 _QUOTA = Try(foreign=403)
+_UPLOAD = "/byre/v1/images/<image_id>/upload"
 _PATCH = "application/openstack-images-v2.1-json-patch"
 _SPEC = {"flavor_id": Thing("42"), "key": Thing("quota:disk_total_iops_sec")}
 
@@ -178,6 +179,14 @@ TRIES: dict[tuple[str, str], Try] = {
     # The ticket in the URL decides; there is none here.
     ("GET", "/byre/v1/images/<image_id>/file"): Try(
         query="?ticket=none", answer=403, foreign=403, things={"image_id": Thing(ALPHA_IMAGE)}
+    ),
+    ("GET", _UPLOAD): Try(query="?ticket=none", answer=403, foreign=403),
+    ("PUT", _UPLOAD): Try(
+        "x",
+        query="?ticket=none",
+        content_type="application/octet-stream",
+        answer=403,
+        foreign=403,
     ),
     ("POST", "/byre/v1/hypervisors/<host>/cache"): Try({"image_id": PUBLIC_IMAGE}),
     ("POST", "/byre/v1/plan"): Try({"server": GOOD}),
@@ -283,6 +292,8 @@ TRIES: dict[tuple[str, str], Try] = {
 #: What is said of each action on a server.
 ACTIONS: dict[str, Any] = {
     "addSecurityGroup": {"name": "web"},
+    "createBackup": {"name": "b", "backup_type": "daily", "rotation": 1},
+    "createImage": {"name": "mine"},
     "forceDelete": None,
     "lock": None,
     "os-getConsoleOutput": {},

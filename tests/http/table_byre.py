@@ -176,6 +176,7 @@ WARMINGS = [
 ]
 
 FILE = f"/byre/v1/images/{PUBLIC_IMAGE}/file"
+UPLOAD = f"/byre/v1/images/{PUBLIC_IMAGE}/upload"
 
 PLAN = {
     "possible": True,
@@ -366,6 +367,36 @@ CASES = [
         None,
         "GET",
         f"{FILE}?ticket=WyJ4IiwxXQ.x",
+        403,
+        fault(403, "Forbidden", "The ticket is not valid.", "forbidden"),
+    ),
+    Case(
+        "upload without ticket",
+        None,
+        "PUT",
+        UPLOAD,
+        400,
+        fault(
+            400,
+            "Bad Request",
+            "Invalid input for field/attribute ticket: Missing data for required field.",
+            "bad_request",
+        ),
+    ),
+    Case(
+        "upload with a false ticket",
+        None,
+        "PUT",
+        f"{UPLOAD}?ticket=WyJ4IiwxXQ.x",
+        403,
+        fault(403, "Forbidden", "The ticket is not valid.", "forbidden"),
+        with_headers={"Content-Type": "application/octet-stream"},
+    ),
+    Case(
+        "state of an upload with a false ticket",
+        None,
+        "GET",
+        f"{UPLOAD}?ticket=WyJ4IiwxXQ.x",
         403,
         fault(403, "Forbidden", "The ticket is not valid.", "forbidden"),
     ),

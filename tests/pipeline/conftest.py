@@ -21,12 +21,13 @@ from app.db.repo import runs
 from app.db.session import Sessions, make_engine, make_sessions, reading
 from app.runs.attempts import resume
 from app.runs.publish import CeleryPublisher
-from app.services import consoles, server_actions, servers
+from app.services import consoles, servers
 from app.services.context import Caller, Context
 from config.celery import make_celery
 from config.queues import compute_queue
 from config.settings import ComputeSettings, ControlSettings
 from tasks.pipelines import COMPUTE_STAGES, DELETE, PIPELINES
+from tests.asking import ask
 from tests.processes import SECRET_KEY, Byre, RedisServer, wait_until
 from tests.rows import World, add_server, make_settings, make_world
 from workers.compute import make_worker
@@ -61,7 +62,7 @@ class Plane:
 
     def ask(self, server_id: str, pipeline: str) -> Run:
         """Ask for an action, as the API does; return its run."""
-        server_actions.begin(self._context(), self._caller(f"req-{pipeline}"), server_id, pipeline)
+        ask(self._context(), self._caller(f"req-{pipeline}"), server_id, pipeline)
         return self.runs(server_id, *PIPELINES)[-1]
 
     def act(self, server_id: str, pipeline: str) -> Run:

@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from app.db.models import Base, Flavor, Project
 from app.db.session import make_engine
 from app.runs.publish import CeleryPublisher
-from app.services import new_servers, server_actions, servers
+from app.services import new_servers, servers
 from app.services.context import Caller, Context
 from app.services.new_servers import NewServer
 from app.services.server_networks import Interface
@@ -23,6 +23,7 @@ from tasks.control.store import Store
 from tasks.errors import Conflict, NotFound, QuotaExceeded
 from tasks.messages import Hello
 from tasks.pipelines import COMPUTE_STAGES
+from tests.asking import ask
 from tests.rows import World, make_settings, make_world
 from tests.simulation.broker import unlimited, url_of
 from tests.simulation.scene import Scene, Sessions
@@ -169,7 +170,7 @@ class Api:
 
         def work() -> None:
             with suppress(NotFound, Conflict):
-                server_actions.begin(self._context, self._caller(), server_id, pipeline)
+                ask(self._context, self._caller(), server_id, pipeline)
 
         self._scene.turns.spawn("act", self.life, work)
 

@@ -117,6 +117,8 @@ def _of_placed(found: _Found) -> Iterable[str]:
     wanted = _DOMAINS.get(found.server.status)
     if wanted is not None and states != [wanted]:
         yield f"{found.server.status}, and its domain is {states}"
+    if any(thing.kind == "snapshot" for thing in here):
+        yield f"has a copy that is of no use: {_names(here)}"
     if any(thing.quarantined for thing in here):
         yield f"is in quarantine: {_names(here)}"
 

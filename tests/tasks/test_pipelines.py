@@ -9,13 +9,15 @@ import pytest
 import tasks.compute
 import tasks.control
 from config.queues import make_router
-from tasks.messages import BuildSpec, Grace, Kept, Placement, PortsRef, Value
+from tasks.messages import BuildSpec, Grace, ImageUpload, Kept, Placement, PortsRef, Value
 from tasks.pipelines import (
     COMPUTE_STAGES,
     CREATE,
+    DISCARD_SNAPSHOT,
     PIPELINES,
     REBOOT,
     REBUILDS,
+    SNAPSHOTS,
     STOP,
     Side,
     Stage,
@@ -66,6 +68,8 @@ def test_every_input_is_given_by_an_earlier_stage(pipeline: str) -> None:
         there = {"grace": Grace}
     if pipeline in REBUILDS:
         there |= {"kept": Kept, "build": BuildSpec, "grace": Grace}
+    if pipeline in SNAPSHOTS or pipeline == DISCARD_SNAPSHOT:
+        there["upload"] = ImageUpload
     for stage in stages_of(pipeline):
         module = module_of(stage)
         own = {stage.output: typing.get_type_hints(module.do)["return"]} if stage.output else {}

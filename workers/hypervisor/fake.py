@@ -2,12 +2,13 @@
 
 It keeps the port's contract (tests/drivers runs the same suite on it and on libvirt), fails and
 lingers where it is told to, and its guests boot after a settable time, or never. Nothing is
-downloaded unless an image cache is given.
+downloaded unless an image cache is given, and nothing sent unless it is told how.
 """
 
 import time
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import structlog
@@ -22,6 +23,7 @@ from tasks.messages import (
     FirewallSpec,
     FirstBoot,
     ImageSource,
+    ImageUpload,
     Inventory,
     Job,
     MachineSpec,
@@ -38,6 +40,7 @@ from workers.hypervisor.fake_images import (
     note_image,
     prune_images,
 )
+from workers.hypervisor.fake_snapshots import write_blank_image
 from workers.hypervisor.fake_state import Base, FakeState, Guest, There
 from workers.hypervisor.fake_things import (
     add_file,
@@ -74,6 +77,7 @@ class FakeHypervisor(Faulty):
         physical_networks: Sequence[str] = (),
         boot_after_s: float = 0.0,
         fetch: Callable[[ImageSource], Any] | None = None,
+        send: Callable[[Path, ImageUpload, float], Any] | None = None,
         now: Callable[[], float] = time.time,
         state: Path | None = None,
         cache_rules: CacheRules | None = None,
@@ -93,6 +97,8 @@ class FakeHypervisor(Faulty):
         #: Servers whose guest never gets anywhere.
         self.never_boot: set[str] = set()
         self._fetch = fetch
+        #: How images are sent, if they are.
+        self.send = send
         self._now = now
         self._state = FakeState(state)
         self._ports = self._state.entries
@@ -230,10 +236,38 @@ class FakeHypervisor(Faulty):
         return self._ensure_disk(names.config_drive_file(server_id), "config")
 
     @verb
+    def take_snapshot(self, server_id: str, image_id: str, limit_s: float) -> None:
+        """Note a copy of the root disk. Raises HostError without one, ForeignOwner."""
+        self._there(server_id)
+        if names.root_disk_file(server_id) not in self._state.files:
+            raise HostError("The server has no disk to copy.", server=server_id)
+        add_file(self._state, names.snapshot_file(server_id, image_id))
+
+    @verb
+    def send_snapshot(self, server_id: str, upload: ImageUpload, limit_s: float) -> None:
+        """Send an empty image, if the fake was told how, and forget the copy."""
+        name = names.snapshot_file(server_id, upload.image_id)
+        if self.send is not None:
+            with TemporaryDirectory(prefix="byre-fake-") as directory:
+                path = Path(directory, name)
+                if name in self._state.files:
+                    root_gib = self._state.guests[server_id].spec.machine.root_gib
+                    write_blank_image(path, max(1, root_gib) * _GIB)
+                self.send(path, upload, limit_s)
+        with self.lock:
+            self._state.files.pop(name, None)
+
+    @verb
+    def remove_snapshot(self, server_id: str, image_id: str) -> None:
+        """Forget the copy. Raises ForeignOwner."""
+        self._find(server_id)
+        self._state.files.pop(names.snapshot_file(server_id, image_id), None)
+
+    @verb
     def remove_disks(self, server_id: str, *, keep_ephemeral: bool = False) -> None:
         """Forget the server's disks."""
         kept = {names.ephemeral_disk_file(server_id)} if keep_ephemeral else set()
-        for name in set(_disk_files(server_id)) - kept:
+        for name in set(self._disk_files(server_id)) - kept:
             self._state.files.pop(name, None)
         self._state.asked.pop(server_id, None)
 
@@ -402,7 +436,7 @@ class FakeHypervisor(Faulty):
         """Name what is still noted of the server. Raises ForeignOwner."""
         domain = self._find(server_id)
         found = [] if domain is None else [f"domain {names.domain_name(server_id)}"]
-        for name in _disk_files(server_id):
+        for name in self._disk_files(server_id):
             found += [f"disk {_DIRECTORY}{name}"] if name in self._state.files else []
         console = names.console_file(server_id)
         found += [f"console {_DIRECTORY}{console}"] if console in self._state.files else []
@@ -477,6 +511,24 @@ class FakeHypervisor(Faulty):
         disk_format: Literal["qcow2", "raw"] = "qcow2" if role == "root" else "raw"
         return DiskRef(role=role, path=f"{_DIRECTORY}{name}", disk_format=disk_format)
 
+    def _disk_files(self, server_id: str) -> list[str]:
+        """Return all that remove_disks removes."""
+        snapshots = [
+            name
+            for name, thing in self._state.files.items()
+            if (thing.kind, thing.server_id) == ("snapshot", names.checked(server_id))
+        ]
+        return [
+            *snapshots,
+            names.root_disk_file(server_id),
+            names.ephemeral_disk_file(server_id),
+            names.swap_disk_file(server_id),
+            names.install_disc_file(server_id),
+            names.config_drive_file(server_id),
+            names.nvram_file(server_id),
+            names.guest_data_file(server_id),
+        ]
+
     def _used_gib(self) -> int:
         machines = [guest.spec.machine for guest in self._state.guests.values()]
         return sum(machine.root_gib + machine.ephemeral_gib for machine in machines)
@@ -541,19 +593,6 @@ class FakeHypervisor(Faulty):
         booting_s = self._now() - guest.started_at
         booted = guest.state == "running" and booting_s >= self.boot_after_s
         return booted and server_id not in self.never_boot
-
-
-def _disk_files(server_id: str) -> list[str]:
-    """Return all that remove_disks removes."""
-    return [
-        names.root_disk_file(server_id),
-        names.ephemeral_disk_file(server_id),
-        names.swap_disk_file(server_id),
-        names.install_disc_file(server_id),
-        names.config_drive_file(server_id),
-        names.nvram_file(server_id),
-        names.guest_data_file(server_id),
-    ]
 
 
 def _own_processors(machine: MachineSpec) -> int:

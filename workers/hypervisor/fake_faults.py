@@ -11,6 +11,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
+_TRANSFERS = frozenset({"ensure_image", "send_snapshot"})
 _Host = TypeVar("_Host", bound="Faulty")
 
 
@@ -42,7 +43,7 @@ def verb(
     function: Callable[Concatenate[_Host, _P], _R],
 ) -> Callable[Concatenate[_Host, _P], _R]:
     """Count the call, wait and fail as told, and keep other threads out meanwhile; but a download
-    excludes nobody, as on a real host."""
+    or an upload excludes nobody, as on a real host."""
     name = function.__name__
 
     @functools.wraps(function)
@@ -51,7 +52,7 @@ def verb(
         with self.lock:
             self.calls[name] += 1
             _raise_next(self.faults.before, name)
-        with nullcontext() if name == "ensure_image" else self.lock:
+        with nullcontext() if name in _TRANSFERS else self.lock:
             result = function(self, *args, **kwargs)
         self.settle()
         with self.lock:

@@ -112,6 +112,11 @@ def nvram_file(server_id: str) -> str:
     return f"{checked(server_id)}.nvram.fd"
 
 
+def snapshot_file(server_id: str, image_id: str) -> str:
+    """Return the name of the copy of the server's root disk that is to become the image."""
+    return f"{checked(server_id)}.{checked(image_id)}.snapshot.qcow2"
+
+
 def guest_data_file(server_id: str) -> str:
     """Return the name of the file with what the metadata service tells the server's guest."""
     return f"{checked(server_id)}.first-boot.json"

@@ -21,6 +21,7 @@ from tasks.messages import (
     FirewallSpec,
     FirstBoot,
     ImageSource,
+    ImageUpload,
     Inventory,
     Job,
     MachineSpec,
@@ -118,6 +119,23 @@ class Hypervisor(Protocol):
     def remove_disks(self, server_id: str, *, keep_ephemeral: bool = False) -> None:
         """Remove all disks of the server, its config drive, its firmware's variables and what the
         metadata service tells it; but not an ephemeral disk that is to be kept."""
+        ...
+
+    def take_snapshot(self, server_id: str, image_id: str, limit_s: float) -> None:
+        """Have a copy of the server's root disk for the image: one qcow2 file without another below
+        it. A guest that runs goes on; what it gets is what a power cut would leave, or, if its
+        agent freezes its file systems for that moment, what is whole. A copy that is there is kept,
+        a half one begun anew. Raises HostError (also after `limit_s` seconds, and without a disk),
+        HostFull, HostBusy, ForeignOwner."""
+        ...
+
+    def send_snapshot(self, server_id: str, upload: ImageUpload, limit_s: float) -> None:
+        """Give the image the copy's bytes, and remove the copy. An image that has its bytes needs
+        no copy. Raises UploadFailed, ImageRefused, and HostError if there is no copy."""
+        ...
+
+    def remove_snapshot(self, server_id: str, image_id: str) -> None:
+        """Remove the copy, whole or not; stop making it. Absent is done. Raises ForeignOwner."""
         ...
 
     # --- networks ----------------------------------------------------------------------------

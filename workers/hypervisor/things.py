@@ -23,7 +23,9 @@ _KINDS: dict[str, ThingKind] = {
     "first-boot-word.json": "first_boot",
 }
 _UUID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-_WHAT = "|".join(re.escape(what) for what in _KINDS)
+#: Of an image's own, so that none is taken for another's.
+_SNAPSHOT = rf"{_UUID}\.snapshot\.qcow2"
+_WHAT = "|".join([*map(re.escape, _KINDS), _SNAPSHOT])
 #: A number follows older parts of a log, and what was set aside before another of its name.
 _FILE = re.compile(rf"({_UUID})\.({_WHAT})(?:\.[0-9]{{1,6}})?")
 #: Written beside its place by `files.replacing`, and left there by a death.
@@ -48,7 +50,8 @@ def file_thing(name: str, *, quarantined: bool = False) -> Thing | None:
     if found is None:
         return None
     server_id, what = found.groups()
-    return Thing(kind=_KINDS[what], name=name, server_id=server_id, quarantined=quarantined)
+    kind = _KINDS.get(what, "snapshot")
+    return Thing(kind=kind, name=name, server_id=server_id, quarantined=quarantined)
 
 
 def filter_thing(name: str) -> Thing | None:
@@ -110,6 +113,7 @@ def _refused(thing: Thing) -> MalformedMessage:
 _CHECKS: dict[ThingKind, Callable[[Thing], object]] = {
     "domain": server_of,
     "disk": file_of,
+    "snapshot": file_of,
     "extra_disk": file_of,
     "config_drive": file_of,
     "nvram": file_of,

@@ -9,13 +9,15 @@ from marshmallow import ValidationError, fields, pre_load, validate, validates_s
 
 from app.api.auth import caller, context, require
 from app.api.compute import server_life
-from app.api.compute.schema import Count, Json, Strict, Text, answer
+from app.api.compute.schema import Count, Json, MetadataField, Strict, Text, answer, name_like
 from app.api.compute.server_life import LifeActions, RebuildAnswer
 from app.api.dialects import COMPUTE
+from app.api.links import base_url
 from app.api.microversions import not_there
 from app.api.routes import Routes
-from app.services import consoles, server_actions, server_security, servers
+from app.services import consoles, server_actions, server_security, servers, snapshots
 from app.services.context import Caller, Context
+from app.services.snapshots import NewSnapshot
 from tasks import pipelines
 
 routes = Routes(COMPUTE, "server-actions", "What is done to servers.", "/v2.1/servers")
@@ -44,6 +46,20 @@ def _bare(name: str) -> fields.Field[Any]:
     return fields.Raw(data_key=name, allow_none=True)
 
 
+class CreateImageAction(Strict):
+    """What the image is called, and what else it shall say."""
+
+    name = Text(required=True, validate=name_like)
+    metadata = MetadataField(load_default=dict)
+
+
+class CreateBackupAction(CreateImageAction):
+    """Of which series the backup is, and how many of it are kept."""
+
+    backup_type = Text(required=True, validate=name_like)
+    rotation = Count(required=True, validate=validate.Range(min=0))
+
+
 class GetConsoleOutput(Strict):
     """How many of the last lines; all if it is not said."""
 
@@ -70,6 +86,8 @@ class ServerAction(LifeActions):
     forceDelete = _bare("forceDelete")  # noqa: N815
     resetState = fields.Nested(ResetState, data_key="os-resetState")  # noqa: N815
 
+    createImage = fields.Nested(CreateImageAction)  # noqa: N815
+    createBackup = fields.Nested(CreateBackupAction)  # noqa: N815
     console = fields.Nested(GetConsoleOutput, data_key="os-getConsoleOutput", allow_none=True)
 
     @pre_load
@@ -108,6 +126,28 @@ def _console(context: Context, who: Caller, server_id: str, how: Json | None) ->
     return {"output": consoles.output(context, who, server_id, lines)}
 
 
+def _create_image(context: Context, who: Caller, server_id: str, said: Json) -> Response:
+    new = NewSnapshot(said["name"], said["metadata"])
+    return _image_begun(snapshots.create_image(context, who, server_id, new))
+
+
+def _create_backup(context: Context, who: Caller, server_id: str, said: Json) -> Response:
+    new = NewSnapshot(said["name"], said["metadata"])
+    backup_type, rotation = said["backup_type"], said["rotation"]
+    image_id = snapshots.create_backup(
+        context, who, server_id, new, backup_type=backup_type, rotation=rotation
+    )
+    # As in Nova: what is not kept is not named.
+    return _image_begun(image_id if rotation else None)
+
+
+def _image_begun(image_id: str | None) -> Response:
+    where = {"Location": f"{base_url()}/compute/v2.1/images/{image_id}"} if image_id else {}
+    response = Response(status=202, headers=where)
+    del response.headers["Content-Type"]
+    return response
+
+
 _DOERS: dict[str, Doer] = {
     "start": partial(_begin, pipelines.START),
     "stop": partial(_begin, pipelines.STOP),
@@ -125,6 +165,8 @@ _DOERS: dict[str, Doer] = {
     ),
     "console": _console,
     **server_life.DOERS,
+    "createImage": _create_image,
+    "createBackup": _create_backup,
     "addSecurityGroup": lambda context, who, server_id, group: server_security.add(
         context, who, server_id, group["name"]
     ),
@@ -146,6 +188,8 @@ _DOERS: dict[str, Doer] = {
 def act(body: Json, server_id: str) -> Any:
     """Start, stop, reboot, pause, suspend, lock or rebuild a server, change its groups, read its
     console
+
+    Or make an image or a backup of it, whose place the `Location` of the answer names.
     """
     [(name, said)] = body.items()
     require(f"compute:servers:act:{NAMES[name]}", server_id)

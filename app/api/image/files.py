@@ -1,7 +1,7 @@
 """The bytes of images: streamed in and out, never held in memory."""
 
 import sys
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 from flask import Response, request
 from werkzeug.exceptions import RequestedRangeNotSatisfiable, UnsupportedMediaType
@@ -29,11 +29,8 @@ CHUNK = 1024 * 1024
 )
 def upload_image(image_id: str) -> None:
     """Give an image its bytes, chunked or with a length"""
-    if request.mimetype != BYTES:
-        raise UnsupportedMediaType(f"The body must be {BYTES}.")
-    # Flask's limit is for JSON; that of images is kept where the bytes are counted.
-    request.max_content_length = sys.maxsize
-    uploads.upload(context(), caller(), image_id, request.stream, request.content_length)
+    stream, length = received_bytes()
+    uploads.upload(context(), caller(), image_id, stream, length)
 
 
 @routes.endpoint(
@@ -43,6 +40,16 @@ def download_image(image_id: str) -> Any:
     """Get an image's bytes, or a range of them; 204 if it has none yet"""
     view, file = uploads.open_image(context(), caller(), image_id)
     return Response(status=204) if file is None else send_bytes(view, file)
+
+
+def received_bytes() -> tuple[IO[bytes], int | None]:
+    """Return the request's body to read from, and its length if that was said. Raises
+    UnsupportedMediaType."""
+    if request.mimetype != BYTES:
+        raise UnsupportedMediaType(f"The body must be {BYTES}.")
+    # Flask's limit is for JSON; that of images is kept where the bytes are counted.
+    request.max_content_length = sys.maxsize
+    return request.stream, request.content_length
 
 
 def send_bytes(view: ImageView, file: BinaryIO) -> Response:

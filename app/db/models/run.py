@@ -42,6 +42,8 @@ class Run(HasId, HasTimes, Base):
     ports: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON, default=None)
     #: What an action was told beside its name, until it has ended: there may be secrets in it.
     parameters: Mapped[dict[str, Any] | None] = mapped_column(JSON, default=None)
+    #: The image that comes of it, with what copies a disk.
+    image_id: Mapped[str | None] = mapped_column(String(36), default=None)
     request_id: Mapped[str] = mapped_column(String(64))
     user_id: Mapped[str] = mapped_column(String(36))
     #: When the run as a whole is given up.

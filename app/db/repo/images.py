@@ -1,6 +1,6 @@
 """Queries on images."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, cast
@@ -89,6 +89,9 @@ def lock(session: Session, image_id: str) -> Image | None:
 def listed(session: Session, wanted: ImageFilter, part: Page) -> list[Image]:
     """Return a page of the images that pass the filter, newest first unless ordered otherwise."""
     query: Select[Image] = select(Image)
+    if "status" not in wanted.facts:
+        # It is gone, for all but who asks for such.
+        query = query.where(Image.status != "pending_delete")
     if wanted.visible_to is not None:
         query = query.where(
             or_(Image.visibility == "public", Image.project_id == wanted.visible_to)
@@ -164,3 +167,24 @@ def ids_of(session: Session, status: str) -> set[str]:
 def remove(session: Session, image_id: str) -> None:
     """Remove the image's record."""
     session.execute(delete(Image).where(Image.id == image_id))
+
+
+def backups(session: Session, server_id: str, backup_type: str) -> list[str]:
+    """Return ids of the server's backups of a kind, newest first, but protected ones."""
+    facts = {"image_type": "backup", "instance_uuid": server_id, "backup_type": backup_type}
+    query = select(Image.id).where(
+        Image.status.in_(("active", "deactivated")),
+        ~Image.protected,
+        *(Image.properties[name].as_string() == value for name, value in facts.items()),
+    )
+    return list(session.scalars(query.order_by(Image.created_at.desc(), Image.id)))
+
+
+def give_up(session: Session, image_ids: Collection[str], moment: datetime) -> None:
+    """Mark these as `pending_delete`, whatever they are."""
+    session.execute(
+        update(Image)
+        .where(Image.id.in_(image_ids))
+        .values(status="pending_delete", updated_at=moment)
+        .execution_options(synchronize_session=False)
+    )

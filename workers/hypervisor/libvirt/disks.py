@@ -21,7 +21,7 @@ import structlog
 from lxml import etree
 
 from tasks.errors import HostError, HostFull, ImageUnusable
-from tasks.messages import DiskRef, ImageSource, Thing
+from tasks.messages import DiskRef, ImageSource, Thing, ThingKind
 from workers.hypervisor import names
 from workers.hypervisor.config_drive import write_config_drive
 from workers.hypervisor.image_cache import ImageCache
@@ -37,6 +37,10 @@ log = structlog.get_logger(__name__)
 _GIB = 1024**3
 #: Less room than this after a failed write means that the write failed for want of room.
 _FULL_BELOW_BYTES = 4 * 1024**2
+#: What the directory holds of servers.
+_KINDS: frozenset[ThingKind] = frozenset(
+    {"disk", "extra_disk", "config_drive", "nvram", "snapshot"}
+)
 #: libvirt must be able to pass through the directory, and nobody else to list it.
 _DIRECTORY_MODE = 0o711
 
@@ -49,7 +53,7 @@ class Disks:
         self._directory = directory
         self._pool_name = pool_name
         self._images = images
-        self.shelf = Shelf(directory, frozenset({"disk", "extra_disk", "config_drive", "nvram"}))
+        self.shelf = Shelf(directory, _KINDS)
         # libvirt refuses some calls while another works on the pool; here they queue instead.
         self._pool_lock = threading.Lock()
 

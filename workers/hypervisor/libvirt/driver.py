@@ -11,6 +11,7 @@ from tasks.messages import (
     FirewallSpec,
     FirstBoot,
     ImageSource,
+    ImageUpload,
     Inventory,
     Job,
     MachineSpec,
@@ -22,6 +23,7 @@ from workers.hypervisor import names
 from workers.hypervisor.first_boot import first_boot_files
 from workers.hypervisor.guest_data import GuestData, GuestStore
 from workers.hypervisor.image_cache import ImageCache
+from workers.hypervisor.image_upload import Uploader
 from workers.hypervisor.libvirt.acceleration import Acceleration
 from workers.hypervisor.libvirt.connection import Keeper
 from workers.hypervisor.libvirt.disk_files import disk_files
@@ -38,6 +40,7 @@ from workers.hypervisor.libvirt.observe import console_tail, observe
 from workers.hypervisor.libvirt.overlay import Tunnels
 from workers.hypervisor.libvirt.processors import Processors
 from workers.hypervisor.libvirt.settings import LibvirtSettings
+from workers.hypervisor.libvirt.snapshots import Snapshots
 from workers.hypervisor.libvirt.survey import survey
 from workers.hypervisor.libvirt.tidying import Tidying
 from workers.hypervisor.libvirt.turns import Turns
@@ -75,6 +78,8 @@ class LibvirtHypervisor:
         self._networks = Networks(self._keeper, tunnels, settings.physical_networks)
         self._firewall = HostFirewall(self._keeper, settings.state_dir, turns)
         self._domains = Domains(self._keeper, settings.console_dir, processors, turns)
+        self._snapshots = Snapshots(self._domains, settings.storage_dir)
+        self._uploader = Uploader(settings.image_ca_file, settings.image_cache.retry_pause_s)
         self._consoles = Shelf(settings.console_dir, frozenset({"console_log"}))
         self._guests = GuestStore(settings.state_dir)
         self._tidying = Tidying(
@@ -139,6 +144,20 @@ class LibvirtHypervisor:
         """See the port."""
         self._disks.remove(server_id, keep_ephemeral=keep_ephemeral)
         self._guests.remove(server_id)
+
+    def take_snapshot(self, server_id: str, image_id: str, limit_s: float) -> None:
+        """See the port."""
+        self._snapshots.take(server_id, image_id, limit_s)
+
+    def send_snapshot(self, server_id: str, upload: ImageUpload, limit_s: float) -> None:
+        """See the port."""
+        path = self._snapshots.path(server_id, upload.image_id)
+        self._uploader.send(path, upload, limit_s)
+        path.unlink(missing_ok=True)
+
+    def remove_snapshot(self, server_id: str, image_id: str) -> None:
+        """See the port."""
+        self._snapshots.remove(server_id, image_id)
 
     def ensure_network(self, network: NetworkSpec) -> None:
         """See the port."""

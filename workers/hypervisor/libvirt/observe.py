@@ -126,7 +126,7 @@ def _leased(handle: libvirt.virDomain) -> set[tuple[str, str]]:
 
 def _agent(handle: libvirt.virDomain) -> bool | None:
     """Ping the agent, if anybody in the guest has opened its channel."""
-    if not _channel_is_open(handle):
+    if not channel_is_open(handle):
         return None
     try:
         libvirt_qemu.qemuAgentCommand(handle, _PING, _AGENT_LIMIT_S, 0)
@@ -137,7 +137,8 @@ def _agent(handle: libvirt.virDomain) -> bool | None:
     return True
 
 
-def _channel_is_open(handle: libvirt.virDomain) -> bool:
+def channel_is_open(handle: libvirt.virDomain) -> bool:
+    """Say whether somebody in the guest has opened the agent's channel."""
     domain = etree.fromstring(handle.XMLDesc(0))
     return any(
         target.get("name") == AGENT_CHANNEL and target.get("state") == "connected"

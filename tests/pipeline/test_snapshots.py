@@ -1,0 +1,100 @@
+"""Images of servers over a real broker: what becomes of the image, and of the copy on the host."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from app.db.models import Image, Run
+from app.db.session import reading
+from tasks.errors import HostError, ImageRefused
+from tasks.messages import ImageUpload
+from tests.pipeline.conftest import Plane
+from tests.processes import wait_until
+from workers.hypervisor.fake import FakeHypervisor
+
+
+def arriving(plane: Plane) -> Callable[[Path, ImageUpload, float], None]:
+    """Return what takes the place of the API: an image is active when its bytes have come."""
+
+    def send(path: Path, upload: ImageUpload, _: float) -> None:
+        with plane.sessions.begin() as session:
+            image = session.get_one(Image, upload.image_id)
+            if image.status == "queued":
+                image.status, image.size_bytes = "active", path.stat().st_size
+
+    return send
+
+
+def image(plane: Plane, run: Run) -> Image:
+    with reading(plane.sessions) as session:
+        return session.get_one(Image, run.image_id)
+
+
+def copies(fake: FakeHypervisor) -> list[str]:
+    return [thing.name for thing in fake.survey() if thing.kind == "snapshot"]
+
+
+def test_image_is_made_of_a_running_server(plane: Plane) -> None:
+    with plane.host("h1") as fake:
+        fake.send = arriving(plane)
+        server_id = plane.ended(plane.create()).server_id
+        run = plane.act(server_id, "create_image")
+
+        assert (run.state, image(plane, run).status) == ("done", "active")
+        assert image(plane, run).size_bytes == 256 * 1024
+        server = plane.server(server_id)
+        assert (server.status, server.task_state) == ("ACTIVE", None)
+        assert copies(fake) == []
+
+
+@pytest.mark.parametrize(
+    ("verb", "error"),
+    [
+        ("take_snapshot", HostError("The disk cannot be read.")),
+        ("send_snapshot", ImageRefused("The image of the snapshot is killed.")),
+    ],
+)
+def test_image_that_failed_leaves_nothing(plane: Plane, verb: str, error: Exception) -> None:
+    with plane.host("h1") as fake:
+        fake.send = arriving(plane)
+        server_id = plane.ended(plane.create()).server_id
+        fake.faults.before[verb] = [error]
+        run = plane.act(server_id, "create_image")
+
+        assert (run.state, run.reason) == ("failed", str(error))
+        assert image(plane, run).status == "pending_delete"
+        server = plane.server(server_id)
+        assert (server.status, server.task_state, server.fault) == ("ACTIVE", None, None)
+        [discard] = plane.runs(server_id, "discard_snapshot")
+        assert plane.ended(discard).state == "done"
+        assert copies(fake) == []
+        assert plane.act(server_id, "create_image").state == "done"
+
+
+def test_delete_overtakes_an_image(plane: Plane) -> None:
+    with plane.host("h1") as fake:
+        fake.send = arriving(plane)
+        server_id = plane.ended(plane.create()).server_id
+        fake.faults.delay_s["send_snapshot"] = 1.5
+        run = plane.ask(server_id, "create_image")
+        wait_until(lambda: bool(copies(fake)), "the copy", 10)
+        plane.ended(plane.delete(server_id))
+
+        assert plane.ended(run).state == "cancelled"
+        assert image(plane, run).status == "pending_delete"
+        assert fake.survey() == []
+
+
+def test_backups_take_the_place_of_older_ones(plane: Plane) -> None:
+    with plane.host("h1") as fake:
+        fake.send = arriving(plane)
+        server_id = plane.ended(plane.create()).server_id
+        before = plane.act(server_id, "create_image")
+        made = [plane.act(server_id, "create_backup") for _ in range(3)]
+
+    assert [run.state for run in made] == ["done"] * 3
+    # One is kept, and what is no backup is left alone.
+    statuses = [image(plane, run).status for run in made]
+    assert statuses == ["pending_delete", "pending_delete", "active"]
+    assert image(plane, before).status == "active"
