@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
@@ -29,6 +30,7 @@ class PostgresServer:
         self._directory = Path(tempfile.mkdtemp(prefix="byre-postgres-"))
         self._port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
+        self._prepared: str | None = None
         self._user = "postgres" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
 
     def start(self) -> None:
@@ -76,8 +78,19 @@ class PostgresServer:
 
     def make_database(self) -> str:
         """Make an empty database; return its SQLAlchemy URL."""
+        return self._make("template1")
+
+    def copy_database(self, prepare: Callable[[str], None]) -> str:
+        """Make a database as `prepare` makes it of an empty one, which is done once for all."""
+        if self._prepared is None:
+            url = self.make_database()
+            prepare(url)
+            self._prepared = url.rpartition("/")[2]
+        return self._make(self._prepared)
+
+    def _make(self, template: str) -> str:
         name = f"t{uuid.uuid4().hex}"
-        self._execute(f"CREATE DATABASE {name}")
+        self._execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         return f"postgresql+psycopg://postgres@127.0.0.1:{self._port}/{name}"
 
     def drop_database(self, url: str) -> None:

@@ -1,15 +1,34 @@
 """The application on a real database, in the small world of tests.http.world."""
 
 from collections.abc import Iterator
+from copy import copy
+from functools import cache
 from pathlib import Path
 
 import pytest
+from flask import Flask
 
+from app.api.auth import EXTENSION
 from app.db.session import Sessions, make_engine, make_sessions
 from app.factory import create_app
+from app.services.context import Context
+from config.settings import ControlSettings
 from tests.http.cases import Api, Recorder
 from tests.http.world import make_world
 from tests.rows import make_settings
+
+
+@cache
+def _application() -> Flask:
+    return create_app(make_settings(), make_sessions(make_engine("sqlite://")), Recorder())
+
+
+def make_app(settings: ControlSettings, sessions: Sessions, recorder: Recorder) -> Flask:
+    """Return the application on means of its own. Its routes and their schemas, which take longer
+    to make than most tests take, are shared."""
+    app = copy(_application())
+    app.extensions = {**app.extensions, EXTENSION: Context(sessions, settings, recorder)}
+    return app
 
 
 def make_api(sessions: Sessions, directory: Path) -> Api:
@@ -17,8 +36,7 @@ def make_api(sessions: Sessions, directory: Path) -> Api:
     settings = make_settings(image_store=directory / "images", image_max_gib=1)
     make_world(sessions, directory / "images")
     recorder = Recorder()
-    app = create_app(settings, sessions, recorder)
-    return Api(app, sessions, recorder)
+    return Api(make_app(settings, sessions, recorder), sessions, recorder)
 
 
 @pytest.fixture

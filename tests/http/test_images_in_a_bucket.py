@@ -17,7 +17,6 @@ from sqlalchemy import update
 from app.db.models import Image
 from app.db.models.base import now
 from app.db.session import Sessions
-from app.factory import create_app
 from app.services import uploads
 from app.services.context import Caller, Context
 from app.services.image_store.s3 import S3Store
@@ -25,6 +24,7 @@ from config.image_place import S3Place
 from config.settings import ControlSettings
 from tasks.errors import Conflict, NotFound
 from tests.http.cases import Api, Recorder, image_fault
+from tests.http.conftest import make_app
 from tests.http.test_images import IMAGES, make, qcow2, status, upload
 from tests.http.world import ALPHA, make_world
 from tests.object_stores import SwiftServer
@@ -49,7 +49,7 @@ def api(sessions: Sessions, tmp_path: Path, settings: ControlSettings) -> Api:
 def beside(sessions: Sessions, settings: ControlSettings) -> Api:
     """Return an API process in the world that there is."""
     recorder = Recorder()
-    return Api(create_app(settings, sessions, recorder), sessions, recorder)
+    return Api(make_app(settings, sessions, recorder), sessions, recorder)
 
 
 def context_of(api: Api) -> Context:
