@@ -3,8 +3,9 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from marshmallow import EXCLUDE, Schema, fields, validate
+from marshmallow import EXCLUDE, fields, validate
 
+from app.api.versioned import Versioned
 from app.services.pages import Page
 from tasks.errors import RequestError
 
@@ -12,7 +13,7 @@ from tasks.errors import RequestError
 MAX_LIMIT = 1000
 
 
-class PageQuery(Schema):
+class PageQuery(Versioned):
     """Which part of a list is wanted. Unknown parameters are ignored, as compute does at 2.1."""
 
     class Meta:

@@ -74,7 +74,7 @@ class Routes:
         headers: type[Schema] | None = None,
         returns: type[Schema] | None = None,
         status: int = 200,
-        also: Mapping[int, type[Schema]] | None = None,
+        also: Mapping[int, type[Schema] | None] | None = None,
         errors: Sequence[int] = (),
         content_type: str | None = None,
         takes: str | None = None,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, and_, cast, func, select, true
+from sqlalchemy import ColumnElement, String, and_, case, cast, func, select, true
 
 from app.db.models import AggregateHost, Hypervisor
 from app.db.models.base import now
@@ -55,6 +55,9 @@ class Ask:
     #: projects include the server's.
     kept_aggregates: tuple[str, ...] = ()
     own_aggregates: tuple[str, ...] = ()
+    #: Ids of hosts that are better than others by so much, or worse if it is negative, before all
+    #: else.
+    company: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -135,6 +138,7 @@ RULES: tuple[Rule, ...] = (
         lambda ask: true() if ask.host else Hypervisor.enabled.is_(True),
         lambda _: "disabled",
     ),
+    Rule("not_forced", lambda _: Hypervisor.forced_down.is_(False), lambda _: "forced down"),
     Rule(
         "alive",
         lambda ask: Hypervisor.last_seen_at >= ask.alive_since,
@@ -207,9 +211,17 @@ RULES: tuple[Rule, ...] = (
 
 
 def order(ask: Ask) -> list[ColumnElement[Any]]:
-    """Best host first: the most memory left, then the most CPUs, then by name so that equal hosts
-    are taken in a stable order. Spreading leaves each guest the most of its host."""
-    return [memory_room(ask).desc(), vcpu_room(ask).desc(), Hypervisor.name.asc()]
+    """Best host first: by its company, then the most memory left, then the most CPUs, then by name
+    so that equal hosts are taken in a stable order. Spreading leaves each guest the most of its
+    host."""
+    by_room: list[ColumnElement[Any]] = [
+        memory_room(ask).desc(),
+        vcpu_room(ask).desc(),
+        Hypervisor.name.asc(),
+    ]
+    if not ask.company:
+        return by_room
+    return [case(dict(ask.company), value=Hypervisor.id, else_=0).desc(), *by_room]
 
 
 def explain(refused: dict[str, int], ask: Ask) -> str:

@@ -34,11 +34,12 @@ class Hints:
 
 @dataclass(frozen=True)
 class Neighbours:
-    """Ids of the hypervisors that a server may only be on, if any are said, and of those that it
-    must not be on."""
+    """Ids of the hypervisors that a server may only be on, if any are said, of those that it must
+    not be on, and of those that are better for it than others, or worse."""
 
     keep_to: tuple[str, ...] | None = None
     keep_from: tuple[str, ...] = field(default=())
+    company: tuple[tuple[str, int], ...] = field(default=())
 
 
 def check(session: Session, caller: Caller, hints: Hints) -> ServerGroup | None:
@@ -73,6 +74,7 @@ def neighbours(session: Session, spec: RequestSpec) -> Neighbours:
     placed at the same moment, one sees where the other one went."""
     keep_to: set[str] | None = None
     keep_from: set[str] = set()
+    company: dict[str, int] = {}
     if same := spec.hints.get(_SAME):
         keep_to = set(server_groups.hosts(session, same))
     if different := spec.hints.get(_DIFFERENT):
@@ -80,9 +82,17 @@ def neighbours(session: Session, spec: RequestSpec) -> Neighbours:
     group = server_groups.lock_of(session, spec.server_id)
     if group is not None:
         others = set(server_groups.members(session, [group.id])[group.id]) - {spec.server_id}
-        hosts = set(server_groups.hosts(session, others))
-        if group.policy == ANTI_AFFINITY:
-            keep_from |= hosts
+        hosts = server_groups.hosts(session, others)
+        if group.is_soft:
+            sign = -1 if group.policy == ANTI_AFFINITY else 1
+            company = {host: sign * count for host, count in hosts.items()}
+        elif group.policy == ANTI_AFFINITY:
+            most = group.max_server_per_host or 1
+            keep_from |= {host for host, count in hosts.items() if count >= most}
         elif hosts:
-            keep_to = hosts if keep_to is None else keep_to & hosts
-    return Neighbours(None if keep_to is None else tuple(sorted(keep_to)), tuple(sorted(keep_from)))
+            keep_to = set(hosts) if keep_to is None else keep_to & set(hosts)
+    return Neighbours(
+        None if keep_to is None else tuple(sorted(keep_to)),
+        tuple(sorted(keep_from)),
+        tuple(sorted(company.items())),
+    )

@@ -16,6 +16,7 @@ from app.db.repo import consoles, servers
 from app.db.session import Sessions, reading
 from app.scheduling.rules import alive_since
 from app.services.context import Caller, Context
+from app.services.server_views import is_heard
 from app.services.servers import found
 from tasks.errors import Conflict
 from tasks.messages import Console, ReadConsole
@@ -65,7 +66,7 @@ def _host_of(context: Context, caller: Caller, server_id: str) -> str:
         host = found(servers.get(session, server_id), caller, server_id).hypervisor
         if host is None:
             raise Conflict(f"Instance {server_id} is not ready")
-        if host.last_seen_at < alive_since(context.settings):
+        if not is_heard(host, alive_since(context.settings)):
             raise Conflict(
                 f"Cannot 'getConsoleOutput' instance {server_id} while its host does not answer"
             )

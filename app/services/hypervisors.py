@@ -10,6 +10,7 @@ from app.db.repo import fabric, hypervisors
 from app.db.session import reading
 from app.scheduling.rules import alive_since
 from app.services.context import Context
+from app.services.server_views import is_heard
 from tasks.errors import NotFound
 
 _GIB = 1024**3
@@ -28,6 +29,7 @@ class HypervisorView:
     enabled: bool
     disabled_reason: str | None
     zone: str
+    forced_down: bool
     last_seen_at: datetime
     hypervisor_type: str
     hypervisor_version: int
@@ -133,10 +135,11 @@ def _view(row: Hypervisor, since: datetime, servers: int, default_zone: str) -> 
         name=row.name,
         host_ip=row.host_ip,
         worker=row.worker,
-        alive=row.last_seen_at >= since,
+        alive=is_heard(row, since),
         enabled=row.enabled,
         disabled_reason=row.disabled_reason,
         zone=row.availability_zone or default_zone,
+        forced_down=row.forced_down,
         last_seen_at=row.last_seen_at,
         hypervisor_type=row.hypervisor_type,
         hypervisor_version=row.hypervisor_version,

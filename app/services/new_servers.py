@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy.orm import Session
 
-from app.db.models import Flavor, Image, Project, RequestSpec, Run, Server, ServerGroup
+from app.db.models import Flavor, Image, Project, RequestSpec, Run, Server, ServerGroup, ServerTag
 from app.db.models.base import new_id
 from app.db.repo import images, keypairs, quota
 from app.runs.boot_properties import check_boot_properties, merged
@@ -37,12 +37,13 @@ from tasks.pipelines import CREATE, stages_of
 
 @dataclass(frozen=True)
 class NewServer:
-    """What was asked for. Empty `interfaces`: whichever one network the project has."""
+    """What was asked for. Empty `interfaces`: whichever one network the project has, if any;
+    `AUTO` or `NONE` of app.services.server_networks: that."""
 
     name: str
     flavor_id: str
     image_id: str
-    interfaces: tuple[Interface, ...] = ()
+    interfaces: tuple[Interface, ...] | str = ()
     #: Names or ids; none: the project's default group.
     security_groups: tuple[str, ...] = ()
     key_name: str | None = None
@@ -56,6 +57,8 @@ class NewServer:
     min_count: int = 1
     max_count: int = 1
     hints: Hints = field(default_factory=Hints)
+    description: str | None = None
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,6 @@ def create(context: Context, caller: Caller, new: NewServer, once: Once | None =
     """
     admin_pass = new.admin_pass or new_password()
     see_to_default(context, caller.project_id)
-    reservation_id = f"r-{_word(8, string.ascii_lowercase + string.digits)}"
     with context.sessions.begin() as session:
         # Before anything is looked up, which may be gone since; and again when the project is held.
         if (made := _made_before(session, context, caller, once)) is not None:
@@ -102,19 +104,19 @@ def create(context: Context, caller: Caller, new: NewServer, once: Once | None =
         if (made := _made_before(session, context, caller, once)) is not None:
             return made
         runs = _write(session, context, caller, new, parts, admin_pass)
-        first_id = runs[0].server_id
+        first = session.get_one(Server, runs[0].server_id)
         if once is not None:
             remember(
                 session,
                 context,
                 caller,
                 once,
-                server_id=first_id,
-                reservation_id=reservation_id,
+                server_id=first.id,
+                reservation_id=first.reservation_id,
             )
     for run in runs:
         context.publisher.publish(run.id)
-    return Created(first_id, reservation_id, admin_pass, new.disk_config)
+    return Created(first.id, first.reservation_id, admin_pass, new.disk_config)
 
 
 def write(session: Session, context: Context, caller: Caller, new: NewServer) -> list[Run]:
@@ -134,6 +136,9 @@ def _write(
 ) -> list[Run]:
     count = _allowed_count(session, parts, new)
     servers = [_server(caller, new, name, parts.flavor) for name in numbered(new.name, count)]
+    reservation_id = f"r-{_word(8, string.ascii_lowercase + string.digits)}"
+    for index, server in enumerate(servers):
+        server.reservation_id, server.launch_index = reservation_id, index
     session.add_all(servers)
     session.flush()
     if parts.server_group is not None:
@@ -168,22 +173,23 @@ def _look_up(session: Session, context: Context, caller: Caller, new: NewServer)
         raise RequestError(f"imageRef: image {new.image_id} could not be found.")
     check_boot_properties(merged(image.properties, new.metadata))
     check_fits(image, root_gib=flavor.root_gib, memory_mib=flavor.memory_mib)
-    public_key = _public_key(session, caller, new)
+    key = public_key(session, caller.user_id, new.key_name)
     group_ids = resolved(session, caller.project_id, new.security_groups or (DEFAULT,))
     interfaces = resolve(session, caller, new.interfaces)
     check_count(interfaces, new.max_count)
     server_group = affinity.check(session, caller, new.hints)
     # Last of all: whoever holds the project makes its other requests wait.
     project = quota.lock_project(session, caller.project_id)
-    return _Parts(project, flavor, image, group_ids, interfaces, public_key, server_group, choice)
+    return _Parts(project, flavor, image, group_ids, interfaces, key, server_group, choice)
 
 
-def _public_key(session: Session, caller: Caller, new: NewServer) -> str | None:
-    if new.key_name is None:
+def public_key(session: Session, user_id: str, name: str | None) -> str | None:
+    """Return a user's key of this name. Raises RequestError if there is none."""
+    if name is None:
         return None
-    keypair = keypairs.get(session, caller.user_id, new.key_name)
+    keypair = keypairs.get(session, user_id, name)
     if keypair is None:
-        raise RequestError(f"key_name: key pair {new.key_name} could not be found.")
+        raise RequestError(f"key_name: key pair {name} could not be found.")
     return keypair.public_key
 
 
@@ -221,8 +227,11 @@ def _server(caller: Caller, new: NewServer, name: str, flavor: Flavor) -> Server
         project_id=caller.project_id,
         user_id=caller.user_id,
         name=name,
+        description=new.description,
+        tags=[ServerTag(tag=tag) for tag in sorted(set(new.tags))],
         hostname=hostname_of(name, server_id),
         flavor_id=flavor.id,
+        flavor_name=flavor.name,
         vcpus=flavor.vcpus,
         memory_mib=flavor.memory_mib,
         root_gib=flavor.root_gib,

@@ -7,6 +7,7 @@ from app.db.repo.images import ORDERS as _IMAGE_ORDERS
 from app.db.repo.images import Span
 from app.db.repo.paging import Page
 from app.db.repo.servers import ORDERS as _SERVER_ORDERS
+from app.db.repo.servers import TagFilter
 
 SERVER_ORDERS = frozenset(_SERVER_ORDERS)
 FLAVOR_ORDERS = frozenset(_FLAVOR_ORDERS)
@@ -21,4 +22,5 @@ __all__ = [
     "FlavorFilter",
     "Page",
     "Span",
+    "TagFilter",
 ]

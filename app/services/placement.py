@@ -127,6 +127,7 @@ def ask_of(session: Session, settings: ControlSettings, run: Run, server: Server
         in_aggregates=wanted.having,
         kept_aggregates=wanted.kept,
         own_aggregates=wanted.own,
+        company=near.company,
     )
 
 

@@ -1,7 +1,8 @@
 """Make a server anew from an image: on its host, with its id, its ports and its addresses."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from sqlalchemy.orm import Session
 
@@ -14,15 +15,18 @@ from app.services import server_actions
 from app.services.context import Caller, Context
 from app.services.image_fit import GIB, check_fits
 from app.services.images import visible_to
-from app.services.new_servers import new_password
+from app.services.new_servers import new_password, public_key
 from tasks.errors import ImageUnusable, RequestError
 from tasks.messages import Kept
 from tasks.pipelines import REBUILD
 
+#: What may be said, and taken away by None, beside what a rebuild always could change.
+OTHERS = ("description", "key_name", "user_data")
+
 
 @dataclass(frozen=True)
 class Rebuild:
-    """What was asked for. None leaves as it is."""
+    """What was asked for. None leaves as it is, except in `others`."""
 
     image_id: str
     name: str | None = None
@@ -30,6 +34,8 @@ class Rebuild:
     metadata: dict[str, str] | None = None
     disk_config: str | None = None
     preserve_ephemeral: bool = False
+    #: By names of `OTHERS`.
+    others: Mapping[str, str | None] = field(default_factory=dict)
 
 
 def begin(context: Context, caller: Caller, server_id: str, wanted: Rebuild) -> str:
@@ -81,5 +87,12 @@ def _change(
     server.name = wanted.name or server.name
     server.disk_config = wanted.disk_config or server.disk_config
     spec.image_words, spec.admin_pass = image_words(image.properties), admin_pass
+    if "description" in wanted.others:
+        server.description = wanted.others["description"]
+    if "user_data" in wanted.others:
+        spec.user_data = wanted.others["user_data"] or ""
+    if "key_name" in wanted.others:
+        server.key_name = wanted.others["key_name"]
+        spec.public_key = public_key(session, server.user_id, server.key_name)
     if server.fault is not None:
         session.delete(server.fault)

@@ -11,6 +11,7 @@ from app.runs import actions
 from app.runs.start import Asker, start_run
 from app.scheduling.rules import alive_since
 from app.services.context import Caller, Context
+from app.services.server_views import is_heard
 from app.services.servers import found, refuse_locked
 from tasks.errors import Conflict, Forbidden
 from tasks.pipelines import OWED, REBUILDS
@@ -116,7 +117,7 @@ def _refuse_state(session: Session, server: Server, pipeline: str) -> None:
 def _refuse_silent_host(context: Context, server: Server, pipeline: str) -> None:
     """What nobody is there to do would be done at some later time, unwanted."""
     host = server.hypervisor
-    if host is None or host.last_seen_at < alive_since(context.settings) or host.lost_at:
+    if host is None or not is_heard(host, alive_since(context.settings)) or host.lost_at:
         raise Conflict(
             f"Cannot '{actions.word(pipeline)}' instance {server.id} while its host does not answer"
         )

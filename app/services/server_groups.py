@@ -12,6 +12,9 @@ from app.db.session import reading
 from app.services.context import Caller, Context
 from tasks.errors import Forbidden, NotFound, QuotaExceeded
 
+#: Before a policy that may be left aside if no host suits it.
+SOFT = "soft-"
+
 
 @dataclass(frozen=True)
 class ServerGroupView:
@@ -19,7 +22,10 @@ class ServerGroupView:
 
     id: str
     name: str
+    project_id: str
+    user_id: str
     policy: str
+    max_server_per_host: int | None
     members: tuple[str, ...]
 
 
@@ -45,7 +51,13 @@ def get(context: Context, caller: Caller, group_id: str) -> ServerGroupView:
         return _views(session, [_visible(group, caller, group_id)])[0]
 
 
-def create(context: Context, caller: Caller, name: str, policy: str) -> ServerGroupView:
+def create(
+    context: Context,
+    caller: Caller,
+    name: str,
+    policy: str,
+    max_server_per_host: int | None = None,
+) -> ServerGroupView:
     """Make a group, of which nothing is a member yet. Raises QuotaExceeded."""
     most = context.settings.quota_server_groups
     with context.sessions.begin() as session:
@@ -57,11 +69,14 @@ def create(context: Context, caller: Caller, name: str, policy: str) -> ServerGr
             project_id=caller.project_id,
             user_id=caller.user_id,
             name=name,
-            policy=policy,
+            policy=policy.removeprefix(SOFT),
+            is_soft=policy.startswith(SOFT),
+            max_server_per_host=max_server_per_host,
             created_at=now(),
         )
         session.add(group)
-        return ServerGroupView(group.id, name, policy, ())
+        session.flush()
+        return _view(group, [])
 
 
 def delete(context: Context, caller: Caller, group_id: str) -> None:
@@ -79,7 +94,16 @@ def _visible(group: ServerGroup | None, caller: Caller, group_id: str) -> Server
 
 def _views(session: Session, groups: Sequence[ServerGroup]) -> list[ServerGroupView]:
     members = server_groups.members(session, [group.id for group in groups])
-    return [
-        ServerGroupView(group.id, group.name, group.policy, tuple(members[group.id]))
-        for group in groups
-    ]
+    return [_view(group, members[group.id]) for group in groups]
+
+
+def _view(group: ServerGroup, members: Sequence[str]) -> ServerGroupView:
+    return ServerGroupView(
+        id=group.id,
+        name=group.name,
+        project_id=group.project_id,
+        user_id=group.user_id,
+        policy=f"{SOFT if group.is_soft else ''}{group.policy}",
+        max_server_per_host=group.max_server_per_host,
+        members=tuple(members),
+    )

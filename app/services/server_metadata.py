@@ -16,8 +16,8 @@ from tasks.errors import Conflict, Forbidden, NotFound
 #: Nova's limit of items a server.
 MAX_ITEMS = 128
 
-#: Nova's states in which metadata may change: what is being built or deleted is left alone.
-_STEADY = frozenset({"active", "paused", "suspended", "stopped"})
+#: Nova's states in which metadata and tags may change: what is built or deleted is left alone.
+STEADY = frozenset({"active", "paused", "suspended", "stopped"})
 
 Items = Mapping[str, str]
 
@@ -88,9 +88,9 @@ def _change(
 
 def _check_state(server: Server, action: str) -> None:
     word, state = "vm_state", server.vm_state
-    if state in _STEADY and server.task_state is not None:
+    if state in STEADY and server.task_state is not None:
         word, state = "task_state", server.task_state
-    elif state in _STEADY:
+    elif state in STEADY:
         return
     raise Conflict(f"Cannot '{action}' instance {server.id} while it is in {word} {state}")
 

@@ -17,6 +17,10 @@ from tasks.errors import Conflict, QuotaExceeded, RequestError
 FIXED = "fixed_addresses"
 
 
+#: Instead of a list of interfaces: the one network that the project has, or none at all.
+AUTO, NONE = "auto", "none"
+
+
 @dataclass(frozen=True)
 class Interface:
     """An interface as it was asked for: a network, perhaps with an address there, or a port."""
@@ -39,11 +43,13 @@ class Interfaces:
         return {FIXED: self.fixed} if self.fixed else {}
 
 
-def resolve(session: Session, caller: Caller, wanted: Sequence[Interface]) -> Interfaces:
-    """Return what was asked for, its ports locked. Nothing: the one network that the project has.
-    Raises RequestError, Conflict."""
-    if not wanted:
-        return Interfaces(_the_one(session, caller))
+def resolve(session: Session, caller: Caller, wanted: Sequence[Interface] | str) -> Interfaces:
+    """Return what was asked for, its ports locked. Nothing: the one network that the project has,
+    if it has one. Raises RequestError, Conflict."""
+    if isinstance(wanted, str) or not wanted:
+        return Interfaces(
+            [] if wanted == NONE else _the_one(session, caller, is_needed=wanted == AUTO)
+        )
     ports = _lock_ports(session, caller, [each.port_id for each in wanted if each.port_id])
     named = {each.network_id for each in wanted if each.network_id and not each.port_id}
     usable = _usable(session, caller, named)
@@ -98,8 +104,13 @@ def fixed_of(spec: RequestSpec) -> dict[int, str]:
     return {int(position): address for position, address in spec.hints.get(FIXED, {}).items()}
 
 
-def _the_one(session: Session, caller: Caller) -> list[str]:
+def _the_one(session: Session, caller: Caller, *, is_needed: bool) -> list[str]:
     usable = networks.usable_ids(session, caller.project_id, 2)
+    if is_needed and not usable:
+        # Nova's words where the network service does not allocate topologies by itself.
+        raise RequestError(
+            f"Unable to automatically allocate a network for project {caller.project_id}"
+        )
     if len(usable) > 1:
         raise Conflict("Multiple possible networks found, use a Network ID to be more specific.")
     for network_id, has_subnet in usable:

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy.orm import Session
+
 from app.db.models import Server
 from app.db.repo import security_groups, servers
 from app.db.repo.paging import Page
-from app.db.repo.servers import ServerFilter
+from app.db.repo.servers import NO_SPEC, ServerFilter, TagFilter
 from app.db.session import reading
 from app.runs.start import Asker, request_delete
 from app.scheduling.rules import alive_since
@@ -34,6 +36,7 @@ class Wanted:
     availability_zone: str | None = None
     #: column of Server -> values, one of which it must have
     facts: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    tags: TagFilter = field(default_factory=TagFilter)
 
 
 def listed(context: Context, caller: Caller, wanted: Wanted, part: Page) -> list[ServerView]:
@@ -55,24 +58,34 @@ def listed(context: Context, caller: Caller, wanted: Wanted, part: Page) -> list
         default_zone=context.settings.availability_zone,
         addresses=[like_pattern(part) for part in wanted.addresses],
         facts=wanted.facts,
+        tags=wanted.tags,
         alive_since=alive_since(context.settings),
     )
     with reading(context.sessions) as session:
         rows = servers.listed(session, row_filter, part)
-        groups = security_groups.names_of_servers(session, [row.id for row in rows])
-        return [server_view(row, row_filter.alive_since, tuple(groups[row.id])) for row in rows]
+        return _views(session, context, rows, with_user_data=caller.is_admin)
 
 
 def get(context: Context, caller: Caller, server_id: str) -> ServerView:
     """Return a server. Raises NotFound."""
     with reading(context.sessions) as session:
         row = found(servers.get(session, server_id), caller, server_id)
-        groups = security_groups.names_of_servers(session, [row.id])[row.id]
-        return server_view(row, alive_since(context.settings), tuple(groups))
+        return _views(session, context, [row])[0]
+
+
+def _views(
+    session: Session, context: Context, rows: Sequence[Server], *, with_user_data: bool = True
+) -> list[ServerView]:
+    ids, since = [row.id for row in rows], alive_since(context.settings)
+    groups = security_groups.names_of_servers(session, ids)
+    specs = servers.specs(session, ids, with_user_data=with_user_data)
+    return [
+        server_view(row, since, specs.get(row.id, NO_SPEC), tuple(groups[row.id])) for row in rows
+    ]
 
 
 def update(
-    context: Context, caller: Caller, server_id: str, changes: Mapping[str, str]
+    context: Context, caller: Caller, server_id: str, changes: Mapping[str, str | None]
 ) -> ServerView:
     """Change what its owner says of a server: column -> value. Its guest keeps the host name that
     it was started with. Raises NotFound."""
@@ -82,7 +95,7 @@ def update(
         for column, value in changes.items():
             setattr(row, column, value)
         session.flush()
-        return server_view(row, alive_since(context.settings))
+        return _views(session, context, [row])[0]
 
 
 def delete(context: Context, caller: Caller, server_id: str) -> None:

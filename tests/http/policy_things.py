@@ -22,6 +22,7 @@ from app.db.models import (
     Port,
     RoleAssignment,
     ServerGroup,
+    ServerTag,
     Subnet,
     User,
 )
@@ -124,6 +125,7 @@ THINGS: dict[str, Thing] = {
     "role_id": Thing(role_id("reader")),
     "region_id": Thing("RegionOne"),
     "alias": Thing("security-group"),
+    "migration_id": Thing("1"),
 }
 
 SERVER = {
@@ -225,6 +227,13 @@ TRIES: dict[tuple[str, str], Try] = {
     ("POST", f"{_ONE}/metadata"): Try({"metadata": {"a": "b"}}),
     ("PUT", f"{_ONE}/metadata"): Try({"metadata": {"a": "b"}}),
     ("PUT", f"{_ONE}/metadata/<key>"): Try({"meta": {"role": "db"}}),
+    ("PUT", f"{_ONE}/tags"): Try({"tags": ["a"]}),
+    ("DELETE", f"{_ONE}/tags/<tag>"): Try(things={"tag": Thing("old")}),
+    ("GET", f"{_ONE}/tags/<tag>"): Try(things={"tag": Thing("old")}),
+    # There are none.
+    ("GET", f"{_ONE}/migrations/<migration_id>"): Try(answer=404),
+    ("DELETE", f"{_ONE}/migrations/<migration_id>"): Try(answer=404),
+    ("POST", f"{_ONE}/migrations/<migration_id>/action"): Try({"force_complete": None}, answer=404),
     ("GET", f"{_ONE}/os-interface/<port_id>"): Try(things={"port_id": Thing(PORT)}),
     ("GET", "/identity/v3/auth/tokens"): Try(headers=_MY_TOKEN, foreign=403),
     ("DELETE", "/identity/v3/auth/tokens"): Try(headers=_MY_TOKEN, foreign=403),
@@ -357,6 +366,7 @@ def _belongings(session: Session, user_id: str) -> None:
 
 def _own(session: Session) -> None:
     session.get_one(Image, ALPHA_IMAGE).tags = ["old"]
+    session.add(ServerTag(server_id=ACTIVE, tag="old"))
     session.get_one(Flavor, "42").extra_specs = {_SPEC["key"].value: "7"}
     session.add(Aggregate(number=1, name="rack"))
     session.add(Network(id=OWN_NETWORK, project_id=ALPHA, name="own", tags=["blue"]))

@@ -193,6 +193,7 @@ PLAN = {
         {"rule": rule, "refuses": 0}
         for rule in (
             "enabled",
+            "not_forced",
             "alive",
             "taken_back",
             "hears",

@@ -11,9 +11,9 @@ ONE = f"{SERVERS}/{ACTIVE}"
 META = f"{ONE}/metadata"
 PRIVATE = [{"version": 4, "addr": "10.77.0.5"}]
 #: What who has changed a server is not shown.
-_HIDDEN = ("OS-EXT-", "OS-SRV-USG", "os-extended", "config_drive", "key_name", "security_groups")
+HIDDEN = ("OS-EXT-", "OS-SRV-USG", "os-extended", "config_drive", "key_name", "security_groups")
 CHANGED = {
-    **{key: value for key, value in WEB.items() if not key.startswith(_HIDDEN)},
+    **{key: value for key, value in WEB.items() if not key.startswith(HIDDEN)},
     "addresses": {"private": PRIVATE},
 }
 NO_ITEM = compute_fault(404, "Metadata item was not found")

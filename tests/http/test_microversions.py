@@ -12,10 +12,15 @@ from werkzeug.test import TestResponse
 from app.api import microversions
 from app.api.gates import Gate
 from app.api.versioned import Changed, Versioned, since, until
-from tests.http.cases import Api, compute_fault
-from tests.http.world import PUBLIC_KEY
+from app.db.models import Network
+from tests.http.cases import BASE, UUID, Api, compute_fault
+from tests.http.table_refusals import GOOD
+from tests.http.world import ACTIVE, NETWORK, PUBLIC_KEY
 
 LAST = list(Gate)[-1].version
+SERVERS = "/compute/v2.1/servers"
+ONE = f"{SERVERS}/{ACTIVE}"
+GROUPS = "/compute/v2.1/os-server-groups"
 KEYPAIRS = "/compute/v2.1/os-keypairs"
 
 Call = Callable[..., TestResponse]
@@ -116,3 +121,143 @@ def test_2_2_keypairs_have_a_type_and_other_statuses(at: Call) -> None:
 
     assert (made.status_code, made.get_json()["keypair"]["type"]) == (201, "ssh")
     assert at(2, "alice", "DELETE", f"{KEYPAIRS}/typed").status_code == 204
+
+
+def create(at: Call, minor: int, who: str = "alice", **more: Any) -> Any:
+    """Make a server, and return it as an administrator sees it at the highest version."""
+    answer = at(minor, who, "POST", SERVERS, json={"server": {**GOOD, **more}})
+    assert answer.status_code == 202, answer.get_data(as_text=True)
+    made = answer.get_json()["server"]["id"]
+    return at(LAST[1], "root", "GET", f"{SERVERS}/{made}").get_json()["server"]
+
+
+def test_2_3_servers_made_together_know_it(at: Call) -> None:
+    body = {"server": {**GOOD, "max_count": 2, "min_count": 2, "return_reservation_id": True}}
+    made = at(1, "alice", "POST", SERVERS, json=body).get_json()["reservation_id"]
+
+    found = at(3, "root", "GET", f"{SERVERS}/detail?all_tenants=1").get_json()["servers"]
+    key = "OS-EXT-SRV-ATTR:reservation_id"
+    together = [server for server in found if server[key] == made]
+    assert {server["OS-EXT-SRV-ATTR:launch_index"] for server in together} == {0, 1}
+
+
+def test_2_9_a_lock_is_shown(at: Call) -> None:
+    at(9, "alice", "POST", f"{ONE}/action", json={"lock": None})
+
+    assert at(9, "alice", "GET", ONE).get_json()["server"]["locked"] is True
+
+
+@pytest.mark.parametrize(
+    ("minor", "more", "shown"),
+    [
+        (18, {}, GOOD["name"]),
+        (19, {}, None),
+        (19, {"description": "mine"}, "mine"),
+        (19, {"description": None}, None),
+    ],
+)
+def test_2_19_what_is_said_of_a_server(at: Call, minor: int, more: Any, shown: str | None) -> None:
+    assert create(at, minor, **more)["description"] == shown
+
+
+def test_2_19_a_description_is_changed(at: Call) -> None:
+    answer = at(19, "alice", "PUT", ONE, json={"server": {"description": "ours"}})
+
+    assert answer.get_json()["server"]["description"] == "ours"
+    assert at(19, "alice", "GET", ONE).get_json()["server"]["description"] == "ours"
+
+
+def test_2_26_tags_come_are_found_and_go(at: Call) -> None:
+    def tags() -> list[str]:
+        shown: list[str] = at(26, "rita", "GET", ONE).get_json()["server"]["tags"]
+        return shown
+
+    added = at(26, "alice", "PUT", f"{ONE}/tags/red")
+    assert (added.status_code, added.headers["Location"]) == (201, f"{BASE}{ONE}/tags/red")
+    assert at(26, "alice", "PUT", f"{ONE}/tags/red").status_code == 204
+    answer = at(26, "alice", "PUT", f"{ONE}/tags", json={"tags": ["red", "blue", "blue"]})
+    assert answer.get_json() == {"tags": ["blue", "red"]}
+    assert tags() == ["blue", "red"]
+    assert at(26, "rita", "GET", f"{ONE}/tags/red").status_code == 204
+    for query, found in (
+        ("tags=red,blue", True),
+        ("tags=red,green", False),
+        ("tags=Red", False),
+        ("tags-any=red,green", True),
+        ("not-tags=red,green", True),
+        ("not-tags=red", False),
+        ("not-tags-any=red,green", False),
+    ):
+        listed = at(26, "alice", "GET", f"{SERVERS}?{query}").get_json()["servers"]
+        assert (ACTIVE in [server["id"] for server in listed]) == found, query
+    assert at(26, "alice", "DELETE", f"{ONE}/tags/blue").status_code == 204
+    assert tags() == ["red"]
+    assert at(26, "alice", "DELETE", f"{ONE}/tags").status_code == 204
+    assert tags() == []
+
+
+def test_2_26_a_server_has_so_many_tags(at: Call) -> None:
+    at(26, "alice", "PUT", f"{ONE}/tags", json={"tags": [f"t{n}" for n in range(50)]})
+
+    answer = at(26, "alice", "PUT", f"{ONE}/tags/more")
+
+    assert "exceeded the per-server limit 50" in answer.get_json()["badRequest"]["message"]
+
+
+@pytest.mark.parametrize(("networks", "count"), [("auto", 1), ("none", 0)])
+def test_2_37_networks_in_a_word(at: Call, networks: str, count: int) -> None:
+    answer = at(
+        37, "alice", "POST", "/byre/v1/plan", json={"server": {**GOOD, "networks": networks}}
+    )
+
+    [server] = answer.get_json()["plan"]["servers"]
+    assert len(server["addresses"]) == count
+
+
+def test_2_37_no_network_is_made_up(at: Call, api: Api) -> None:
+    with api.sessions.begin() as session:
+        session.get_one(Network, NETWORK).shared = False
+
+    answer = at(37, "alice", "POST", SERVERS, json={"server": {**GOOD, "networks": "auto"}})
+
+    assert answer.status_code == 400
+    assert "Unable to automatically allocate" in answer.get_json()["badRequest"]["message"]
+
+
+def test_2_52_tags_at_once(at: Call) -> None:
+    assert create(at, 52, tags=["b", "a", "b"])["tags"] == ["a", "b"]
+
+
+def test_2_15_and_2_64_groups_that_are_softer(at: Call) -> None:
+    soft = {"server_group": {"name": "soft", "policies": ["soft-anti-affinity"]}}
+    made = at(15, "alice", "POST", GROUPS, json=soft).get_json()["server_group"]
+    assert made["policies"] == ["soft-anti-affinity"]
+    rules = {"max_server_per_host": "2"}
+    body = {"server_group": {"name": "two", "policy": "anti-affinity", "rules": rules}}
+
+    answer = at(64, "alice", "POST", GROUPS, json=body).get_json()["server_group"]
+
+    assert answer == {
+        "id": UUID,
+        "name": "two",
+        "policy": "anti-affinity",
+        "rules": {"max_server_per_host": 2},
+        "members": [],
+        "project_id": made["project_id"],
+        "user_id": made["user_id"],
+    }
+    listed = at(64, "alice", "GET", GROUPS).get_json()["server_groups"]
+    assert [(group["policy"], group["rules"]) for group in listed] == [
+        ("soft-anti-affinity", {}),
+        ("anti-affinity", {"max_server_per_host": 2}),
+    ]
+
+
+def test_2_54_a_rebuild_changes_key_and_description(at: Call) -> None:
+    image = at(1, "alice", "GET", ONE).get_json()["server"]["image"]["id"]
+    more = {"key_name": None, "description": "anew", "user_data": "YQ=="}
+
+    answer = at(57, "alice", "POST", f"{ONE}/action", json={"rebuild": {"imageRef": image, **more}})
+
+    server = answer.get_json()["server"]
+    assert {name: server[name] for name in more} == more

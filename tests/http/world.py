@@ -377,6 +377,7 @@ def _server(
         name=name,
         hostname=name,
         flavor_id="42",
+        flavor_name="m1.nano",
         vcpus=1,
         memory_mib=256,
         root_gib=1,

@@ -166,7 +166,7 @@ def test_fifty_parallel_claims_for_room_for_ten(sessions: Sessions) -> None:
         assert sum(value is not None for value in hosts) == 10
 
 
-def grouped(sessions: Sessions, world: World, policy: str, jobs: list[Job]) -> None:
+def grouped(sessions: Sessions, world: World, policy: str, jobs: list[Job], **more: Any) -> None:
     with sessions.begin() as session:
         group = ServerGroup(
             id=new_id(),
@@ -174,6 +174,7 @@ def grouped(sessions: Sessions, world: World, policy: str, jobs: list[Job]) -> N
             user_id=world.user_id,
             name="web",
             policy=policy,
+            **more,
         )
         session.add(group)
         session.flush()
@@ -227,6 +228,47 @@ def test_servers_that_are_to_be_together_are(sessions: Sessions) -> None:
     )
     assert len(placed) == 5
     assert len(set(placed)) == 1
+
+
+def test_as_many_servers_of_a_group_share_a_host_as_may(sessions: Sessions) -> None:
+    world = make_world(sessions)
+    for number in range(2):
+        add_host(sessions, f"host-{number}", memory_mib=4096 * (number + 1), vcpus=32)
+    jobs = [start(sessions, world) for _ in range(5)]
+    grouped(sessions, world, "anti-affinity", jobs, max_server_per_host=2)
+
+    refusal, *placed = in_parallel(sessions, jobs)
+
+    assert "2 with servers that it is to be apart from" in refusal
+    assert placed == ["host-0", "host-0", "host-1", "host-1"]
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        ("anti-affinity", ["host-0", "host-0", "host-1", "host-1"]),
+        ("affinity", ["host-0", "host-1", "host-1", "host-1"]),
+    ],
+)
+def test_softer_policies_are_left_aside_when_no_host_suits(
+    sessions: Sessions, policy: str, expected: list[str]
+) -> None:
+    """The larger host is the best for each of them, and has room for three."""
+    world = make_world(sessions)
+    add_host(sessions, "host-0", memory_mib=256 * 2, vcpus=32)
+    add_host(sessions, "host-1", memory_mib=256 * 3, vcpus=32)
+    jobs = [start(sessions, world) for _ in range(4)]
+    grouped(sessions, world, policy, jobs, is_soft=True)
+
+    assert in_parallel(sessions, jobs) == expected
+
+
+def test_a_host_that_is_said_to_be_down_gets_nothing(sessions: Sessions) -> None:
+    world = make_world(sessions)
+    add_host(sessions, "down", forced_down=True)
+
+    with pytest.raises(NoValidHost, match="1 forced down"):
+        place(sessions, SETTINGS, start(sessions, world))
 
 
 def test_a_group_whose_first_server_was_let_go_may_go_elsewhere(sessions: Sessions) -> None:

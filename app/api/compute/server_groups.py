@@ -2,41 +2,70 @@
 
 from typing import Any
 
-from marshmallow import EXCLUDE, Schema, fields, validate
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate, validates_schema
 
 from app.api.auth import caller, context
-from app.api.compute.schema import Json, Strict, Text, answer, name_like, wrapped
+from app.api.compute.schema import Count, Json, Strict, Text, answer, name_like, wrapped
 from app.api.dialects import COMPUTE
+from app.api.gates import Gate
 from app.api.paging import MAX_LIMIT
 from app.api.routes import Routes
+from app.api.versioned import Versioned, since, until
 from app.services import server_groups
 from app.services.affinity import AFFINITY, ANTI_AFFINITY
-from app.services.server_groups import ServerGroupView
+from app.services.server_groups import SOFT, ServerGroupView
 
 routes = Routes(
     COMPUTE, "server_groups", "Servers to be kept together, or apart.", "/v2.1/os-server-groups"
 )
 
 
-class ServerGroupSchema(Schema):
-    """A group; `policies` has one, and `metadata` nothing, at 2.1."""
+class GroupRules(Strict):
+    """How the policy is to be understood."""
+
+    max_server_per_host = Count(validate=validate.Range(min=1, max=2**31 - 1))
+
+
+class ServerGroupSchema(Versioned):
+    """A group; `policies` has one, and `metadata` nothing."""
 
     id = fields.String(required=True)
     name = fields.String(required=True)
-    policies = fields.List(fields.String(), required=True)
+    policies = until(Gate.GROUP_RULES, fields.List(fields.String()))
+    policy = since(Gate.GROUP_RULES, fields.String())
+    rules = since(Gate.GROUP_RULES, fields.Nested(GroupRules))
     members = fields.List(fields.String(), required=True)
-    metadata = fields.Dict(required=True)
+    metadata = until(Gate.GROUP_RULES, fields.Dict())
+    project_id = since(Gate.GROUP_OWNER, fields.String())
+    user_id = since(Gate.GROUP_OWNER, fields.String())
+
+
+def _policy(value: str) -> None:
+    known = [AFFINITY, ANTI_AFFINITY]
+    if Gate.SOFT_POLICIES.is_open:
+        known += [f"{SOFT}{policy}" for policy in known]
+    if value not in known:
+        raise ValidationError(f"Must be one of: {', '.join(known)}.")
 
 
 class CreateServerGroup(Strict):
     """A group to be made."""
 
     name = Text(required=True, validate=name_like)
-    policies = fields.List(
-        Text(validate=validate.OneOf((AFFINITY, ANTI_AFFINITY))),
-        required=True,
-        validate=validate.Length(equal=1),
+    policies = until(
+        Gate.GROUP_RULES,
+        fields.List(Text(validate=_policy), validate=validate.Length(equal=1)),
     )
+    policy = since(Gate.GROUP_RULES, Text(validate=_policy))
+    rules = since(Gate.GROUP_RULES, fields.Nested(GroupRules))
+
+    @validates_schema
+    def _check_whole(self, data: Json, **_: Any) -> None:
+        needed = "policy" if Gate.GROUP_RULES.is_open else "policies"
+        if needed not in data:
+            raise ValidationError("Missing data for required field.", needed)
+        if data.get("rules") and data["policy"] != ANTI_AFFINITY:
+            raise ValidationError("Only anti-affinity policy supports rules.", "rules")
 
 
 class ServerGroupQuery(Schema):
@@ -86,7 +115,9 @@ def show_server_group(group_id: str) -> Any:
 def create_server_group(body: Json) -> Any:
     """Make a server group; servers join it when they are made, by the hint `group`"""
     asked = body["server_group"]
-    made = server_groups.create(context(), caller(), asked["name"], asked["policies"][0])
+    policy = asked["policy"] if Gate.GROUP_RULES.is_open else asked["policies"][0]
+    most = asked.get("rules", {}).get("max_server_per_host")
+    made = server_groups.create(context(), caller(), asked["name"], policy, most)
     return {"server_group": _body(made)}
 
 
@@ -97,10 +128,15 @@ def delete_server_group(group_id: str) -> None:
 
 
 def _body(view: ServerGroupView) -> Json:
+    most = view.max_server_per_host
     return {
         "id": view.id,
         "name": view.name,
         "policies": [view.policy],
         "members": list(view.members),
         "metadata": {},
+        "policy": view.policy,
+        "rules": {} if most is None else {"max_server_per_host": most},
+        "project_id": view.project_id,
+        "user_id": view.user_id,
     }

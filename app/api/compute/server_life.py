@@ -7,7 +7,10 @@ from marshmallow import fields, validate
 
 from app.api.compute.schema import Flag, Json, MetadataField, Strict, Text, answer, name_like
 from app.api.compute.servers_body import ServerCore, core
+from app.api.compute.servers_schema import UserDataField, certificates_field, description_field
+from app.api.gates import Gate
 from app.api.links import base_url
+from app.api.versioned import since
 from app.services import rebuilds, server_metadata, servers
 from app.services.context import Caller, Context
 
@@ -25,12 +28,20 @@ class Rebuild(Strict):
     adminPass = Text(validate=PASSWORD)  # noqa: N815
     metadata = MetadataField()
     preserve_ephemeral = Flag()
+    description = description_field()
+    key_name = since(
+        Gate.REBUILD_KEY, Text(allow_none=True, validate=validate.Length(min=1, max=255))
+    )
+    user_data = since(Gate.NO_PERSONALITY, UserDataField(allow_none=True))
+    trusted_image_certificates = certificates_field()
 
 
 class RebuiltServer(ServerCore):
     """A server that is being made anew."""
 
     adminPass = fields.String(required=True)  # noqa: N815
+    key_name = since(Gate.REBUILD_KEY, fields.String(allow_none=True))
+    user_data = since(Gate.NO_PERSONALITY, fields.String(allow_none=True))
 
 
 RebuildAnswer = answer("RebuildAnswer", server=fields.Nested(RebuiltServer, required=True))
@@ -51,10 +62,12 @@ def _rebuild(context: Context, who: Caller, server_id: str, said: Json) -> Respo
         metadata=said.get("metadata"),
         disk_config=said.get("OS-DCF:diskConfig"),
         preserve_ephemeral=said.get("preserve_ephemeral", False),
+        others={name: said[name] for name in rebuilds.OTHERS if name in said},
     )
     admin_pass = rebuilds.begin(context, who, server_id, wanted)
     view = servers.get(context, who, server_id)
-    told = jsonify({"server": {**core(view), "adminPass": admin_pass}})
+    more = {"adminPass": admin_pass, "key_name": view.key_name, "user_data": view.user_data}
+    told = jsonify(RebuildAnswer().dump({"server": {**core(view), **more}}))
     told.status_code = 202
     told.headers["Location"] = f"{base_url()}/compute/v2.1/servers/{server_id}"
     return told

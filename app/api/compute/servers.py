@@ -23,6 +23,7 @@ from app.api.compute.servers_schema import (
     UpdateServerRequest,
 )
 from app.api.dialects import COMPUTE
+from app.api.gates import Gate
 from app.api.links import base_url, next_page
 from app.api.paging import read_page
 from app.api.routes import Routes
@@ -30,11 +31,12 @@ from app.services import new_servers, server_metadata, servers
 from app.services.affinity import Hints
 from app.services.idempotency import Once
 from app.services.new_servers import NewServer
-from app.services.pages import SERVER_ORDERS
+from app.services.pages import SERVER_ORDERS, TagFilter
 from app.services.security_groups import DEFAULT
-from app.services.server_networks import Interface
+from app.services.server_networks import AUTO, NONE, Interface
 from app.services.server_views import ServerView
 from app.services.servers import Wanted
+from tasks.errors import RequestError
 
 routes = Routes(COMPUTE, "servers", "Virtual machines.", "/v2.1/servers")
 
@@ -144,12 +146,13 @@ def read_server(body: Json) -> NewServer:
     metadata = request.get("metadata", {})
     server_metadata.check_count(metadata)
     min_count: int = request.get("min_count", 1)
+    networks = request.get("networks", [])
     return NewServer(
         name=request["name"],
         flavor_id=request["flavorRef"],
         image_id=request["imageRef"],
         security_groups=tuple(group["name"] for group in request.get("security_groups", [])),
-        interfaces=tuple(_interface(each) for each in request.get("networks", [])),
+        interfaces=networks if networks in (AUTO, NONE) else tuple(map(_interface, networks)),
         key_name=request.get("key_name"),
         user_data=request.get("user_data") or "",
         metadata=metadata,
@@ -161,6 +164,8 @@ def read_server(body: Json) -> NewServer:
         min_count=min_count,
         max_count=request.get("max_count", min_count),
         hints=_hints(body.get("os:scheduler_hints") or body.get("OS-SCH-HNT:scheduler_hints", {})),
+        description=request.get("description") if Gate.DESCRIPTION.is_open else request["name"],
+        tags=tuple(request.get("tags", [])),
     )
 
 
@@ -186,7 +191,34 @@ _CHANGES = {
     "accessIPv4": "access_ipv4",
     "accessIPv6": "access_ipv6",
     "OS-DCF:diskConfig": "disk_config",
+    "description": "description",
 }
+
+#: What Nova calls a server's statuses; and UNKNOWN, which is shown of one whose host is silent.
+STATUSES = frozenset(
+    {
+        "ACTIVE",
+        "BUILD",
+        "DELETED",
+        "ERROR",
+        "HARD_REBOOT",
+        "MIGRATING",
+        "PASSWORD",
+        "PAUSED",
+        "REBOOT",
+        "REBUILD",
+        "RESCUE",
+        "RESIZE",
+        "REVERT_RESIZE",
+        "SHELVED",
+        "SHELVED_OFFLOADED",
+        "SHUTOFF",
+        "SOFT_DELETED",
+        "SUSPENDED",
+        "UNKNOWN",
+        "VERIFY_RESIZE",
+    }
+)
 
 #: query parameter -> column
 _FACTS = {
@@ -207,6 +239,8 @@ def _list(query: Json) -> list[ServerView]:
     facts = {column: _values(query[name]) for name, column in _FACTS.items() if name in query}
     if "status" in facts:
         facts["status"] = [status.upper() for status in facts["status"]]
+        if Gate.STATUS_FILTER.is_open and STATUSES.isdisjoint(facts["status"]):
+            raise RequestError("Invalid status value")
     wanted = Wanted(
         all_projects=_is_of_all_projects(query),
         project_id=query.get("project_id", query.get("tenant_id")),
@@ -217,8 +251,14 @@ def _list(query: Json) -> list[ServerView]:
         addresses=[query[name] for name in ("ip", "ip6") if query.get(name)],
         availability_zone=query.get("availability_zone"),
         facts=facts,
+        tags=_tags(query),
     )
     return servers.listed(context(), caller(), wanted, read_page(query, SERVER_ORDERS))
+
+
+def _tags(query: Json) -> TagFilter:
+    lists = [query.get(name, "") for name in ("tags", "tags_any", "not_tags", "not_tags_any")]
+    return TagFilter(*([tag for tag in given.split(",") if tag] for given in lists))
 
 
 def _is_of_all_projects(query: Json) -> bool:

@@ -1,12 +1,15 @@
-"""How a server looks at 2.1: exactly these fields, and some of them to operators only."""
+"""How a server looks: at 2.1 exactly these fields, later ones with their gates, and some of them to
+operators only."""
 
 from typing import Any
 
-from marshmallow import Schema, fields
+from marshmallow import Schema, fields, validate
 
 from app.api.auth import context
 from app.api.compute.schema import Json, bookmark_of, links_field, links_of
+from app.api.gates import Gate
 from app.api.times import bare_micro_time, second_time
+from app.api.versioned import Changed, Versioned, since
 from app.services.server_views import AddressView, ServerView
 
 #: Statuses in which a server has a `progress`.
@@ -18,6 +21,18 @@ class RefSchema(Schema):
 
     id = fields.String(required=True)
     links = links_field()
+
+
+class EmbeddedFlavor(Schema):
+    """What a server has of its flavor, whatever becomes of that."""
+
+    original_name = fields.String(required=True)
+    vcpus = fields.Integer(required=True)
+    ram = fields.Integer(required=True)
+    disk = fields.Integer(required=True)
+    ephemeral = fields.Integer(required=True)
+    swap = fields.Integer(required=True)
+    extra_specs = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
 
 
 class AddressSchema(Schema):
@@ -49,7 +64,7 @@ class BareAddressSchema(Schema):
     addr = fields.String(required=True)
 
 
-class ServerCore(Schema):
+class ServerCore(Versioned):
     """A server as it is shown to who has just changed it."""
 
     class Meta:
@@ -64,7 +79,12 @@ class ServerCore(Schema):
     updated = fields.String(required=True)
     hostId = fields.String(required=True)  # noqa: N815
     image = fields.Nested(RefSchema, required=True)
-    flavor = fields.Nested(RefSchema, required=True)
+    flavor = Changed(
+        Gate.EMBEDDED_FLAVOR,
+        fields.Nested(RefSchema),
+        fields.Nested(EmbeddedFlavor),
+        required=True,
+    )
     metadata = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
     addresses = fields.Dict(
         keys=fields.String(), values=fields.List(fields.Nested(BareAddressSchema)), required=True
@@ -74,6 +94,24 @@ class ServerCore(Schema):
     accessIPv6 = fields.String(required=True)  # noqa: N815
     progress = fields.Integer()
     fault = fields.Nested(FaultSchema)
+    locked = since(Gate.LOCKED, fields.Boolean())
+    description = since(Gate.DESCRIPTION, fields.String(allow_none=True))
+    tags = since(Gate.TAGS, fields.List(fields.String()))
+    trusted_image_certificates = since(
+        Gate.TRUSTED_CERTIFICATES, fields.List(fields.String(), allow_none=True)
+    )
+
+
+#: For operators, from 2.3 on.
+_ATTRIBUTES: dict[str, fields.Field[Any]] = {
+    "reservation_id": fields.String(),
+    "launch_index": fields.Integer(),
+    "hostname": fields.String(),
+    "kernel_id": fields.String(),
+    "ramdisk_id": fields.String(),
+    "root_device_name": fields.String(),
+    "user_data": fields.String(allow_none=True),
+}
 
 
 class ServerSchema(ServerCore):
@@ -91,6 +129,16 @@ class ServerSchema(ServerCore):
             "OS-EXT-SRV-ATTR:host": fields.String(allow_none=True),
             "OS-EXT-SRV-ATTR:hypervisor_hostname": fields.String(allow_none=True),
             "OS-EXT-SRV-ATTR:instance_name": fields.String(),
+            **{
+                f"OS-EXT-SRV-ATTR:{name}": since(Gate.SERVER_ATTRIBUTES, field)
+                for name, field in _ATTRIBUTES.items()
+            },
+            "host_status": since(
+                Gate.HOST_STATUS,
+                fields.String(
+                    validate=validate.OneOf(("UP", "DOWN", "UNKNOWN", "MAINTENANCE", ""))
+                ),
+            ),
         }
 
     addresses = fields.Dict(
@@ -137,12 +185,17 @@ def core(view: ServerView) -> Json:
         "updated": second_time(view.updated_at),
         "hostId": view.host_id,
         "image": {"id": view.image_id, "links": [bookmark_of("images", view.image_id)]},
-        "flavor": {"id": view.flavor_id, "links": [bookmark_of("flavors", view.flavor_id)]},
+        "flavor": _flavor(view),
         "metadata": view.metadata,
         "addresses": bare_addresses(view.addresses),
         "accessIPv4": view.access_ipv4,
         "accessIPv6": view.access_ipv6,
         "OS-DCF:diskConfig": view.disk_config,
+        "locked": view.is_locked,
+        "description": view.description,
+        "tags": list(view.tags),
+        # Nobody checks images' signatures here, and so there are none that are trusted.
+        "trusted_image_certificates": None,
     }
     if view.status in _WITH_PROGRESS:
         body["progress"] = 100 if view.status == "ACTIVE" else 0
@@ -206,6 +259,21 @@ def _state(view: ServerView) -> Json:
     }
 
 
+def _flavor(view: ServerView) -> Json:
+    size = view.size
+    if not Gate.EMBEDDED_FLAVOR.is_open:
+        return {"id": view.flavor_id, "links": [bookmark_of("flavors", view.flavor_id)]}
+    return {
+        "original_name": size.flavor_name,
+        "vcpus": size.vcpus,
+        "ram": size.memory_mib,
+        "disk": size.root_gib,
+        "ephemeral": size.ephemeral_gib,
+        "swap": size.swap_mib,
+        "extra_specs": size.extra_specs,
+    }
+
+
 def _fault(view: ServerView) -> Json | None:
     fault = view.fault
     if fault is None:
@@ -223,4 +291,12 @@ def _host(view: ServerView) -> Json:
         "OS-EXT-SRV-ATTR:host": view.host,
         "OS-EXT-SRV-ATTR:hypervisor_hostname": view.host,
         "OS-EXT-SRV-ATTR:instance_name": f"byre-{view.id}",
+        "OS-EXT-SRV-ATTR:reservation_id": view.reservation_id,
+        "OS-EXT-SRV-ATTR:launch_index": view.launch_index,
+        "OS-EXT-SRV-ATTR:hostname": view.hostname,
+        "OS-EXT-SRV-ATTR:kernel_id": "",
+        "OS-EXT-SRV-ATTR:ramdisk_id": "",
+        "OS-EXT-SRV-ATTR:root_device_name": "/dev/vda",
+        "OS-EXT-SRV-ATTR:user_data": view.user_data,
+        "host_status": view.host_status,
     }

@@ -19,7 +19,13 @@ from app.api.compute.schema import (
     name_like,
     wrapped,
 )
+from app.api.gates import Gate
 from app.api.paging import PageQuery
+from app.api.versioned import Changed, since
+from app.services import server_tags
+from app.services.server_networks import AUTO, NONE
+from app.services.server_tags import MAX_TAGS
+from tasks.errors import RequestError
 
 #: Servers asked for in one request.
 MAX_COUNT = 1000
@@ -27,6 +33,9 @@ MAX_COUNT = 1000
 MAX_HINTED = 100
 #: Bytes of user data, in base64.
 MAX_USER_DATA = 65535
+
+#: Interfaces of one server.
+MAX_NETWORKS = 16
 
 _PASSWORD = validate.Length(min=1, max=255)
 
@@ -58,12 +67,22 @@ class UserDataField(fields.Field[str]):
         return data
 
 
+def _no_device_tag(_: str) -> None:
+    raise ValidationError("devices cannot be tagged: guests are not told of it.")
+
+
+def _device_tag() -> fields.Field[Any]:
+    """Refused by a reason of its own where Nova has it: accepted, nothing would come of it."""
+    return since(Gate.DEVICE_TAGS, Text(validate=_no_device_tag))
+
+
 class NetworkRef(Strict):
     """A network to be on, with a certain address there or any; or a port of one's own."""
 
     uuid = Text(allow_none=True)
     port = Text(allow_none=True)
     fixed_ip = Text(allow_none=True, validate=_address(ipaddress.ip_address))
+    tag = _device_tag()
 
     @validates_schema
     def _check_one(self, data: Mapping[str, Any], **_: Any) -> None:
@@ -87,6 +106,46 @@ class BlockDevice(Strict):
     source_type = Text(required=True, validate=validate.Equal("image"))
     destination_type = Text(required=True, validate=validate.Equal("local"))
     delete_on_termination = Flag(validate=validate.Equal(comparable=True))
+    tag = _device_tag()
+
+
+class NetworksField(fields.List[Any]):
+    """A list; or `auto`, the one network that there is, or `none`."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        return value if value in (AUTO, NONE) else super()._deserialize(value, *args, **kwargs)
+
+
+def description_field() -> fields.Field[Any]:
+    """Return what an owner says of a server: any printable text."""
+    return since(Gate.DESCRIPTION, Text(allow_none=True, validate=_printable))
+
+
+def _printable(value: str) -> None:
+    if len(value) > 255 or not value.isprintable():
+        raise ValidationError("must be at most 255 printable characters.")
+
+
+def tags_field(**more: Any) -> fields.List[Any]:
+    """Return the tags that a server is to have."""
+    return fields.List(Text(validate=_tag), validate=validate.Length(max=MAX_TAGS), **more)
+
+
+def _tag(value: str) -> None:
+    try:
+        server_tags.check(value)
+    except RequestError as error:
+        raise ValidationError(error.public) from error
+
+
+def certificates_field() -> fields.Field[Any]:
+    """Return a field that holds nothing: to accept certificates and check none would be a lie."""
+    field = fields.List(fields.String(), allow_none=True, validate=_no_certificates)
+    return since(Gate.TRUSTED_CERTIFICATES, field)
+
+
+def _no_certificates(_: object) -> None:
+    raise ValidationError("must be null: signatures of images are not checked here.")
 
 
 class CreateServerHeaders(Schema):
@@ -111,7 +170,15 @@ class CreateServer(Strict):
     name = Text(required=True, validate=name_like)
     flavorRef = Text(required=True, validate=validate.Length(min=1))  # noqa: N815
     imageRef = Text(required=True)  # noqa: N815
-    networks = fields.List(fields.Nested(NetworkRef), validate=validate.Length(max=16))
+    networks = Changed(
+        Gate.NETWORKS_NEEDED,
+        fields.List(fields.Nested(NetworkRef), validate=validate.Length(max=MAX_NETWORKS)),
+        NetworksField(
+            fields.Nested(NetworkRef),
+            validate=validate.Length(max=MAX_NETWORKS),
+            metadata={"description": "Or the text `auto` or `none`."},
+        ),
+    )
     key_name = Text(allow_none=True, validate=validate.Length(min=1, max=255))
     security_groups = fields.List(
         fields.Nested(SecurityGroupRef), validate=validate.Length(max=100)
@@ -129,10 +196,15 @@ class CreateServer(Strict):
     block_device_mapping_v2 = fields.List(
         fields.Nested(BlockDevice), validate=validate.Length(max=1)
     )
+    description = description_field()
+    tags = since(Gate.CREATE_TAGS, tags_field())
+    trusted_image_certificates = certificates_field()
 
     @validates_schema
     def _check_whole(self, data: Mapping[str, Any], **_: Any) -> None:
         """Fields that must fit each other."""
+        if Gate.NETWORKS_NEEDED.is_open and "networks" not in data:
+            raise ValidationError("Missing data for required field.", "networks")
         if data.get("min_count", 1) > data.get("max_count", data.get("min_count", 1)):
             raise ValidationError("must not be greater than max_count.", "min_count")
         devices = data.get("block_device_mapping_v2", [])
@@ -152,6 +224,7 @@ class UpdateServer(Strict):
     name = Text(validate=name_like)
     accessIPv4 = Text(validate=_address(ipaddress.IPv4Address))  # noqa: N815
     accessIPv6 = Text(validate=_address(ipaddress.IPv6Address))  # noqa: N815
+    description = description_field()
 
 
 UpdateServerRequest = wrapped("server", UpdateServer)
@@ -193,6 +266,11 @@ CreateServerRequest = wrapped(
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+def _tag_filter(words: str, key: str | None = None) -> fields.Field[Any]:
+    metadata = {"description": f"{words}, by commas."}
+    return since(Gate.TAGS, fields.String(data_key=key, metadata=metadata))
+
+
 class ServerQuery(PageQuery):
     """Which servers a list is to have. What is unknown is ignored, as at 2.1."""
 
@@ -221,4 +299,8 @@ class ServerQuery(PageQuery):
     project_id = fields.String()
     tenant_id = fields.String()
     all_tenants = fields.String()
+    tags = _tag_filter("All of these tags")
+    tags_any = _tag_filter("Any of these tags", "tags-any")
+    not_tags = _tag_filter("Not all of these tags", "not-tags")
+    not_tags_any = _tag_filter("None of these tags", "not-tags-any")
     deleted = fields.String()

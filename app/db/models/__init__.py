@@ -19,7 +19,7 @@ from app.db.models.keypair import Keypair
 from app.db.models.network import FixedAddress, Network, Port, Subnet
 from app.db.models.run import Attempt, Run, Stage
 from app.db.models.security import PortSecurityGroup, SecurityGroup, SecurityGroupRule
-from app.db.models.server import Fault, IdempotencyKey, RequestSpec, Server
+from app.db.models.server import Fault, IdempotencyKey, RequestSpec, Server, ServerTag
 from app.db.models.server_group import ServerGroup, ServerGroupMember
 from app.db.models.watch import Drift, Watch
 
@@ -56,6 +56,7 @@ __all__ = [
     "Server",
     "ServerGroup",
     "ServerGroupMember",
+    "ServerTag",
     "Stage",
     "Subnet",
     "Token",

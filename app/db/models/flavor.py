@@ -1,6 +1,6 @@
 """Flavors: the sizes that a server can have."""
 
-from sqlalchemy import ForeignKey, String
+from sqlalchemy import ForeignKey, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.models.base import Base, HasTimes
@@ -13,6 +13,7 @@ class Flavor(HasTimes, Base):
 
     id: Mapped[str] = mapped_column(String(255), primary_key=True)
     name: Mapped[str] = mapped_column(String(255), unique=True)
+    description: Mapped[str | None] = mapped_column(Text, default=None)
     vcpus: Mapped[int]
     memory_mib: Mapped[int]
     #: 0 means as large as the image.

@@ -30,6 +30,8 @@ class Hypervisor(HasId, HasTimes, Base):
     #: The zone that its aggregates give it; none: the settings' zone. Written only by
     #: app.services.aggregates, with the aggregates.
     availability_zone: Mapped[str | None] = mapped_column(String(255), default=None)
+    #: An operator says that it is down, whatever is heard of it.
+    forced_down: Mapped[bool] = mapped_column(default=False)
     last_seen_at: Mapped[datetime] = mapped_column(default=now)
     hypervisor_type: Mapped[str] = mapped_column(String(32), default="")
     hypervisor_version: Mapped[int] = mapped_column(default=0)

@@ -25,6 +25,8 @@ class Server(HasId, HasTimes, Base):
     project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"))
     user_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
     name: Mapped[str] = mapped_column(String(255))
+    #: What its owner says of it, if anything.
+    description: Mapped[str | None] = mapped_column(String(255), default=None)
     #: The first-boot host name, made from the name by RFC 1123's rules.
     hostname: Mapped[str] = mapped_column(String(63))
     status: Mapped[str] = mapped_column(String(16), default="BUILD")
@@ -33,6 +35,8 @@ class Server(HasId, HasTimes, Base):
     #: 0 none, 1 running, 3 paused, 4 shut down, 6 crashed
     power_state: Mapped[int] = mapped_column(default=0)
     flavor_id: Mapped[str] = mapped_column(String(255))
+    #: What the flavor was called at creation.
+    flavor_name: Mapped[str] = mapped_column(String(255), default="")
     #: The flavor's sizes at creation: what is claimed and counted, whatever becomes of the flavor.
     vcpus: Mapped[int]
     memory_mib: Mapped[int]
@@ -46,6 +50,9 @@ class Server(HasId, HasTimes, Base):
     access_ipv4: Mapped[str] = mapped_column(String(15), default="")
     access_ipv6: Mapped[str] = mapped_column(String(45), default="")
     disk_config: Mapped[str] = mapped_column(String(8), default="MANUAL")
+    #: The request that it was made by, together with others perhaps, and its place among them.
+    reservation_id: Mapped[str] = mapped_column(String(16), default="")
+    launch_index: Mapped[int] = mapped_column(default=0)
     hypervisor_id: Mapped[str | None] = mapped_column(ForeignKey("hypervisors.id"), default=None)
     launched_at: Mapped[datetime | None] = mapped_column(default=None)
     deleted_at: Mapped[datetime | None] = mapped_column(default=None)
@@ -58,6 +65,20 @@ class Server(HasId, HasTimes, Base):
     hypervisor: Mapped[Hypervisor | None] = relationship()
     ports: Mapped[list[Port]] = relationship(order_by=Port.position)
     fault: Mapped["Fault | None"] = relationship()
+    tags: Mapped[list["ServerTag"]] = relationship(
+        cascade="all, delete-orphan", order_by="ServerTag.tag"
+    )
+
+
+class ServerTag(Base):
+    """A word by which its owner finds a server again."""
+
+    __tablename__ = "server_tags"
+
+    server_id: Mapped[str] = mapped_column(
+        ForeignKey("servers.id", ondelete="CASCADE"), primary_key=True
+    )
+    tag: Mapped[str] = mapped_column(String(60), primary_key=True, index=True)
 
 
 class RequestSpec(Base):

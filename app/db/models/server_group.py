@@ -15,6 +15,10 @@ class ServerGroup(HasId, HasTimes, Base):
     user_id: Mapped[str] = mapped_column(String(36))
     name: Mapped[str] = mapped_column(String(255))
     policy: Mapped[str] = mapped_column(String(16))
+    #: Whether its servers may be elsewhere if no host suits the policy.
+    is_soft: Mapped[bool] = mapped_column(default=False)
+    #: How many servers of an `anti-affinity` group may share a host; 1 unless it is said.
+    max_server_per_host: Mapped[int | None] = mapped_column(default=None)
 
 
 class ServerGroupMember(Base):

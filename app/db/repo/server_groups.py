@@ -56,7 +56,10 @@ def members(session: Session, group_ids: Collection[str]) -> dict[str, list[str]
     return found
 
 
-def hosts(session: Session, server_ids: Collection[str]) -> tuple[str, ...]:
-    """Return the ids of the hypervisors that hold room for any of these servers."""
-    query = select(Allocation.hypervisor_id).where(Allocation.server_id.in_(server_ids)).distinct()
-    return tuple(session.scalars(query.order_by(Allocation.hypervisor_id)))
+def hosts(session: Session, server_ids: Collection[str]) -> dict[str, int]:
+    """Return the ids of the hypervisors that hold room for any of these servers, and for how
+    many."""
+    query = select(Allocation.hypervisor_id, func.count())
+    query = query.where(Allocation.server_id.in_(server_ids)).group_by(Allocation.hypervisor_id)
+    rows = session.execute(query.order_by(Allocation.hypervisor_id))
+    return {hypervisor_id: count for hypervisor_id, count in rows}  # noqa: C416 - rows are no pairs

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import ColumnElement, Select, and_, func, literal, not_, or_, select
 from sqlalchemy.orm import Session, joinedload, selectinload
 
-from app.db.models import FixedAddress, Hypervisor, Port, Run, Server
+from app.db.models import FixedAddress, Hypervisor, Port, RequestSpec, Run, Server, ServerTag
 from app.db.repo.paging import Key, Page, page
 
 #: What lists can be ordered by.
@@ -34,11 +34,12 @@ ORDERS: dict[str, Any] = {
     "user_id": Server.user_id,
 }
 
-#: With these a server is read whole in three queries, however many servers there are.
+#: With these a server is read whole in four queries, however many servers there are.
 _WHOLE = (
     joinedload(Server.hypervisor),
     joinedload(Server.fault),
     selectinload(Server.ports).joinedload(Port.network),
+    selectinload(Server.tags),
 )
 
 
@@ -46,6 +47,28 @@ _WHOLE = (
 #: server is shown with Nova's UNKNOWN.
 OBSERVED = ("ACTIVE", "SHUTOFF", "PAUSED", "SUSPENDED", "REBOOT", "HARD_REBOOT")
 UNKNOWN = "UNKNOWN"
+
+
+@dataclass(frozen=True)
+class ShownSpec:
+    """What is shown of what was asked for. The user data is base64, and empty if not read."""
+
+    extra_specs: dict[str, str]
+    user_data: str = ""
+
+
+#: Of a server that is deleted.
+NO_SPEC = ShownSpec({})
+
+
+@dataclass(frozen=True)
+class TagFilter:
+    """All of which tags, any of which, not all of which, and none of which servers have."""
+
+    every: Sequence[str] = ()
+    some: Sequence[str] = ()
+    not_every: Sequence[str] = ()
+    not_any: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -68,6 +91,7 @@ class ServerFilter:
     addresses: Sequence[str] = ()
     #: column of Server -> values, one of which it must have
     facts: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    tags: TagFilter = field(default_factory=TagFilter)
 
 
 def get(session: Session, server_id: str) -> Server | None:
@@ -124,15 +148,42 @@ def _conditions(wanted: ServerFilter) -> list[ColumnElement[bool]]:
         column = getattr(Server, name)
         shown = column.in_(values) if name != "status" else _has_status(values, wanted.alive_since)
         conditions.append(shown)
+    return [*conditions, *_tagged(wanted.tags)]
+
+
+def _tagged(wanted: TagFilter) -> list[ColumnElement[bool]]:
+    conditions = [_has(tag) for tag in wanted.every]
+    if wanted.some:
+        conditions.append(or_(*map(_has, wanted.some)))
+    if wanted.not_every:
+        conditions.append(not_(and_(*map(_has, wanted.not_every))))
+    conditions += [not_(_has(tag)) for tag in wanted.not_any]
     return conditions
+
+
+def _has(tag: str) -> ColumnElement[bool]:
+    return Server.id.in_(select(ServerTag.server_id).where(ServerTag.tag == tag))
 
 
 def _has_status(values: Sequence[str], alive_since: datetime) -> ColumnElement[bool]:
     """Find servers by the status that is shown of them."""
-    silent = select(Hypervisor.id).where(Hypervisor.last_seen_at < alive_since)
+    silent = select(Hypervisor.id).where(
+        or_(Hypervisor.last_seen_at < alive_since, Hypervisor.forced_down)
+    )
     unknown = Server.status.in_(OBSERVED) & func.coalesce(Server.hypervisor_id, "").in_(silent)
     known = Server.status.in_(values) & ~unknown
     return known | unknown if UNKNOWN in values else known
+
+
+def specs(
+    session: Session, server_ids: Sequence[str], *, with_user_data: bool
+) -> dict[str, ShownSpec]:
+    """Return what is shown of what was asked for, by server. User data is large: it is read only if
+    it is wanted."""
+    user_data = RequestSpec.user_data if with_user_data else literal("")
+    query = select(RequestSpec.server_id, RequestSpec.extra_specs, user_data)
+    rows = session.execute(query.where(RequestSpec.server_id.in_(server_ids)))
+    return {server_id: ShownSpec(dict(given), data) for server_id, given, data in rows}
 
 
 def lock_runs(session: Session, server_id: str) -> list[Run]:

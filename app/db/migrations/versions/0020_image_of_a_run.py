@@ -1,6 +1,6 @@
 """The image that comes of a run
 
-Revision 0019, after 0018.
+Revision 0020, after 0019.
 """
 
 import sqlalchemy as sa
