@@ -4,6 +4,7 @@ it takes and returns, and its place in the API's document. flask-smorest does th
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
+from http import HTTPStatus
 from typing import Any, TypeVar
 
 import flask_smorest  # type: ignore[import-untyped]
@@ -13,7 +14,7 @@ from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import UnsupportedMediaType
 
 from app.api.auth import Handler, guarded
-from app.api.dialects import COMPUTE, Dialect, KeystoneFault
+from app.api.dialects import COMPUTE, IMAGE, Dialect, KeystoneFault
 from app.api.gates import ALWAYS, Gate, Span
 from app.api.texts import check_text
 from app.policy import ANYONE, POLICY
@@ -110,8 +111,11 @@ class Routes:
                 view = blueprint.alt_response(code, schema=schema)(view)
             missing = () if span == ALWAYS else (404,)
             for code in self._all_errors(
-                action, (*errors, *missing), takes=body or query or headers
+                action, (*errors, *missing), takes=takes or body or query or headers
             ):
+                if self._dialect is IMAGE and code != 401:
+                    view = blueprint.doc(responses={str(code): _two_forms(code)})(view)
+                    continue
                 schema = KeystoneFault if code == 401 else self._dialect.fault
                 view = blueprint.alt_response(code, schema=schema)(view)
             view = blueprint.doc(**self._more(action, takes), **_told(handler, span))(view)
@@ -142,6 +146,17 @@ class Routes:
         if takes is not None:
             common.add(400)
         return sorted(common | set(errors))
+
+
+def _two_forms(status: int) -> dict[str, Any]:
+    """Return how image's errors are told: as a page to who does not ask for JSON."""
+    return {
+        "description": HTTPStatus(status).phrase,
+        "content": {
+            "application/json": {"schema": IMAGE.fault},
+            "text/html": {"schema": {"type": "string"}},
+        },
+    }
 
 
 def _later(view: Handler, gate: Gate, status: int) -> Handler:

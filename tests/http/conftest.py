@@ -14,6 +14,7 @@ from app.factory import create_app
 from app.services.context import Context
 from config.settings import ControlSettings
 from tests.http.cases import Api, Recorder
+from tests.http.restored import Restored, restored
 from tests.http.world import make_world
 from tests.rows import make_settings
 
@@ -51,3 +52,10 @@ def quiet_api(any_database_url: str, tmp_path_factory: pytest.TempPathFactory) -
     engine = make_engine(any_database_url)
     yield make_api(make_sessions(engine), tmp_path_factory.mktemp("world"))
     engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def restored_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Restored]:
+    """A world for all tests of a module, who put it back when they have changed it."""
+    with restored(tmp_path_factory.mktemp("restored")) as world:
+        yield world

@@ -4,7 +4,7 @@ A new route needs here what the failing test says: a thing for each argument of 
 if it takes one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -134,6 +134,20 @@ SERVER = {
     "imageRef": PUBLIC_IMAGE,
     "networks": [{"uuid": NETWORK}],
 }
+
+
+def values(arguments: Iterable[str], particular: Mapping[str, Thing], who: str) -> dict[str, str]:
+    """Return what stands in a path when one of these people asks."""
+    me = id_of(who)
+    return {
+        name: thing.value.format(me=me, my_credential=credential_of(me))
+        for name, thing in things_of(arguments, particular).items()
+    }
+
+
+def things_of(arguments: Iterable[str], particular: Mapping[str, Thing]) -> dict[str, Thing]:
+    """Return what the arguments of a path stand for."""
+    return {name: particular.get(name) or THINGS[name] for name in arguments}
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 from flask import Response, current_app, jsonify, request, send_from_directory
 from markupsafe import escape
+from marshmallow import INCLUDE, Schema
 
 from app.api.dialects import BYRE
 from app.api.routes import Routes
@@ -42,7 +43,14 @@ _START = """window.onload = () => SwaggerUIBundle({
 """
 
 
-@routes.endpoint("GET", "/openapi.json", "docs:show", content_type="application/json")
+class Document(Schema):
+    """OpenAPI 3.0."""
+
+    class Meta:
+        unknown = INCLUDE
+
+
+@routes.endpoint("GET", "/openapi.json", "docs:show", returns=Document)
 def show_document() -> Any:
     """Show the OpenAPI document"""
     return jsonify(current_app.extensions[DOCUMENT].to_dict())
@@ -66,7 +74,7 @@ def show_start() -> Any:
     "GET",
     "/docs/assets/<name>",
     "docs:show",
-    content_type="application/octet-stream",
+    content_type="*/*",
     errors=(404,),
 )
 def show_asset(name: str) -> Any:

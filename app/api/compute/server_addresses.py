@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from marshmallow import Schema, fields, post_dump
+from marshmallow import INCLUDE, Schema, fields, post_dump
 
 from app.api.auth import caller, context
 from app.api.compute.schema import Json, answer
@@ -14,18 +14,6 @@ from tasks.errors import NotFound
 
 routes = Routes(COMPUTE, "addresses", "Servers' addresses.", "/v2.1/servers/<server_id>/ips")
 
-_LIST = {
-    "type": "object",
-    "additionalProperties": {
-        "type": "array",
-        "items": {
-            "type": "object",
-            "required": ["version", "addr"],
-            "properties": {"version": {"type": "integer"}, "addr": {"type": "string"}},
-        },
-    },
-}
-
 Addresses: type[Schema] = answer(
     "AddressesAnswer",
     addresses=fields.Dict(
@@ -36,6 +24,9 @@ Addresses: type[Schema] = answer(
 
 class OneNetwork(Schema):
     """A server's addresses on one network, by its name."""
+
+    class Meta:
+        unknown = INCLUDE
 
     @post_dump(pass_original=True)
     def _whole(self, data: Json, original: Json, **_: Any) -> Json:

@@ -16,6 +16,12 @@ from app.services.server_views import AddressView, ServerView
 _WITH_PROGRESS = frozenset({"ACTIVE", "BUILD", "REBUILD"})
 
 
+class GroupName(Schema):
+    """A security group, as servers name it."""
+
+    name = fields.String(required=True)
+
+
 class RefSchema(Schema):
     """A thing that is named by its id."""
 
@@ -146,7 +152,7 @@ class ServerSchema(ServerCore):
     )
     config_drive = fields.String(required=True)
     key_name = fields.String(required=True, allow_none=True)
-    security_groups = fields.List(fields.Dict())
+    security_groups = fields.List(fields.Nested(GroupName))
 
 
 class ServerBrief(Schema):
@@ -166,7 +172,7 @@ class CreatedServer(Schema):
     id = fields.String(required=True)
     links = links_field()
     adminPass = fields.String(required=True)  # noqa: N815
-    security_groups = fields.List(fields.Dict(), required=True)
+    security_groups = fields.List(fields.Nested(GroupName), required=True)
 
 
 def brief(view: ServerView) -> Json:

@@ -55,7 +55,7 @@ def show_token(query: dict[str, Any]) -> Any:
     return token_answer(view, query), {"X-Subject-Token": secret, "Vary": "X-Auth-Token"}
 
 
-@routes.endpoint("DELETE", "/tokens", "tokens:revoke", status=204, errors=(404,))
+@routes.endpoint("DELETE", "/tokens", "tokens:revoke", status=204, errors=(400, 404))
 def revoke_token() -> None:
     """Make the token in the header X-Subject-Token worthless"""
     secret, _ = _subject("identity:tokens:revoke:others")
