@@ -170,10 +170,12 @@ SERVER_ACTIONS: dict[str, Who] = {
     "reboot": MEMBER,
     "rebuild": MEMBER,
     "removeSecurityGroup": MEMBER,
+    "rescue": MEMBER,
     "resume": MEMBER,
     "suspend": MEMBER,
     "unlock": MEMBER,
     "unpause": MEMBER,
+    "unrescue": MEMBER,
 }
 
 #: What a route does for some of those who may use it.

@@ -382,7 +382,8 @@ class Placement(Value):
     build: BuildSpec
 
 
-DiskRole = Literal["root", "config", "ephemeral", "swap", "cdrom"]
+#: `rescue`: a disk to start from instead of `root`, which is beside it then.
+DiskRole = Literal["root", "config", "ephemeral", "swap", "cdrom", "rescue"]
 
 
 class DiskRef(Value):
@@ -393,13 +394,19 @@ class DiskRef(Value):
     disk_format: Literal["qcow2", "raw"]
 
 
-class DomainSpec(Value):
-    """A domain to define: hardware, disks and interfaces that are there. From `build_resources`."""
+class Outline(Value):
+    """A domain without its disks. Travels with `restore_domain`."""
 
     machine: MachineSpec
-    disks: list[DiskRef]
     ports: list[PortSpec]
     boot: BootProof
+
+
+class DomainSpec(Outline):
+    """A domain to define: hardware, disks and interfaces that are there. From `build_resources`,
+    `build_rescue` and `restore_domain`."""
+
+    disks: list[DiskRef]
 
 
 class DomainRef(Value):

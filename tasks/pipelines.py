@@ -48,8 +48,14 @@ SUSPEND, RESUME = "suspend", "resume"
 #: A server made anew from an image; one that was stopped is stopped again after it.
 REBUILD, REBUILD_STOPPED = "rebuild", "rebuild_stopped"
 
-#: Actions that make a server's disks anew. What failed half-way is not as it was.
+#: A server started from another disk, with its own beside it; and as before again.
+RESCUE, UNRESCUE = "rescue", "unrescue"
+
 REBUILDS = frozenset({REBUILD, REBUILD_STOPPED})
+
+#: Actions that make disks from an image: they may take as long as a create, and what failed
+#: half-way is not as it was.
+BUILDING = REBUILDS | {RESCUE}
 
 #: A copy of a server's root disk becomes an image; a backup also takes the place of older ones.
 CREATE_IMAGE, CREATE_BACKUP = "create_image", "create_backup"
@@ -59,7 +65,8 @@ DISCARD_SNAPSHOT = "discard_snapshot"
 #: Actions that copy a disk, which takes as long as the disk is large. Their run has an `image_id`.
 SNAPSHOTS = frozenset({CREATE_IMAGE, CREATE_BACKUP})
 
-ACTIONS = REBUILDS | SNAPSHOTS | {START, STOP, REBOOT, HARD_REBOOT, PAUSE, UNPAUSE, SUSPEND, RESUME}
+_POWER = frozenset({START, STOP, REBOOT, HARD_REBOOT, PAUSE, UNPAUSE, SUSPEND, RESUME})
+ACTIONS = BUILDING | SNAPSHOTS | _POWER | {UNRESCUE}
 
 #: What is left of something else on one host, which it waits for: nobody else can do it.
 OWED = frozenset({UNWIND, PURGE, DISCARD_SNAPSHOT})
@@ -91,6 +98,9 @@ _BUILD = (
     Stage("poll_boot", Side.COMPUTE, limit_s=3600, output="seen", drops=("domain",)),
 )
 _CLEAR = Stage("clear", Side.COMPUTE, limit_s=300, once=True)
+_CUT_POWER = Stage("cut_power", Side.COMPUTE, limit_s=60)
+_DEFINE, _LAUNCH = _BUILD[1], _BUILD[2]
+_CLEAR_RESCUE = Stage("clear_rescue", Side.COMPUTE, limit_s=300, once=True)
 
 PIPELINES: dict[str, tuple[Stage, ...]] = {
     CREATE: (
@@ -113,7 +123,7 @@ PIPELINES: dict[str, tuple[Stage, ...]] = {
     START: (_POWER_ON,),
     STOP: (_SHUT_DOWN,),
     REBOOT: (_SHUT_DOWN, _POWER_ON),
-    HARD_REBOOT: (Stage("cut_power", Side.COMPUTE, limit_s=60), _POWER_ON),
+    HARD_REBOOT: (_CUT_POWER, _POWER_ON),
     PAUSE: (Stage("pause", Side.COMPUTE, limit_s=60),),
     UNPAUSE: (_POWER_ON,),
     SUSPEND: (Stage("suspend", Side.COMPUTE, limit_s=_MEMORY_LIMIT_S),),
@@ -123,6 +133,20 @@ PIPELINES: dict[str, tuple[Stage, ...]] = {
     CREATE_IMAGE: _SNAPSHOT,
     CREATE_BACKUP: _SNAPSHOT,
     DISCARD_SNAPSHOT: (Stage("discard_snapshot", Side.COMPUTE, limit_s=300),),
+    RESCUE: (
+        _SHUT_DOWN,
+        _CLEAR_RESCUE,
+        Stage("build_rescue", Side.COMPUTE, limit_s=900, output="spec", drops=("build",)),
+        _DEFINE,
+        _LAUNCH,
+    ),
+    UNRESCUE: (
+        _CUT_POWER,
+        Stage("restore_domain", Side.COMPUTE, limit_s=60, output="spec", drops=("outline",)),
+        _DEFINE,
+        _LAUNCH,
+        _CLEAR_RESCUE,
+    ),
 }
 
 

@@ -15,8 +15,10 @@ from config.queues import compute_queue, compute_worker
 from config.settings import ComputeSettings, SettingsError, end_with, load_compute
 from tasks import runner
 from tasks.compute import (
+    build_rescue,
     build_resources,
     clear,
+    clear_rescue,
     cut_power,
     define_domain,
     discard_snapshot,
@@ -24,6 +26,7 @@ from tasks.compute import (
     pause,
     poll_boot,
     power_on,
+    restore_domain,
     send_image,
     shut_down,
     suspend,
@@ -57,6 +60,9 @@ STAGES = {
     "launch": launch,
     "poll_boot": poll_boot,
     "clear": clear,
+    "build_rescue": build_rescue,
+    "clear_rescue": clear_rescue,
+    "restore_domain": restore_domain,
     "teardown": teardown,
     "unwind": unwind,
     "power_on": power_on,

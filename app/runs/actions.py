@@ -16,11 +16,13 @@ from tasks.pipelines import (
     REBOOT,
     REBUILD,
     REBUILD_STOPPED,
+    RESCUE,
     RESUME,
     START,
     STOP,
     SUSPEND,
     UNPAUSE,
+    UNRESCUE,
 )
 
 
@@ -37,11 +39,12 @@ ACTIVE = State("ACTIVE", "active", 1)
 PAUSED = State("PAUSED", "paused", 3)
 STOPPED = State("SHUTOFF", "stopped", 4)
 SUSPENDED = State("SUSPENDED", "suspended", 4)
+RESCUED = State("RESCUE", "rescued", 1)
 
 #: vm_state -> the status that goes with it when nothing is being done
-_STATUS = {state.vm_state: state.status for state in (ACTIVE, PAUSED, STOPPED, SUSPENDED)} | {
-    "error": "ERROR"
-}
+_STATUS = {
+    state.vm_state: state.status for state in (ACTIVE, PAUSED, STOPPED, SUSPENDED, RESCUED)
+} | {"error": "ERROR"}
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ ACTIONS: dict[str, Action] = {
     STOP: Action({"active", "error"}, "powering-off", STOPPED),
     REBOOT: Action({"active"}, "rebooting", ACTIVE, "REBOOT"),
     HARD_REBOOT: Action(
-        {"active", "stopped", "paused", "suspended", "error"},
+        {"active", "stopped", "paused", "suspended", "error", "rescued"},
         "rebooting_hard",
         ACTIVE,
         "HARD_REBOOT",
@@ -84,6 +87,8 @@ ACTIONS: dict[str, Action] = {
     CREATE_BACKUP: Action(
         {"active", "stopped", "paused", "suspended"}, "image_backup", None, steps=_UPLOADING
     ),
+    RESCUE: Action({"active", "stopped", "error"}, "rescuing", RESCUED),
+    UNRESCUE: Action({"rescued"}, "unrescuing", ACTIVE),
 }
 
 #: (pipeline, vm_state) -> the pipeline by which a server in that state is led to the same end.
@@ -131,6 +136,9 @@ def show_done(session: Session, server: Server, run: Run) -> None:
     server.task_state = None
     if (end := ACTIONS[run.pipeline].end) is None:
         return
+    if run.pipeline == HARD_REBOOT and server.vm_state == RESCUED.vm_state:
+        # Its domain is the rescue's, and stays so.
+        end = RESCUED
     server.status, server.vm_state, server.power_state = end.status, end.vm_state, end.power_state
     if server.fault is not None:
         session.delete(server.fault)

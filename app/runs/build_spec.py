@@ -2,7 +2,8 @@
 
 from sqlalchemy.orm import Session
 
-from app.db.models import Hypervisor, Image, Port, RequestSpec, Server
+from app.db.models import Hypervisor, Image, Port, RequestSpec, Run, Server
+from app.db.repo import addresses
 from app.runs import fabric, tickets
 from app.runs.boot_properties import LIMIT, PROOF, TEXT, merged
 from app.runs.extra_specs import cpu_policy_of, limits_of
@@ -10,7 +11,15 @@ from app.runs.hardware import hardware_of
 from app.runs.networks_spec import network_specs
 from config.settings import ControlSettings
 from tasks.errors import ImageUnusable
-from tasks.messages import AttemptRef, BootProof, BuildSpec, FirstBoot, ImageSource, MachineSpec
+from tasks.messages import (
+    AttemptRef,
+    BootProof,
+    BuildSpec,
+    FirstBoot,
+    ImageSource,
+    MachineSpec,
+    Outline,
+)
 
 
 def build_spec(
@@ -24,32 +33,68 @@ def build_spec(
 ) -> BuildSpec:
     """Return the spec. `deadline` (Unix seconds) ends the image ticket; the guest's word of its
     first boot is good for the attempt only. Raises ImageUnusable."""
-    image = session.get(Image, server.image_id)
-    if image is None:
-        raise ImageUnusable(f"Image {server.image_id} is gone.")
+    image = _image(session, server.image_id)
     boot = boot_proof(spec, server, settings)
     token = tickets.phone_home(settings, attempt) if boot.proof == "first_boot" else ""
-    host = session.get_one(Hypervisor, server.hypervisor_id) if server.hypervisor_id else None
-    zone = (host.availability_zone if host else None) or settings.availability_zone
     interfaces = fabric.specs(session, ports)
     return BuildSpec(
         image=image_source(image, settings, deadline),
-        machine=MachineSpec(
-            name=server.name,
-            vcpus=server.vcpus,
-            memory_mib=server.memory_mib,
-            root_gib=server.root_gib,
-            ephemeral_gib=server.ephemeral_gib,
-            swap_mib=server.swap_mib,
-            cpu_policy=cpu_policy_of(spec.extra_specs),
-            hardware=hardware_of(spec.image_words),
-            limits=limits_of(spec.extra_specs),
-        ),
+        machine=_machine(server, spec),
         networks=network_specs(session, [port.network_id for port in ports], server.hypervisor_id),
         ports=interfaces,
         firewall=fabric.firewall_of(session, server.hypervisor_id, interfaces),
-        first_boot=_first_boot(server, spec, settings, zone, token),
+        first_boot=_first_boot(session, server, spec, settings, token),
         boot=boot,
+    )
+
+
+def rescue_spec(session: Session, run: Run, settings: ControlSettings) -> BuildSpec:
+    """Return from what a server is rescued: another image, and a password of the rescue's own.
+    Raises ImageUnusable."""
+    server = session.get_one(Server, run.server_id)
+    spec = session.get_one(RequestSpec, server.id)
+    asked = run.parameters or {}
+    image = _image(session, asked.get("image_id", server.image_id))
+    ports = addresses.ports_of(session, server.id)
+    interfaces = fabric.specs(session, ports)
+    told = {"admin_pass": asked.get("admin_pass", "")}
+    return BuildSpec(
+        image=image_source(image, settings, run.deadline.timestamp()),
+        machine=_machine(server, spec),
+        networks=network_specs(session, [port.network_id for port in ports], server.hypervisor_id),
+        ports=interfaces,
+        first_boot=_first_boot(session, server, spec, settings, "").model_copy(update=told),
+        boot=boot_proof(spec, server, settings),
+    )
+
+
+def outline(session: Session, server_id: str, settings: ControlSettings) -> Outline:
+    """Return the server's domain, for a host that has its disks."""
+    server, spec = session.get_one(Server, server_id), session.get_one(RequestSpec, server_id)
+    ports = fabric.specs(session, addresses.ports_of(session, server_id))
+    return Outline(
+        machine=_machine(server, spec), ports=ports, boot=boot_proof(spec, server, settings)
+    )
+
+
+def _image(session: Session, image_id: str) -> Image:
+    image = session.get(Image, image_id)
+    if image is None:
+        raise ImageUnusable(f"Image {image_id} is gone.")
+    return image
+
+
+def _machine(server: Server, spec: RequestSpec) -> MachineSpec:
+    return MachineSpec(
+        name=server.name,
+        vcpus=server.vcpus,
+        memory_mib=server.memory_mib,
+        root_gib=server.root_gib,
+        ephemeral_gib=server.ephemeral_gib,
+        swap_mib=server.swap_mib,
+        cpu_policy=cpu_policy_of(spec.extra_specs),
+        hardware=hardware_of(spec.image_words),
+        limits=limits_of(spec.extra_specs),
     )
 
 
@@ -67,8 +112,10 @@ def image_source(image: Image, settings: ControlSettings, deadline: float) -> Im
 
 
 def _first_boot(
-    server: Server, spec: RequestSpec, settings: ControlSettings, zone: str, token: str
+    session: Session, server: Server, spec: RequestSpec, settings: ControlSettings, token: str
 ) -> FirstBoot:
+    host = session.get_one(Hypervisor, server.hypervisor_id) if server.hypervisor_id else None
+    zone = (host.availability_zone if host else None) or settings.availability_zone
     has_key = server.key_name is not None and spec.public_key is not None
     return FirstBoot(
         hostname=server.hostname,

@@ -21,7 +21,7 @@ from app.runs.start import owe_discard, owe_unwind
 from config.settings import ControlSettings
 from tasks.errors import StaleMessage
 from tasks.messages import BootReport, Failure, Job, StageReport
-from tasks.pipelines import ACTIONS, CREATE, REBUILDS, REMOVALS, SNAPSHOTS
+from tasks.pipelines import ACTIONS, BUILDING, CREATE, REBUILDS, REMOVALS, SNAPSHOTS
 
 #: Nova's numbers for `power_state`.
 NO_STATE, RUNNING = 0, 1
@@ -106,7 +106,7 @@ def fail(
 ) -> list[str]:
     """Note that a stage failed, and decide what follows: a removal is owed, a create goes to
     another host if this one is at fault and may be, or ends in ERROR. What it made is undone. An
-    action ends, and its server stays where it is, and what it was unless its disks are gone.
+    action ends, and its server stays where it is, and what it was unless it was taken apart.
     Returns the ids of the runs that are to be sent now. Raises StaleMessage."""
     failure = report.failure
     if failure is None:
@@ -196,7 +196,7 @@ def _end_action(session: Session, run: Run, failure: Failure, moment: datetime) 
     attempt.reason_code, attempt.reason = failure.code, failure.public
     run.reason_code, run.reason = failure.code, failure.public
     server = session.get_one(Server, run.server_id)
-    if run.pipeline in REBUILDS:
+    if run.pipeline in BUILDING:
         blame(server, failure, moment)
     else:
         actions.show_failed(server)

@@ -13,7 +13,7 @@ from app.db.models import RequestSpec, Run, Server
 from app.db.models import Stage as StageRow
 from app.db.models.hypervisor import Hypervisor
 from app.db.repo import addresses, runs
-from app.runs.build_spec import build_spec
+from app.runs.build_spec import build_spec, outline, rescue_spec
 from app.runs.tickets import upload_url
 from app.runs.values import ports_ref
 from config.settings import ControlSettings
@@ -96,6 +96,10 @@ def _told(
     given = {name: value.model_dump() for name, value in told.items()}
     if run.pipeline in REBUILDS and "build_resources" in names:
         given["build"] = _build(session, run, settings)
+    if "build_rescue" in names:
+        given["build"] = rescue_spec(session, run, settings).model_dump()
+    if "restore_domain" in names:
+        given["outline"] = outline(session, run.server_id, settings).model_dump()
     return given
 
 

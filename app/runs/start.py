@@ -16,11 +16,11 @@ from config.settings import ControlSettings
 from tasks.messages import AttemptRef
 from tasks.pipelines import (
     ACTIONS,
+    BUILDING,
     CREATE,
     DELETE,
     DISCARD_SNAPSHOT,
     PURGE,
-    REBUILDS,
     REMOVALS,
     SNAPSHOTS,
     UNWIND,
@@ -85,7 +85,7 @@ def start_run(
 def limit_s(pipeline: str, settings: ControlSettings) -> float:
     """Return how long a run may take in all, in seconds. An action that comes late is not what its
     owner wants any more; but one that makes or copies disks takes as long as a create."""
-    is_short = pipeline in ACTIONS - REBUILDS - SNAPSHOTS
+    is_short = pipeline in ACTIONS - BUILDING - SNAPSHOTS
     return settings.action_limit_s if is_short else settings.run_limit_s
 
 

@@ -44,7 +44,7 @@ def begin(context: Context, caller: Caller, server_id: str, wanted: Rebuild) -> 
     admin_pass = wanted.admin_pass or new_password()
 
     def prepare(session: Session, server: Server) -> dict[str, object]:
-        image = usable_image(session, caller, wanted.image_id)
+        image = usable_image(session, caller, wanted.image_id, "imageRef")
         check_fits(image, root_gib=server.root_gib, memory_mib=server.memory_mib)
         _check_host(session, server, image)
         _change(session, server, image, wanted, admin_pass)
@@ -54,11 +54,11 @@ def begin(context: Context, caller: Caller, server_id: str, wanted: Rebuild) -> 
     return admin_pass
 
 
-def usable_image(session: Session, caller: Caller, image_id: str) -> Image:
-    """Return the image, if it is there for the caller. Raises RequestError."""
+def usable_image(session: Session, caller: Caller, image_id: str, field: str) -> Image:
+    """Return the image, if it is there for the caller. Raises RequestError, with the field."""
     image = images.get(session, image_id)
     if image is None or not visible_to(image, caller):
-        raise RequestError(f"imageRef: image {image_id} could not be found.")
+        raise RequestError(f"{field}: image {image_id} could not be found.")
     return image
 
 

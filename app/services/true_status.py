@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from app.db.models import Server
 from app.db.repo.drift import Resident
-from app.runs.actions import ACTIVE, PAUSED, STOPPED, SUSPENDED, State
+from app.runs.actions import ACTIVE, PAUSED, RESCUED, STOPPED, SUSPENDED, State
 from app.runs.checkpoint import blame
 from tasks.messages import DomainState, Failure
 
@@ -50,6 +50,8 @@ def differs(server: Resident, state: DomainState | None) -> bool:
     if server.status == SUSPENDED.status:
         # A saved domain is off. It is gone on with, or gone, by somebody else's doing only.
         return state not in ("shutoff", "crashed")
+    if server.status == RESCUED.status:
+        return state is None or server.power_state != _SHOWN[state].power_state
     return server.status == "ERROR" and server.fault == GONE.code and state is not None
 
 
@@ -66,7 +68,9 @@ def show(session: Session, server: Server, state: DomainState | None, moment: da
         if server.fault is not None and server.fault.reason == GONE.code:
             session.delete(server.fault)
         shown = _SHOWN[state]
-        server.status, server.vm_state = shown.status, shown.vm_state
+        if server.status != RESCUED.status:
+            # What is rescued stays so, whatever its rescue's guest does.
+            server.status, server.vm_state = shown.status, shown.vm_state
         server.power_state = shown.power_state
     log.info(
         "server.status_followed",

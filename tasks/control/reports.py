@@ -33,6 +33,8 @@ log = structlog.get_logger(__name__)
 #: What a stage's report gives; a stage that is not named here gives nothing worth a row.
 _OUTPUTS: dict[str, type[Value]] = {
     "build_resources": DomainSpec,
+    "build_rescue": DomainSpec,
+    "restore_domain": DomainSpec,
     "define_domain": DomainRef,
     "launch": DomainRef,
     "poll_boot": BootReport,

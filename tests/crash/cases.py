@@ -20,10 +20,12 @@ from tasks.pipelines import (
     PURGE,
     REBUILD,
     REBUILD_STOPPED,
+    RESCUE,
     RESUME,
     START,
     STOP,
     UNPAUSE,
+    UNRESCUE,
     UNWIND,
     Side,
     Stage,
@@ -35,15 +37,9 @@ from tests.processes import wait_until
 
 #: Those whose stages are another one's too, or as short: the simulation has them all.
 _ALIKE = {
-    START,
-    STOP,
-    PAUSE,
-    UNPAUSE,
-    RESUME,
-    REBUILD,
-    REBUILD_STOPPED,
-    CREATE_BACKUP,
-    DISCARD_SNAPSHOT,
+    *(START, STOP, PAUSE, UNPAUSE, RESUME),
+    *(REBUILD, REBUILD_STOPPED, RESCUE, UNRESCUE),
+    *(CREATE_BACKUP, DISCARD_SNAPSHOT),
 }
 
 #: Stages that only such a pipeline has.

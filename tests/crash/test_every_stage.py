@@ -16,7 +16,7 @@ from app.db.session import Sessions
 from app.runs.envelope import job_of
 from app.runs.start import Asker, owe_purge, owe_unwind, request_delete
 from tasks.control.store import Store
-from tasks.messages import AttemptRef, BuildSpec, Grace, ImageUpload, Job, Kept, PortsRef
+from tasks.messages import AttemptRef, BuildSpec, Grace, ImageUpload, Job, Kept, Outline, PortsRef
 from tasks.pipelines import (
     ACTIONS,
     CREATE,
@@ -121,17 +121,20 @@ class Scene:
         self.ports = PortsRef(ports=build.ports)
         self._data: dict[str, Any] = {"build": build}
         for before in stages_of(CREATE):
-            if before.name == stage.name:
+            if before.name == stage.name and pipeline not in ACTIONS:
                 break
             if before.side is Side.COMPUTE:
                 self._data[before.output] = self._run(before, created, self.host)
         upload = ImageUpload(image_id=created.run_id, url="http://127.0.0.1:9/")
+        outline = Outline(machine=build.machine, ports=build.ports, boot=build.boot)
         self._data |= {"ports": self.ports, "grace": Grace(seconds=60), "kept": Kept()}
-        self._data["upload"] = upload
+        self._data |= {"upload": upload, "outline": outline}
         for before in stages_of(pipeline) if pipeline in ACTIONS else ():
             if before.name == stage.name:
                 break
-            self._run(before, self.job, self.host)
+            given = self._run(before, self.job, self.host)
+            if before.output:
+                self._data[before.output] = given
 
     def do(self, host: Any = None) -> None:
         """Run the stage."""

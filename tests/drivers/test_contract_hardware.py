@@ -9,7 +9,7 @@ from tasks.messages import ThingKind
 from tests.drivers.boot_code import boot_disc
 from tests.drivers.conftest import Rig
 from tests.drivers.images import serving
-from tests.drivers.values import Server
+from tests.drivers.values import NETWORK, Server
 
 EXTRA = {"ephemeral_gib": 1, "swap_mib": 64}
 UEFI = {"hardware": {"firmware": "uefi"}}
@@ -46,6 +46,31 @@ def test_an_ephemeral_disk_is_kept_when_the_others_go(rig: Rig) -> None:
         assert kinds(rig, server) == ["extra_disk"]
         assert ".ephemeral.raw" in server.thing(rig.host, "extra_disk").name
     assert server.disks(rig.host) == disks
+
+
+def test_a_rescue_disk_lies_beside_the_servers_own(rig: Rig) -> None:
+    server = rig.server()
+    own = server.disks(rig.host)
+    project_id, build = server.job.project_id, server.build()
+    disks = rig.host.ensure_rescue_disks(server.server_id, project_id, build)
+    assert rig.host.ensure_rescue_disks(server.server_id, project_id, build) == disks
+    assert [disk.role for disk in disks] == ["rescue", "config"]
+    assert rig.host.own_disks(server.server_id) == own
+    assert not {disk.path for disk in own} & {disk.path for disk in disks}
+    rig.host.ensure_port(NETWORK, server.port, "web-1")
+    rig.host.define(server.job, server.spec([*disks, own[0]]))
+    assert rig.host.start(server.server_id).state == "running"
+    assert kinds(rig, server).count("extra_disk") == 2
+    rig.host.cut_power(server.server_id)
+    for _ in range(2):
+        rig.host.remove_rescue_disks(server.server_id)
+        assert "extra_disk" not in kinds(rig, server)
+    assert rig.host.own_disks(server.server_id) == own
+    rig.host.ensure_rescue_disks(server.server_id, project_id, build)
+    rig.host.remove_domain(server.server_id)
+    rig.host.remove_disks(server.server_id)
+    assert rig.host.own_disks(server.server_id) == []
+    assert "extra_disk" not in kinds(rig, server)
 
 
 def test_a_server_without_extra_disks_has_none(rig: Rig) -> None:

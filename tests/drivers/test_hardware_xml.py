@@ -123,6 +123,14 @@ def test_the_installer_boots_after_a_disk_that_is_empty(machine_type: str, disc:
     assert readonly == [False, True, True]
 
 
+def test_a_rescue_starts_from_its_own_disk_with_the_servers_beside_it() -> None:
+    domain = described({}, roles=["config", "root", "rescue"])
+    assert layout(domain) == ["rescue disk vda virtio", "root disk vdb virtio",
+                              "config disk vdc virtio"]  # fmt: skip
+    boots = [each.find("boot") is not None for each in domain.findall("devices/disk")]
+    assert boots == [True, False, False]
+
+
 def test_bios_is_what_there_is_without_a_word() -> None:
     system = one(described({}), "os")
     assert "firmware" not in system.attrib

@@ -9,6 +9,7 @@ from typing import Any
 
 from tasks.messages import (
     BootProof,
+    BuildSpec,
     DiskRef,
     DomainSpec,
     FirewallSpec,
@@ -127,6 +128,17 @@ class Server:
         host.ensure_port(NETWORK, self.port, self.first_boot.hostname)
         host.ensure_firewall(FirewallSpec(), [self.port])
         return self.spec(self.disks(host))
+
+    def build(self) -> BuildSpec:
+        """Return all that a host is told to build it."""
+        return BuildSpec(
+            image=self.image,
+            machine=self.machine_spec(),
+            networks=[NETWORK],
+            ports=[self.port],
+            first_boot=self.first_boot,
+            boot=BootProof(proof="console", console_text="login:", limit_s=60),
+        )
 
     def machine_spec(self) -> MachineSpec:
         """Return the server's hardware."""

@@ -327,10 +327,12 @@ ACTIONS: dict[str, Any] = {
     "reboot": {"type": "HARD"},
     "rebuild": {"imageRef": PUBLIC_IMAGE},
     "removeSecurityGroup": {"name": "default"},
+    "rescue": None,
     "resume": None,
     "suspend": None,
     "unlock": None,
     "unpause": None,
+    "unrescue": None,
 }
 
 

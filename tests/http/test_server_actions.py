@@ -15,7 +15,8 @@ from tests.http.table_servers import ONE
 from tests.http.world import ACTIVE, ALPHA, FAILED, HOST
 
 STATES = {"active": ("ACTIVE", 1), "stopped": ("SHUTOFF", 4), "paused": ("PAUSED", 3),
-          "suspended": ("SUSPENDED", 4), "error": ("ERROR", 0)}  # fmt: skip
+          "suspended": ("SUSPENDED", 4), "error": ("ERROR", 0),
+          "rescued": ("RESCUE", 1)}  # fmt: skip
 SOFT, HARD = {"reboot": {"type": "SOFT"}}, {"reboot": {"type": "HARD"}}
 
 #: body, the vm_states in which it may begin (Nova's), task_state and status meanwhile, pipeline

@@ -18,7 +18,7 @@ from openstack.connection import Connection
 from tests.drivers.libvirtd import PrivateHost
 from tests.lab.bridge import GATEWAY, LabBridge
 from tests.processes import Byre, Program, RedisServer, wait_until
-from workers.hypervisor.names import console_file
+from workers.hypervisor.names import console_file, domain_name
 
 PASSWORDS = {
     "BYRE_BOOTSTRAP_ADMIN_PASSWORD": "admin-of-the-lab",
@@ -73,6 +73,12 @@ class Lab:
         return "".join(
             path.read_text(errors="replace") for path in (self.byre.directory / host).rglob(name)
         )
+
+    def disks(self, server_id: str) -> list[str]:
+        """Return the server's disks in its domain's order, named without its id."""
+        host = self.hosts[self.run_of(server_id)["host"]]
+        words = _virsh(host, "domblklist", domain_name(server_id)).split()
+        return [Path(word).name.removeprefix(f"{server_id}.") for word in words if "/" in word]
 
     def dhcp_entries(self, host: str) -> str:
         """Return the XML of all networks of the host, which holds their DHCP entries."""

@@ -74,8 +74,16 @@ def test_life_of_a_server(lab: Lab, server_id: str) -> None:
     done(lab, server_id, compute.rebuild_server, "ACTIVE", image=image_id)
     assert boots(lab, server_id) == 1
 
+    # Two disks made from one image look alike from the inside: the domain tells them apart.
+    done(lab, server_id, compute.rescue_server, "RESCUE", admin_pass="secret")
+    wait_until(lambda: boots(lab, server_id) == 2, "the rescue", 90)
+    assert lab.disks(server_id) == ["rescue.qcow2", "root.qcow2", "rescue-config.iso"]
+    done(lab, server_id, compute.unrescue_server, "ACTIVE")
+    assert lab.disks(server_id) == ["root.qcow2", "config.iso"]
+    wait_until(lambda: boots(lab, server_id) == 3, "its own boot", 90)
+
     told = [action.action for action in compute.server_actions(server_id)]
     assert told == [
-        "rebuild", "resume", "suspend", "unpause", "pause", "reboot", "reboot", "start", "stop",
+        "unrescue", "rescue", "rebuild", "resume", "suspend", "unpause", "pause", "reboot", "reboot", "start", "stop",
         "create",
     ]  # fmt: skip

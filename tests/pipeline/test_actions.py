@@ -25,6 +25,11 @@ def state_of(fake: FakeHypervisor, server_id: str) -> str | None:
     return domain.state if domain else None
 
 
+def disks_of(fake: FakeHypervisor, server_id: str) -> list[str]:
+    """Return the roles of its domain's disks."""
+    return [disk.role for disk in fake.spec_of(server_id).disks]
+
+
 def shown(plane: Plane, server_id: str) -> tuple[str, str | None]:
     server = plane.server(server_id)
     return server.status, server.task_state
@@ -124,6 +129,42 @@ def test_failed_rebuild_is_told_and_can_be_tried_again(plane: Plane) -> None:
         assert plane.held(server_id) == (1, 1)
         assert plane.act(server_id, "rebuild").state == "done"
         assert plane.server(server_id).fault is None
+    assert shown(plane, server_id) == ("ACTIVE", None)
+
+
+def test_server_is_rescued_and_as_it_was_again(plane: Plane) -> None:
+    with plane.host("h1") as fake:
+        server_id = plane.ended(plane.create()).server_id
+        before = [disk.role for disk in fake.own_disks(server_id)]
+        assert plane.act(server_id, "rescue").state == "done"
+        assert shown(plane, server_id) == ("RESCUE", None)
+        assert disks_of(fake, server_id) == ["rescue", "config", "root"]
+        assert plane.act(server_id, "hard_reboot").state == "done"
+        assert shown(plane, server_id) == ("RESCUE", None)
+        assert disks_of(fake, server_id) == ["rescue", "config", "root"]
+
+        assert plane.act(server_id, "unrescue").state == "done"
+        assert shown(plane, server_id) == ("ACTIVE", None)
+        assert disks_of(fake, server_id) == before == ["root", "config"]
+        assert not [thing for thing in fake.survey() if "rescue" in thing.name]
+        # A rescue that is deleted leaves nothing either.
+        assert plane.act(server_id, "rescue").state == "done"
+        plane.ended(plane.delete(server_id))
+        assert fake.survey() == []
+
+
+def test_failed_rescue_is_told_and_can_be_tried_again(plane: Plane) -> None:
+    with plane.host("h1") as fake:
+        server_id = plane.ended(plane.create()).server_id
+        fake.faults.before["start"] = [HostError("The hypervisor says no.")]
+        assert plane.act(server_id, "rescue").state == "failed"
+        assert shown(plane, server_id) == ("ERROR", None)
+        assert plane.act(server_id, "rescue").state == "done"
+        fake.faults.before["define"] = [HostError("The hypervisor says no.")]
+        assert plane.act(server_id, "unrescue").state == "failed"
+        assert shown(plane, server_id) == ("RESCUE", None)
+        assert plane.act(server_id, "unrescue").state == "done"
+        assert disks_of(fake, server_id) == ["root", "config"]
     assert shown(plane, server_id) == ("ACTIVE", None)
 
 

@@ -9,7 +9,7 @@ import pytest
 import tasks.compute
 import tasks.control
 from config.queues import make_router
-from tasks.messages import BuildSpec, Grace, ImageUpload, Kept, Placement, PortsRef, Value
+from tasks.messages import BuildSpec, Grace, ImageUpload, Kept, Outline, Placement, PortsRef, Value
 from tasks.pipelines import (
     COMPUTE_STAGES,
     CREATE,
@@ -17,8 +17,10 @@ from tasks.pipelines import (
     PIPELINES,
     REBOOT,
     REBUILDS,
+    RESCUE,
     SNAPSHOTS,
     STOP,
+    UNRESCUE,
     Side,
     Stage,
     stages_of,
@@ -70,6 +72,10 @@ def test_every_input_is_given_by_an_earlier_stage(pipeline: str) -> None:
         there |= {"kept": Kept, "build": BuildSpec, "grace": Grace}
     if pipeline in SNAPSHOTS or pipeline == DISCARD_SNAPSHOT:
         there["upload"] = ImageUpload
+    if pipeline == RESCUE:
+        there |= {"build": BuildSpec, "grace": Grace}
+    if pipeline == UNRESCUE:
+        there |= {"outline": Outline}
     for stage in stages_of(pipeline):
         module = module_of(stage)
         own = {stage.output: typing.get_type_hints(module.do)["return"]} if stage.output else {}

@@ -15,6 +15,7 @@ import structlog
 
 from tasks.errors import ByreError, ForeignOwner, HostError, HostFull, ImageUnusable, StaleMessage
 from tasks.messages import (
+    BuildSpec,
     CachedImage,
     DiskRef,
     DiskRole,
@@ -126,6 +127,11 @@ class FakeHypervisor(Faulty):
         with self.lock:
             self._change(server_id, state=state)
         self.settle()
+
+    def spec_of(self, server_id: str) -> DomainSpec:
+        """Return the server's domain as it was defined."""
+        with self.lock:
+            return self._state.guests[server_id].spec
 
     def firewall(self) -> FirewallState:
         """Return what the host was told of its ports' security groups."""
@@ -262,6 +268,40 @@ class FakeHypervisor(Faulty):
         """Forget the copy. Raises ForeignOwner."""
         self._find(server_id)
         self._state.files.pop(names.snapshot_file(server_id, image_id), None)
+
+    def own_disks(self, server_id: str) -> list[DiskRef]:
+        """Return the disks that are noted."""
+        files: list[tuple[str, DiskRole]] = [
+            (names.root_disk_file(server_id), "root"),
+            (names.ephemeral_disk_file(server_id), "ephemeral"),
+            (names.swap_disk_file(server_id), "swap"),
+            (names.install_disc_file(server_id), "cdrom"),
+            (names.config_drive_file(server_id), "config"),
+        ]
+        return [_disk(name, role) for name, role in files if name in self._state.files]
+
+    @verb
+    def ensure_rescue_disks(
+        self, server_id: str, project_id: str, build: BuildSpec
+    ) -> list[DiskRef]:
+        """Note a disk and a config drive. Raises HostError without the image."""
+        if not is_cached(self._state, build.image.sha256):
+            raise HostError("The image is not in the host's cache.", image=build.image.image_id)
+        name = names.rescue_disk_file(server_id)
+        base = self._state.bases.get(name)
+        if name in self._state.files and base and base.sha256 != build.image.sha256:
+            raise HostError("The server has a disk over another image.", path=name)
+        self._state.bases[name] = Base(sha256=build.image.sha256)
+        return [
+            self._ensure_disk(name, "rescue"),
+            self._ensure_disk(names.rescue_drive_file(server_id), "config"),
+        ]
+
+    @verb
+    def remove_rescue_disks(self, server_id: str) -> None:
+        """Forget them."""
+        for name in (names.rescue_disk_file(server_id), names.rescue_drive_file(server_id)):
+            self._state.files.pop(name, None)
 
     @verb
     def remove_disks(self, server_id: str, *, keep_ephemeral: bool = False) -> None:
@@ -508,8 +548,7 @@ class FakeHypervisor(Faulty):
 
     def _ensure_disk(self, name: str, role: DiskRole) -> DiskRef:
         add_file(self._state, name)
-        disk_format: Literal["qcow2", "raw"] = "qcow2" if role == "root" else "raw"
-        return DiskRef(role=role, path=f"{_DIRECTORY}{name}", disk_format=disk_format)
+        return _disk(name, role)
 
     def _disk_files(self, server_id: str) -> list[str]:
         """Return all that remove_disks removes."""
@@ -525,6 +564,8 @@ class FakeHypervisor(Faulty):
             names.swap_disk_file(server_id),
             names.install_disc_file(server_id),
             names.config_drive_file(server_id),
+            names.rescue_disk_file(server_id),
+            names.rescue_drive_file(server_id),
             names.nvram_file(server_id),
             names.guest_data_file(server_id),
         ]
@@ -593,6 +634,11 @@ class FakeHypervisor(Faulty):
         booting_s = self._now() - guest.started_at
         booted = guest.state == "running" and booting_s >= self.boot_after_s
         return booted and server_id not in self.never_boot
+
+
+def _disk(name: str, role: DiskRole) -> DiskRef:
+    disk_format: Literal["qcow2", "raw"] = "qcow2" if name.endswith(".qcow2") else "raw"
+    return DiskRef(role=role, path=f"{_DIRECTORY}{name}", disk_format=disk_format)
 
 
 def _own_processors(machine: MachineSpec) -> int:

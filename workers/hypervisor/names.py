@@ -107,6 +107,16 @@ def install_disc_file(server_id: str) -> str:
     return f"{checked(server_id)}.cdrom.iso"
 
 
+def rescue_disk_file(server_id: str) -> str:
+    """Return the file name of the disk from which the server is rescued."""
+    return f"{checked(server_id)}.rescue.qcow2"
+
+
+def rescue_drive_file(server_id: str) -> str:
+    """Return the file name of the config drive of the server's rescue."""
+    return f"{checked(server_id)}.rescue-config.iso"
+
+
 def nvram_file(server_id: str) -> str:
     """Return the name of the file with the UEFI firmware's variables."""
     return f"{checked(server_id)}.nvram.fd"

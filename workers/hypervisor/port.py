@@ -14,6 +14,7 @@ from typing import Protocol
 from pydantic import Field
 
 from tasks.messages import (
+    BuildSpec,
     CachedImage,
     DiskRef,
     DomainSpec,
@@ -114,6 +115,22 @@ class Hypervisor(Protocol):
     ) -> DiskRef:
         """Have a config drive (ISO 9660, label `config-2`) with OpenStack's first-boot files, and
         keep the same for the host's metadata service."""
+        ...
+
+    def own_disks(self, server_id: str) -> list[DiskRef]:
+        """Return the disks of the server that are there, whole, but for those of a rescue."""
+        ...
+
+    def ensure_rescue_disks(
+        self, server_id: str, project_id: str, build: BuildSpec
+    ) -> list[DiskRef]:
+        """Have a copy-on-write disk over the cached image, as large as it, to start from beside the
+        server's own; and a config drive for it. What the metadata service tells stays. Raises
+        HostFull, and HostError if such a disk is there over another image."""
+        ...
+
+    def remove_rescue_disks(self, server_id: str) -> None:
+        """Remove them."""
         ...
 
     def remove_disks(self, server_id: str, *, keep_ephemeral: bool = False) -> None:

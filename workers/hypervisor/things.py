@@ -16,6 +16,8 @@ _KINDS: dict[str, ThingKind] = {
     "ephemeral.raw": "extra_disk",
     "swap.raw": "extra_disk",
     "cdrom.iso": "extra_disk",
+    "rescue.qcow2": "extra_disk",
+    "rescue-config.iso": "extra_disk",
     "config.iso": "config_drive",
     "nvram.fd": "nvram",
     "console.log": "console_log",

@@ -66,7 +66,7 @@ class GetConsoleOutput(Strict):
     length = Count(allow_none=True, validate=validate.Range(min=-1))
 
 
-ConsoleOutput = answer("ConsoleOutputAnswer", output=fields.String(required=True))
+ActionAnswer = answer("ServerActionAnswer", output=fields.String(), adminPass=fields.String())
 
 
 class ServerAction(LifeActions):
@@ -182,7 +182,7 @@ _DOERS: dict[str, Doer] = {
     "servers:act",
     body=ServerAction,
     status=202,
-    also={200: ConsoleOutput, 202: RebuildAnswer},
+    also={200: ActionAnswer, 202: RebuildAnswer},
     errors=(403, 404, 409),
 )
 def act(body: Json, server_id: str) -> Any:

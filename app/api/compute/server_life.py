@@ -1,4 +1,4 @@
-"""Actions that make of a server another one for a while, or for good: rebuild."""
+"""Actions that make of a server another one for a while, or for good: rebuild, rescue."""
 
 from typing import Any
 
@@ -11,8 +11,9 @@ from app.api.compute.servers_schema import UserDataField, certificates_field, de
 from app.api.gates import Gate
 from app.api.links import base_url
 from app.api.versioned import since
-from app.services import rebuilds, server_metadata, servers
+from app.services import rebuilds, rescues, server_actions, server_metadata, servers
 from app.services.context import Caller, Context
+from tasks.pipelines import UNRESCUE
 
 PASSWORD = validate.Length(min=1, max=255)
 
@@ -47,16 +48,25 @@ class RebuiltServer(ServerCore):
 RebuildAnswer = answer("RebuildAnswer", server=fields.Nested(RebuiltServer, required=True))
 
 
+class Rescue(Strict):
+    """From which image to start a server meanwhile, and with which password there."""
+
+    adminPass = Text(validate=PASSWORD)  # noqa: N815
+    rescue_image_ref = Text(validate=validate.Length(min=1))
+
+
 class LifeActions(Strict):
     """What each of them is told."""
 
     rebuild = fields.Nested(Rebuild)
+    rescue = fields.Nested(Rescue, allow_none=True)
+    unrescue = fields.Raw(allow_none=True)
 
 
 def _rebuild(context: Context, who: Caller, server_id: str, said: Json) -> Response:
     server_metadata.check_count(said.get("metadata", {}))
     wanted = rebuilds.Rebuild(
-        image_id=said["imageRef"].rpartition("/")[2],
+        image_id=_id_of(said["imageRef"]),
         name=said.get("name"),
         admin_pass=said.get("adminPass"),
         metadata=said.get("metadata"),
@@ -73,4 +83,22 @@ def _rebuild(context: Context, who: Caller, server_id: str, said: Json) -> Respo
     return told
 
 
-DOERS: dict[str, Any] = {"rebuild": _rebuild}
+def _rescue(context: Context, who: Caller, server_id: str, said: Json | None) -> Json:
+    asked = said or {}
+    image = asked.get("rescue_image_ref")
+    password = rescues.begin(
+        context, who, server_id, None if image is None else _id_of(image), asked.get("adminPass")
+    )
+    return {"adminPass": password}
+
+
+def _unrescue(context: Context, who: Caller, server_id: str, _: Any) -> None:
+    server_actions.begin(context, who, server_id, UNRESCUE)
+
+
+def _id_of(reference: str) -> str:
+    """Return the id that an image's reference ends with: old clients send a URL."""
+    return reference.rpartition("/")[2]
+
+
+DOERS: dict[str, Any] = {"rebuild": _rebuild, "rescue": _rescue, "unrescue": _unrescue}

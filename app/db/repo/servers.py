@@ -45,7 +45,7 @@ _WHOLE = (
 
 #: Statuses that say what a host was seen to do. They hold as long as it is heard of; after that the
 #: server is shown with Nova's UNKNOWN.
-OBSERVED = ("ACTIVE", "SHUTOFF", "PAUSED", "SUSPENDED", "REBOOT", "HARD_REBOOT")
+OBSERVED = ("ACTIVE", "SHUTOFF", "PAUSED", "SUSPENDED", "REBOOT", "HARD_REBOOT", "RESCUE")
 UNKNOWN = "UNKNOWN"
 
 

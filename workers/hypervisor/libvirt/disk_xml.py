@@ -2,7 +2,8 @@
 
 A guest finds its disks in their order here: root, ephemeral, swap, and the config drive last, so
 that places stay whatever else a server has (`vda`, `vdb`, `vdc` with virtio; LUN 0, 1, 2 with SCSI,
-whose names Linux gives in any order). Each has its purpose as serial number, whatever its bus.
+whose names Linux gives in any order). Each has its purpose as serial number, whatever its bus. A
+rescue disk comes before them all.
 """
 
 from collections import defaultdict
@@ -16,13 +17,21 @@ from workers.hypervisor.libvirt.elements import add
 from workers.hypervisor.libvirt.machine_xml import DiskCache
 from workers.hypervisor.libvirt.tuning_xml import add_disk_limits
 
-_ORDER = ("root", "ephemeral", "swap", "cdrom", "config")
+_ORDER = ("rescue", "root", "ephemeral", "swap", "cdrom", "config")
 _PREFIXES = {"virtio": "vd", "scsi": "sd", "sata": "sd", "usb": "sd", "ide": "hd"}
-#: Firmware tries the root disk first, and goes on to the disc while nothing is installed there.
+#: Firmware tries the root disk first, and goes on to the disc while nothing is installed there. A
+#: server that is rescued starts from the rescue disk, or not at all.
 _BOOT_ORDER = {"root": "1", "cdrom": "2"}
+_RESCUE_ORDER = {"rescue": "1"}
 #: In a Linux guest, `/dev/disk/by-id/virtio-ephemeral0` and so on.
-_SERIALS = {"root": "root", "ephemeral": "ephemeral0", "swap": "swap", "config": "config"}
-_WRITABLE = {"root", "ephemeral", "swap"}
+_SERIALS = {
+    "rescue": "rescue",
+    "root": "root",
+    "ephemeral": "ephemeral0",
+    "swap": "swap",
+    "config": "config",
+}
+_WRITABLE = {"rescue", "root", "ephemeral", "swap"}
 #: Two channels with two devices each.
 _IDE_PLACES = 4
 
@@ -51,14 +60,16 @@ def add_disks(
     # Without one, libvirt adds one that nobody needs, and that takes time to set up.
     usb = "qemu-xhci" if hardware.disk_bus == "usb" else "none"
     add(devices, "controller", type="usb", model=usb)
+    is_rescue = any(disk.role == "rescue" for disk in disks)
+    boot_order = _RESCUE_ORDER if is_rescue else _BOOT_ORDER
     letters: dict[str, count[int]] = defaultdict(lambda: count(ord("a")))
     for disk in sorted(disks, key=lambda disk: _ORDER.index(disk.role)):
         device, bus = _device_of(disk, hardware)
         prefix = _PREFIXES[bus]
         element = _add_disk(devices, disk, device, cache)
         add(element, "target", dev=f"{prefix}{next(letters[prefix]):c}", bus=bus)
-        if disk.role in _BOOT_ORDER:
-            add(element, "boot", order=_BOOT_ORDER[disk.role])
+        if disk.role in boot_order:
+            add(element, "boot", order=boot_order[disk.role])
         if disk.role in _SERIALS:
             add(element, "serial", _SERIALS[disk.role])
         if disk.role in _WRITABLE:

@@ -12,16 +12,17 @@ Undo    `remove`; images stay in the cache. What is set aside lies in `quarantin
 import os
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import libvirt
 import structlog
 from lxml import etree
 
 from tasks.errors import HostError, HostFull, ImageUnusable
-from tasks.messages import DiskRef, ImageSource, Thing, ThingKind
+from tasks.messages import DiskRef, DiskRole, ImageSource, Thing, ThingKind
 from workers.hypervisor import names
 from workers.hypervisor.config_drive import write_config_drive
 from workers.hypervisor.image_cache import ImageCache
@@ -43,6 +44,15 @@ _KINDS: frozenset[ThingKind] = frozenset(
 )
 #: libvirt must be able to pass through the directory, and nobody else to list it.
 _DIRECTORY_MODE = 0o711
+
+#: What a server has of its own: role, name and format, in the order of its disks.
+_OWN: tuple[tuple[DiskRole, Callable[[str], str], Literal["qcow2", "raw"]], ...] = (
+    ("root", names.root_disk_file, "qcow2"),
+    ("ephemeral", names.ephemeral_disk_file, "raw"),
+    ("swap", names.swap_disk_file, "raw"),
+    ("cdrom", names.install_disc_file, "raw"),
+    ("config", names.config_drive_file, "raw"),
+)
 
 
 class Disks:
@@ -66,32 +76,47 @@ class Disks:
         """See the port. Raises HostError if a disk of that name lies over another image, and
         ImageUnusable if the image's disk is larger."""
         path = self._directory / names.root_disk_file(server_id)
-        # Held while the disk is made: an image that no disk lies over yet may be pruned.
-        with self._images.used(image) as cached:
-            if not self._is_whole(path, image):
-                size_bytes = self._root_bytes(image, size_gib)
-                with self._pool_lock, told_if_full(self._directory):
-                    self._create_overlay(path, cached, self._images.disk_format(image), size_bytes)
+        self._ensure_over(path, image, size_gib)
         return DiskRef(role="root", path=str(path), disk_format="qcow2")
+
+    def ensure_rescue(
+        self, server_id: str, image: ImageSource, files: dict[str, bytes]
+    ) -> list[DiskRef]:
+        """See the port. Raises HostError, HostFull."""
+        path = self._directory / names.rescue_disk_file(server_id)
+        self._ensure_over(path, image, 0)
+        disk = DiskRef(role="rescue", path=str(path), disk_format="qcow2")
+        return [disk, self._ensure_drive(names.rescue_drive_file(server_id), files)]
 
     def ensure_config_drive(self, server_id: str, files: dict[str, bytes]) -> DiskRef:
         """See the port. Raises HostFull."""
-        path = self._directory / names.config_drive_file(server_id)
-        prepare_directory(self._directory)
-        with told_if_full(self._directory):
-            write_config_drive(path, files)
-        return DiskRef(role="config", path=str(path), disk_format="raw")
+        return self._ensure_drive(names.config_drive_file(server_id), files)
+
+    def own(self, server_id: str) -> list[DiskRef]:
+        """See the port."""
+        disks = (
+            DiskRef(role=role, path=str(self._directory / name(server_id)), disk_format=form)
+            for role, name, form in _OWN
+        )
+        return [disk for disk in disks if Path(disk.path).exists()]
 
     def remove(self, server_id: str, *, keep_ephemeral: bool = False) -> None:
         """Remove all that the server has in the directory; but not an ephemeral disk that is to be
         kept."""
         kept = names.ephemeral_disk_file(server_id) if keep_ephemeral else ""
         for path in self.found(server_id):
-            if path.name == kept:
-                continue
-            with self._pool_lock, translated("remove the server's disks"):
-                self._forget_volume(path)
-            path.unlink(missing_ok=True)
+            if path.name != kept:
+                self._remove(path)
+
+    def remove_rescue(self, server_id: str) -> None:
+        """See the port."""
+        for name in (names.rescue_disk_file(server_id), names.rescue_drive_file(server_id)):
+            self._remove(self._directory / name)
+
+    def _remove(self, path: Path) -> None:
+        with self._pool_lock, translated("remove the server's disks"):
+            self._forget_volume(path)
+        path.unlink(missing_ok=True)
 
     def found(self, server_id: str) -> list[Path]:
         """Return the server's files, unfinished ones too. What was set aside is its no longer."""
@@ -103,6 +128,21 @@ class Disks:
             if not thing.quarantined:
                 self._forget_volume(self.shelf.path(thing))
             self.shelf.remove(thing)
+
+    def _ensure_over(self, path: Path, image: ImageSource, size_gib: int) -> None:
+        # Held while the disk is made: an image that no disk lies over yet may be pruned.
+        with self._images.used(image) as cached:
+            if not self._is_whole(path, image):
+                size_bytes = self._root_bytes(image, size_gib)
+                with self._pool_lock, told_if_full(self._directory):
+                    self._create_overlay(path, cached, self._images.disk_format(image), size_bytes)
+
+    def _ensure_drive(self, name: str, files: dict[str, bytes]) -> DiskRef:
+        path = self._directory / name
+        prepare_directory(self._directory)
+        with told_if_full(self._directory):
+            write_config_drive(path, files)
+        return DiskRef(role="config", path=str(path), disk_format="raw")
 
     def _is_whole(self, path: Path, image: ImageSource) -> bool:
         """Say whether the root disk is there and finished. Raises HostError if it is another's."""

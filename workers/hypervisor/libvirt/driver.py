@@ -5,6 +5,7 @@ from collections.abc import Collection
 from functools import cached_property
 
 from tasks.messages import (
+    BuildSpec,
     CachedImage,
     DiskRef,
     DomainSpec,
@@ -128,17 +129,25 @@ class LibvirtHypervisor:
         ports: list[PortSpec],
     ) -> DiskRef:
         """See the port."""
-        data = GuestData(
-            server_id=names.checked(server_id),
-            project_id=project_id,
-            first_boot=first_boot,
-            networks=networks,
-            ports=ports,
-            random_seed=os.urandom(_RANDOM_SEED_BYTES).hex(),
-        )
+        data = _guest_data(server_id, project_id, first_boot, networks, ports)
         drive = self._disks.ensure_config_drive(server_id, first_boot_files(data))
         self._guests.keep(data)
         return drive
+
+    def own_disks(self, server_id: str) -> list[DiskRef]:
+        """See the port."""
+        return self._disks.own(server_id)
+
+    def ensure_rescue_disks(
+        self, server_id: str, project_id: str, build: BuildSpec
+    ) -> list[DiskRef]:
+        """See the port."""
+        data = _guest_data(server_id, project_id, build.first_boot, build.networks, build.ports)
+        return self._disks.ensure_rescue(server_id, build.image, first_boot_files(data))
+
+    def remove_rescue_disks(self, server_id: str) -> None:
+        """See the port."""
+        self._disks.remove_rescue(server_id)
 
     def remove_disks(self, server_id: str, *, keep_ephemeral: bool = False) -> None:
         """See the port."""
@@ -289,3 +298,20 @@ class LibvirtHypervisor:
         """Past the page cache where the file system can: a write that the guest has flushed is on
         the disk, and memory is the guests'."""
         return "none" if takes_direct_io(self._settings.storage_dir) else "writeback"
+
+
+def _guest_data(
+    server_id: str,
+    project_id: str,
+    first_boot: FirstBoot,
+    networks: list[NetworkSpec],
+    ports: list[PortSpec],
+) -> GuestData:
+    return GuestData(
+        server_id=names.checked(server_id),
+        project_id=project_id,
+        first_boot=first_boot,
+        networks=networks,
+        ports=ports,
+        random_seed=os.urandom(_RANDOM_SEED_BYTES).hex(),
+    )
