@@ -158,6 +158,7 @@ POLICY: dict[str, Who] = {
 #: for others', 403 for one that is seen.
 SERVER_ACTIONS: dict[str, Who] = {
     "addSecurityGroup": MEMBER,
+    "changePassword": MEMBER,
     "createBackup": MEMBER,
     "createImage": MEMBER,
     "forceDelete": MEMBER,

@@ -7,7 +7,7 @@ tells them.
 from collections.abc import Collection
 from typing import Any, Literal
 
-from celery import Celery
+from celery import Celery, Task
 
 from config.queues import CONTROL, make_router
 from config.settings import CommonSettings
@@ -15,9 +15,21 @@ from config.settings import CommonSettings
 Role = Literal["api", "control", "compute", "beat", "flower"]
 
 
+#: Of a message, others are shown its beginning, in Flower and in events: version and job are
+#: longer than this, so passwords and what else is its owner's come after it.
+SHOWN_CHARACTERS = 256
+
+
+class _Task(Task):  # type: ignore[type-arg]
+    """A task of ours: what it gives is a message too."""
+
+    resultrepr_maxsize = SHOWN_CHARACTERS
+
+
 def make_celery(settings: CommonSettings, role: Role, compute_stages: Collection[str]) -> Celery:
     """Return the application of one kind of process. It registers no task by itself."""
-    celery = Celery("byre", broker=settings.broker_url.get_secret_value(), set_as_current=False)
+    broker = settings.broker_url.get_secret_value()
+    celery: Celery[Any] = Celery("byre", broker=broker, set_as_current=False, task_cls=_Task)
     celery.conf.update(
         # Only JSON crosses the broker: pickle would let whoever reaches Redis run code.
         task_serializer="json",
@@ -66,6 +78,7 @@ def make_celery(settings: CommonSettings, role: Role, compute_stages: Collection
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,
     )
+    celery.amqp.argsrepr_maxsize = SHOWN_CHARACTERS
     return celery
 
 

@@ -290,7 +290,7 @@ class FirstBoot(Value):
     metadata: dict[str, str]
     #: base64, as the API took it; empty when there is none
     user_data: str
-    admin_pass: str
+    admin_pass: str = Field(repr=False)
     #: JSON of the operator's own for every guest (OpenStack's vendor data); empty: none.
     vendor_data: str = ""
     #: By which the guest can say once that its first boot is done; empty: it is not asked to.
@@ -450,6 +450,13 @@ class Grace(Value):
     """How long a guest that is asked to stop has for it. Travels with `shut_down`."""
 
     seconds: float = Field(ge=0)
+
+
+class Password(Value):
+    """A new password for a user of the guest. Travels with `set_password`."""
+
+    user: str
+    password: str = Field(repr=False)
 
 
 class Asked(Value):

@@ -65,8 +65,11 @@ DISCARD_SNAPSHOT = "discard_snapshot"
 #: Actions that copy a disk, which takes as long as the disk is large. Their run has an `image_id`.
 SNAPSHOTS = frozenset({CREATE_IMAGE, CREATE_BACKUP})
 
+#: The administrator's password of a guest that runs.
+CHANGE_PASSWORD = "changePassword"  # noqa: S105 - Nova's word for it
+
 _POWER = frozenset({START, STOP, REBOOT, HARD_REBOOT, PAUSE, UNPAUSE, SUSPEND, RESUME})
-ACTIONS = BUILDING | SNAPSHOTS | _POWER | {UNRESCUE}
+ACTIONS = BUILDING | SNAPSHOTS | _POWER | {UNRESCUE, CHANGE_PASSWORD}
 
 #: What is left of something else on one host, which it waits for: nobody else can do it.
 OWED = frozenset({UNWIND, PURGE, DISCARD_SNAPSHOT})
@@ -133,6 +136,7 @@ PIPELINES: dict[str, tuple[Stage, ...]] = {
     CREATE_IMAGE: _SNAPSHOT,
     CREATE_BACKUP: _SNAPSHOT,
     DISCARD_SNAPSHOT: (Stage("discard_snapshot", Side.COMPUTE, limit_s=300),),
+    CHANGE_PASSWORD: (Stage("set_password", Side.COMPUTE, limit_s=60, drops=("password",)),),
     RESCUE: (
         _SHUT_DOWN,
         _CLEAR_RESCUE,

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from app.db.models import Run, Server
 from tasks.pipelines import (
+    CHANGE_PASSWORD,
     CREATE_BACKUP,
     CREATE_IMAGE,
     HARD_REBOOT,
@@ -89,6 +90,7 @@ ACTIONS: dict[str, Action] = {
     ),
     RESCUE: Action({"active", "stopped", "error"}, "rescuing", RESCUED),
     UNRESCUE: Action({"rescued"}, "unrescuing", ACTIVE),
+    CHANGE_PASSWORD: Action({"active"}, "updating_password", ACTIVE, "PASSWORD"),
 }
 
 #: (pipeline, vm_state) -> the pipeline by which a server in that state is led to the same end.

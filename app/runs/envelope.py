@@ -24,6 +24,7 @@ from tasks.messages import (
     ImageUpload,
     Job,
     Kept,
+    Password,
     PortSpec,
     PortsRef,
     Value,
@@ -93,6 +94,8 @@ def _told(
     if run.image_id is not None:
         url = upload_url(settings, run.image_id, run.deadline.timestamp())
         told["upload"] = ImageUpload(image_id=run.image_id, url=url)
+    if "set_password" in names:
+        told["password"] = Password.parse(run.parameters or {})
     given = {name: value.model_dump() for name, value in told.items()}
     if run.pipeline in REBUILDS and "build_resources" in names:
         given["build"] = _build(session, run, settings)

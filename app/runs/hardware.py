@@ -56,8 +56,11 @@ _FIELDS: dict[str, tuple[str, Callable[[str], str | bool | None], str]] = {
 }
 
 
+#: Who is the administrator in a guest made from the image.
+ADMIN_USER = "os_admin_user"
+
 #: All that is read here.
-NAMES = (*_FIELDS, SECURE_BOOT, OS_TYPE)
+NAMES = (*_FIELDS, SECURE_BOOT, OS_TYPE, ADMIN_USER)
 
 
 def hardware_of(properties: Mapping[str, str]) -> Hardware:
@@ -76,3 +79,9 @@ def hardware_of(properties: Mapping[str, str]) -> Hardware:
     if asked.get("disk_bus") == "ide" and asked.setdefault("machine_type", "pc") != "pc":
         raise ImageUnusable(f"{DISK_BUS}: ide is for {MACHINE} pc only.")
     return Hardware.parse(asked)
+
+
+def admin_user_of(properties: Mapping[str, str]) -> str:
+    """Return the name of the guest's administrator."""
+    usual = "Administrator" if hardware_of(properties).os_type == "windows" else "root"
+    return properties.get(ADMIN_USER) or usual

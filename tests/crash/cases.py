@@ -11,6 +11,7 @@ from app.db.models import Run
 from app.runs import actions
 from tasks.pipelines import (
     ACTIONS,
+    CHANGE_PASSWORD,
     CREATE,
     CREATE_BACKUP,
     DELETE,
@@ -38,7 +39,7 @@ from tests.processes import wait_until
 #: Those whose stages are another one's too, or as short: the simulation has them all.
 _ALIKE = {
     *(START, STOP, PAUSE, UNPAUSE, RESUME),
-    *(REBUILD, REBUILD_STOPPED, RESCUE, UNRESCUE),
+    *(REBUILD, REBUILD_STOPPED, RESCUE, UNRESCUE, CHANGE_PASSWORD),
     *(CREATE_BACKUP, DISCARD_SNAPSHOT),
 }
 

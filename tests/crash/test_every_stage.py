@@ -16,7 +16,17 @@ from app.db.session import Sessions
 from app.runs.envelope import job_of
 from app.runs.start import Asker, owe_purge, owe_unwind, request_delete
 from tasks.control.store import Store
-from tasks.messages import AttemptRef, BuildSpec, Grace, ImageUpload, Job, Kept, Outline, PortsRef
+from tasks.messages import (
+    AttemptRef,
+    BuildSpec,
+    Grace,
+    ImageUpload,
+    Job,
+    Kept,
+    Outline,
+    Password,
+    PortsRef,
+)
 from tasks.pipelines import (
     ACTIONS,
     CREATE,
@@ -129,6 +139,7 @@ class Scene:
         outline = Outline(machine=build.machine, ports=build.ports, boot=build.boot)
         self._data |= {"ports": self.ports, "grace": Grace(seconds=60), "kept": Kept()}
         self._data |= {"upload": upload, "outline": outline}
+        self._data["password"] = Password(user="root", password="secret")
         for before in stages_of(pipeline) if pipeline in ACTIONS else ():
             if before.name == stage.name:
                 break

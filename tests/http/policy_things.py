@@ -315,6 +315,7 @@ TRIES: dict[tuple[str, str], Try] = {
 #: What is said of each action on a server.
 ACTIONS: dict[str, Any] = {
     "addSecurityGroup": {"name": "web"},
+    "changePassword": {"adminPass": "secret"},
     "createBackup": {"name": "b", "backup_type": "daily", "rotation": 1},
     "createImage": {"name": "mine"},
     "forceDelete": None,

@@ -84,6 +84,6 @@ def test_life_of_a_server(lab: Lab, server_id: str) -> None:
 
     told = [action.action for action in compute.server_actions(server_id)]
     assert told == [
-        "unrescue", "rescue", "rebuild", "resume", "suspend", "unpause", "pause", "reboot", "reboot", "start", "stop",
-        "create",
+        "unrescue", "rescue", "rebuild", "resume", "suspend", "unpause", "pause", "reboot",
+        "reboot", "start", "stop", "create",
     ]  # fmt: skip

@@ -21,7 +21,7 @@ from app.db.repo import runs
 from app.db.session import Sessions, make_engine, make_sessions, reading
 from app.runs.attempts import resume
 from app.runs.publish import CeleryPublisher
-from app.services import consoles, servers
+from app.services import consoles, guest_passwords, servers
 from app.services.context import Caller, Context
 from config.celery import make_celery
 from config.queues import compute_queue
@@ -68,6 +68,11 @@ class Plane:
     def act(self, server_id: str, pipeline: str) -> Run:
         """Ask for an action; return its run when it has ended."""
         return self.ended(self.ask(server_id, pipeline))
+
+    def change_password(self, server_id: str, password: str) -> Run:
+        """Ask for a new password; return the run when it has ended."""
+        guest_passwords.change(self._context(), self._caller("req-password"), server_id, password)
+        return self.ended(self.runs(server_id, *PIPELINES)[-1])
 
     def console(self, server_id: str) -> str:
         """Return what the server's console says, as the API does."""

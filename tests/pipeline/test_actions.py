@@ -168,6 +168,21 @@ def test_failed_rescue_is_told_and_can_be_tried_again(plane: Plane) -> None:
     assert shown(plane, server_id) == ("ACTIVE", None)
 
 
+def test_password_is_set_by_the_guests_agent(plane: Plane) -> None:
+    with plane.host("h1") as fake:
+        server_id = plane.ended(plane.create()).server_id
+        run = plane.change_password(server_id, "secret")
+        assert (run.state, run.parameters) == ("done", None)
+        assert shown(plane, server_id) == ("ACTIVE", None)
+        set_to = fake.passwords[server_id]
+        assert (set_to.user, set_to.password) == ("root", "secret")
+        assert "secret" not in f"{set_to!r}"
+        fake.never_boot.add(server_id)
+        run = plane.change_password(server_id, "other")
+        assert (run.state, run.reason) == ("failed", "QEMU guest agent is not enabled")
+    assert shown(plane, server_id) == ("ACTIVE", None)
+
+
 def test_console_is_read_on_the_servers_host(plane: Plane) -> None:
     with plane.host("h1"):
         server_id = plane.ended(plane.create()).server_id

@@ -9,8 +9,19 @@ import pytest
 import tasks.compute
 import tasks.control
 from config.queues import make_router
-from tasks.messages import BuildSpec, Grace, ImageUpload, Kept, Outline, Placement, PortsRef, Value
+from tasks.messages import (
+    BuildSpec,
+    Grace,
+    ImageUpload,
+    Kept,
+    Outline,
+    Password,
+    Placement,
+    PortsRef,
+    Value,
+)
 from tasks.pipelines import (
+    CHANGE_PASSWORD,
     COMPUTE_STAGES,
     CREATE,
     DISCARD_SNAPSHOT,
@@ -74,6 +85,8 @@ def test_every_input_is_given_by_an_earlier_stage(pipeline: str) -> None:
         there["upload"] = ImageUpload
     if pipeline == RESCUE:
         there |= {"build": BuildSpec, "grace": Grace}
+    if pipeline == CHANGE_PASSWORD:
+        there |= {"password": Password}
     if pipeline == UNRESCUE:
         there |= {"outline": Outline}
     for stage in stages_of(pipeline):

@@ -13,7 +13,15 @@ from typing import Any, Literal
 
 import structlog
 
-from tasks.errors import ByreError, ForeignOwner, HostError, HostFull, ImageUnusable, StaleMessage
+from tasks.errors import (
+    ByreError,
+    Conflict,
+    ForeignOwner,
+    HostError,
+    HostFull,
+    ImageUnusable,
+    StaleMessage,
+)
 from tasks.messages import (
     BuildSpec,
     CachedImage,
@@ -29,6 +37,7 @@ from tasks.messages import (
     Job,
     MachineSpec,
     NetworkSpec,
+    Password,
     PortSpec,
     Thing,
 )
@@ -55,7 +64,7 @@ from workers.hypervisor.fake_things import (
 )
 from workers.hypervisor.firewall_state import FirewallState, HostNetwork, merged
 from workers.hypervisor.image_cache.rules import CacheRules
-from workers.hypervisor.port import Domain, Observation, Watcher
+from workers.hypervisor.port import NO_AGENT, Domain, Observation, Watcher
 from workers.hypervisor.things import check, server_of
 
 log = structlog.get_logger(__name__)
@@ -93,6 +102,8 @@ class FakeHypervisor(Faulty):
         self._physical_networks = list(physical_networks)
         #: As they were asked for last.
         self.networks: dict[str, NetworkSpec] = {}
+        #: By server: what its guest's agent was told last.
+        self.passwords: dict[str, Password] = {}
         #: Seconds from a domain's start to its address, agent and `login:`.
         self.boot_after_s = boot_after_s
         #: Servers whose guest never gets anywhere.
@@ -434,6 +445,16 @@ class FakeHypervisor(Faulty):
             self._change(server_id, state="shutoff", saved=True)
         elif not guest.saved:
             raise HostError("The server does not run.", server=server_id)
+
+    @verb
+    def set_password(self, server_id: str, password: Password) -> None:
+        """Note the password of a guest that is up. Raises ForeignOwner, HostError, Conflict."""
+        guest = self._there(server_id)
+        if guest.state != "running":
+            raise HostError("The server does not run.", server=server_id)
+        if not guest.spec.machine.hardware.guest_agent or not self._is_up(server_id, guest):
+            raise Conflict(NO_AGENT)
+        self.passwords[server_id] = password
 
     @verb
     def remove_domain(self, server_id: str) -> None:

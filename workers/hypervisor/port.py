@@ -27,6 +27,7 @@ from tasks.messages import (
     Job,
     MachineSpec,
     NetworkSpec,
+    Password,
     PortSpec,
     Thing,
     Value,
@@ -34,6 +35,9 @@ from tasks.messages import (
 
 #: Told of a server whose domain began, stopped or vanished (None). Called in the driver's thread.
 Watcher = Callable[[str, DomainState | None], None]
+
+#: Nova's words for a guest without one.
+NO_AGENT = "QEMU guest agent is not enabled"
 
 
 class Domain(Value):
@@ -240,6 +244,11 @@ class Hypervisor(Protocol):
         """Have the domain off with its memory on the host's disk, from where `start` goes on with
         it. Takes as long as writing the memory takes. Raises ForeignOwner, and HostError if it
         neither runs nor is paused."""
+        ...
+
+    def set_password(self, server_id: str, password: Password) -> None:
+        """Have the guest's agent give a user of the guest a password. Raises ForeignOwner,
+        HostError if the server does not run, and Conflict if no agent answers or it refuses."""
         ...
 
     def remove_domain(self, server_id: str) -> None:

@@ -11,7 +11,14 @@ from app.api.compute.servers_schema import UserDataField, certificates_field, de
 from app.api.gates import Gate
 from app.api.links import base_url
 from app.api.versioned import since
-from app.services import rebuilds, rescues, server_actions, server_metadata, servers
+from app.services import (
+    guest_passwords,
+    rebuilds,
+    rescues,
+    server_actions,
+    server_metadata,
+    servers,
+)
 from app.services.context import Caller, Context
 from tasks.pipelines import UNRESCUE
 
@@ -55,12 +62,19 @@ class Rescue(Strict):
     rescue_image_ref = Text(validate=validate.Length(min=1))
 
 
+class GuestPassword(Strict):
+    """The administrator's new password."""
+
+    adminPass = Text(required=True, validate=PASSWORD)  # noqa: N815
+
+
 class LifeActions(Strict):
     """What each of them is told."""
 
     rebuild = fields.Nested(Rebuild)
     rescue = fields.Nested(Rescue, allow_none=True)
     unrescue = fields.Raw(allow_none=True)
+    changePassword = fields.Nested(GuestPassword)  # noqa: N815
 
 
 def _rebuild(context: Context, who: Caller, server_id: str, said: Json) -> Response:
@@ -96,9 +110,18 @@ def _unrescue(context: Context, who: Caller, server_id: str, _: Any) -> None:
     server_actions.begin(context, who, server_id, UNRESCUE)
 
 
+def _change_password(context: Context, who: Caller, server_id: str, said: Json) -> None:
+    guest_passwords.change(context, who, server_id, said["adminPass"])
+
+
 def _id_of(reference: str) -> str:
     """Return the id that an image's reference ends with: old clients send a URL."""
     return reference.rpartition("/")[2]
 
 
-DOERS: dict[str, Any] = {"rebuild": _rebuild, "rescue": _rescue, "unrescue": _unrescue}
+DOERS: dict[str, Any] = {
+    "rebuild": _rebuild,
+    "rescue": _rescue,
+    "unrescue": _unrescue,
+    "changePassword": _change_password,
+}

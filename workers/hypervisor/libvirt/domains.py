@@ -13,8 +13,9 @@ from lxml import etree
 from tenacity import retry, retry_if_exception, stop_after_attempt, wait_random
 
 from tasks.errors import ByreError, ForeignOwner, HostError, HostFull, StaleMessage
-from tasks.messages import DomainSpec, DomainState, Job
+from tasks.messages import DomainSpec, DomainState, Job, Password
 from workers.hypervisor import names
+from workers.hypervisor.libvirt import agent
 from workers.hypervisor.libvirt.connection import Keeper
 from workers.hypervisor.libvirt.disks import prepare_directory
 from workers.hypervisor.libvirt.domain_xml import (
@@ -142,6 +143,14 @@ class Domains:
             handle, domain = self._there(server_id)
             if domain.state in ("running", "paused") or not handle.hasManagedSaveImage(0):
                 handle.managedSave(libvirt.VIR_DOMAIN_SAVE_RUNNING)
+
+    def set_password(self, server_id: str, password: Password) -> None:
+        """See the port."""
+        with translated("set the server's password"):
+            handle, domain = self._there(server_id)
+            if domain.state != "running":
+                raise HostError("The server does not run.", server=server_id)
+            agent.set_password(handle, password)
 
     def remove(self, server_id: str) -> None:
         """See the port."""

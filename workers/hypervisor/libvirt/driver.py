@@ -17,6 +17,7 @@ from tasks.messages import (
     Job,
     MachineSpec,
     NetworkSpec,
+    Password,
     PortSpec,
     Thing,
 )
@@ -240,6 +241,10 @@ class LibvirtHypervisor:
     def suspend(self, server_id: str) -> None:
         """See the port."""
         self._domains.suspend(server_id)
+
+    def set_password(self, server_id: str, password: Password) -> None:
+        """See the port."""
+        self._domains.set_password(server_id, password)
 
     def remove_domain(self, server_id: str) -> None:
         """See the port."""

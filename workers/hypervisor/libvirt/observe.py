@@ -8,18 +8,15 @@ from contextlib import suppress
 from pathlib import Path
 
 import libvirt
-import libvirt_qemu
-from lxml import etree
 
 from tasks.messages import PortSpec
-from workers.hypervisor.libvirt.domain_xml import AGENT_CHANNEL
+from workers.hypervisor.libvirt.agent import ping
 from workers.hypervisor.libvirt.domains import state_of
 from workers.hypervisor.libvirt.errors import is_gone
 from workers.hypervisor.port import Observation
 
 CONSOLE_TAIL_BYTES = 64 * 1024
-_AGENT_LIMIT_S = 2
-_PING = '{"execute":"guest-ping"}'
+_ASKING_LIMIT_S = 2
 #: Of this thread's own network namespace, which is the host's. Not asked of libvirt: its 9.0 fails
 #: on newer kernels' answers ("wrong nlmsg len").
 _ARP_TABLE = Path("/proc/thread-self/net/arp")
@@ -33,7 +30,7 @@ def observe(handle: libvirt.virDomain, ports: list[PortSpec], console_log: Path)
     return Observation(
         state=state,
         addresses=_addresses(handle, ports) if running else [],
-        agent=_agent(handle) if running else None,
+        agent=ping(handle) if running else None,
         console=console_tail(console_log),
     )
 
@@ -95,7 +92,7 @@ def _neighbours_v6() -> set[tuple[str, str]]:
         ["ip", "-6", "-json", "neighbour", "show"],
         capture_output=True,
         text=True,
-        timeout=_AGENT_LIMIT_S,
+        timeout=_ASKING_LIMIT_S,
         check=False,
     )
     return neighbour_addresses(asked.stdout if asked.returncode == 0 else "")
@@ -122,25 +119,3 @@ def _leased(handle: libvirt.virDomain) -> set[tuple[str, str]]:
         for interface in interfaces.values()
         for entry in interface["addrs"] or []
     }
-
-
-def _agent(handle: libvirt.virDomain) -> bool | None:
-    """Ping the agent, if anybody in the guest has opened its channel."""
-    if not channel_is_open(handle):
-        return None
-    try:
-        libvirt_qemu.qemuAgentCommand(handle, _PING, _AGENT_LIMIT_S, 0)
-    except libvirt.libvirtError as error:
-        if is_gone(error):
-            raise
-        return False
-    return True
-
-
-def channel_is_open(handle: libvirt.virDomain) -> bool:
-    """Say whether somebody in the guest has opened the agent's channel."""
-    domain = etree.fromstring(handle.XMLDesc(0))
-    return any(
-        target.get("name") == AGENT_CHANNEL and target.get("state") == "connected"
-        for target in domain.iterfind("devices/channel/target")
-    )

@@ -23,12 +23,12 @@ from tasks.errors import HostBusy, HostError
 from workers.hypervisor import names
 from workers.hypervisor.files import sync_directory
 from workers.hypervisor.image_cache.conversion import convert
+from workers.hypervisor.libvirt.agent import channel_is_open
 from workers.hypervisor.libvirt.disks import told_if_full
 from workers.hypervisor.libvirt.domain_xml import as_text
 from workers.hypervisor.libvirt.domains import Domains
 from workers.hypervisor.libvirt.elements import add
 from workers.hypervisor.libvirt.errors import has_code, is_gone, translated
-from workers.hypervisor.libvirt.observe import channel_is_open
 from workers.hypervisor.qcow2 import read_header
 
 log = structlog.get_logger(__name__)
