@@ -159,6 +159,7 @@ POLICY: dict[str, Who] = {
 SERVER_ACTIONS: dict[str, Who] = {
     "addSecurityGroup": MEMBER,
     "changePassword": MEMBER,
+    "confirmResize": MEMBER,
     "createBackup": MEMBER,
     "createImage": MEMBER,
     "forceDelete": MEMBER,
@@ -172,7 +173,9 @@ SERVER_ACTIONS: dict[str, Who] = {
     "rebuild": MEMBER,
     "removeSecurityGroup": MEMBER,
     "rescue": MEMBER,
+    "resize": MEMBER,
     "resume": MEMBER,
+    "revertResize": MEMBER,
     "suspend": MEMBER,
     "unlock": MEMBER,
     "unpause": MEMBER,

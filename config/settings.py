@@ -166,6 +166,9 @@ class ControlSettings(CommonSettings):
     #: How long a guest that is to stop or to reboot has for it before its power is cut. Nova's
     #: default (shutdown_timeout).
     shutdown_grace_s: float = Field(default=60.0, ge=0, le=600)
+    #: How long a resize waits to be confirmed or reverted before it is confirmed by itself; 0: for
+    #: ever. Nova's default (resize_confirm_window).
+    resize_confirm_window_s: float = Field(default=0.0, ge=0)
     #: Limits of a new project; -1 is none. Nova's defaults for servers and cores.
     quota_servers: int = Field(default=10, ge=-1)
     quota_vcpus: int = Field(default=20, ge=-1)

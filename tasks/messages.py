@@ -374,6 +374,18 @@ class BuildSpec(Value):
     firewall: FirewallSpec = Field(default_factory=FirewallSpec)
 
 
+class ShapeSpec(Value):
+    """What a server that is there is to be like: all but the image that it was made of. Travels
+    with `reshape`."""
+
+    machine: MachineSpec
+    networks: list[NetworkSpec]
+    ports: list[PortSpec]
+    firewall: FirewallSpec
+    first_boot: FirstBoot
+    boot: BootProof
+
+
 class Placement(Value):
     """Where a server goes, and all that this host needs for it. Given by `schedule`; the runner
     puts the host into the job, so that the next links are routed there."""

@@ -74,6 +74,14 @@ ACTIONS = BUILDING | SNAPSHOTS | _POWER | {UNRESCUE, CHANGE_PASSWORD}
 #: What is left of something else on one host, which it waits for: nobody else can do it.
 OWED = frozenset({UNWIND, PURGE, DISCARD_SNAPSHOT})
 
+#: A server is given another flavor. What it was before is kept until that is confirmed or reverted;
+#: one that failed half-way is put back as well (`undo_resize`).
+RESIZE = "resize"
+CONFIRM_RESIZE, REVERT_RESIZE = "confirm_resize", "revert_resize"
+UNDO_RESIZE = "undo_resize"
+
+RESIZES = frozenset({RESIZE, CONFIRM_RESIZE, REVERT_RESIZE, UNDO_RESIZE})
+
 #: Pipelines that only take away: owed however late they come, and never given up.
 REMOVALS = frozenset({DELETE}) | OWED
 
@@ -104,6 +112,15 @@ _CLEAR = Stage("clear", Side.COMPUTE, limit_s=300, once=True)
 _CUT_POWER = Stage("cut_power", Side.COMPUTE, limit_s=60)
 _DEFINE, _LAUNCH = _BUILD[1], _BUILD[2]
 _CLEAR_RESCUE = Stage("clear_rescue", Side.COMPUTE, limit_s=300, once=True)
+
+#: Not all of a resize's stages are every server's: app.runs.resizes says which.
+_RESHAPE = Stage("reshape", Side.COMPUTE, limit_s=300, drops=("shape",))
+_PUT_BACK = (
+    Stage("restore_disks", Side.COMPUTE, limit_s=300),
+    _RESHAPE,
+    _POWER_ON,
+    Stage("settle", Side.CONTROL, limit_s=30),
+)
 
 PIPELINES: dict[str, tuple[Stage, ...]] = {
     CREATE: (
@@ -151,6 +168,18 @@ PIPELINES: dict[str, tuple[Stage, ...]] = {
         _LAUNCH,
         _CLEAR_RESCUE,
     ),
+    RESIZE: (
+        _SHUT_DOWN,
+        Stage("keep_disks", Side.COMPUTE, limit_s=DISK_LIMIT_S, drops=("asked",)),
+        _RESHAPE,
+        _POWER_ON,
+    ),
+    CONFIRM_RESIZE: (
+        Stage("drop_disks", Side.COMPUTE, limit_s=300),
+        Stage("settle", Side.CONTROL, limit_s=30),
+    ),
+    REVERT_RESIZE: _PUT_BACK,
+    UNDO_RESIZE: _PUT_BACK,
 }
 
 

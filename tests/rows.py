@@ -23,6 +23,7 @@ from app.db.repo import fabric
 from app.db.session import Sessions
 from app.runs.image_words import image_words
 from app.runs.start import Asker, start_run
+from app.services.context import Caller
 from config.settings import ControlSettings
 from tasks.pipelines import CREATE
 
@@ -99,6 +100,20 @@ def make_subnet(network_id: str, last: str = "10.9.0.250") -> Subnet:
         host_address="10.9.0.1",
         pools=[{"start": "10.9.0.10", "end": last}],
     )
+
+
+def add_flavor(sessions: Sessions, **facts: Any) -> str:
+    """Write a flavor that is twice the world's; return its id."""
+    flavor_id = str(uuid.uuid4())
+    sizes = {"vcpus": 2, "memory_mib": 512, "root_gib": 2, **facts}
+    with sessions.begin() as session:
+        session.add(Flavor(id=flavor_id, name=f"f-{flavor_id[:8]}", **sizes))
+    return flavor_id
+
+
+def caller_of(world: World, request_id: str = "req-1") -> Caller:
+    """Return the world's user, as whoever asks."""
+    return Caller(world.user_id, "u", world.project_id, "p", ("member",), request_id)
 
 
 def add_host(sessions: Sessions, name: str, **facts: Any) -> str:

@@ -22,10 +22,14 @@ from tasks.compute import (
     cut_power,
     define_domain,
     discard_snapshot,
+    drop_disks,
+    keep_disks,
     launch,
     pause,
     poll_boot,
     power_on,
+    reshape,
+    restore_disks,
     restore_domain,
     send_image,
     set_password,
@@ -75,6 +79,10 @@ STAGES = {
     "take_snapshot": take_snapshot,
     "send_image": send_image,
     "discard_snapshot": discard_snapshot,
+    "keep_disks": keep_disks,
+    "reshape": reshape,
+    "restore_disks": restore_disks,
+    "drop_disks": drop_disks,
 }
 
 

@@ -22,7 +22,9 @@ from tasks.pipelines import (
     DISCARD_SNAPSHOT,
     REBUILDS,
     REMOVALS,
+    RESIZES,
     UNWIND,
+    Side,
     stage_named,
     stages_of,
 )
@@ -118,7 +120,7 @@ class ComputeLedger:
         done, but for the stage that is done once only; and what removes finds nothing left."""
         if stage_named(job.pipeline, stage).once:
             return self._journal.was_done(job, stage)
-        is_told = job.pipeline in ACTIONS - REBUILDS
+        is_told = job.pipeline in (ACTIONS - REBUILDS) | RESIZES
         return is_told and self._journal.has_completed(job.server_id, job.run_id)
 
     def began(self, job: Job, stage: str, worker: str) -> None:
@@ -151,7 +153,7 @@ class ComputeLedger:
         is lost."""
         if stage_named(job.pipeline, stage).once:
             self._journal.note_once(job, stage)
-        if job.pipeline not in REMOVALS and stage == stages_of(job.pipeline)[-1].name:
+        if job.pipeline not in REMOVALS and stage == _last_here(job.pipeline):
             self._journal.complete(job)
         kept = output.model_dump() if output is not None else None
         self._end(self._report(job, stage, worker, "finished", started_at, output=kept))
@@ -191,6 +193,10 @@ class ComputeLedger:
     )
     def _publish(self, report: StageReport) -> None:
         self._celery.send_task("report", args=[report.model_dump()])
+
+
+def _last_here(pipeline: str) -> str:
+    return [stage.name for stage in stages_of(pipeline) if stage.side is Side.COMPUTE][-1]
 
 
 def _key(report: StageReport) -> tuple[str, int, str]:

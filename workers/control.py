@@ -30,7 +30,7 @@ from config.queues import (
 )
 from config.settings import ControlSettings, SettingsError, end_with, load_control
 from tasks import runner
-from tasks.control import conclude, forget, reports, schedule, validate
+from tasks.control import conclude, forget, reports, schedule, settle, validate
 from tasks.control.ledger import ControlLedger
 from tasks.control.store import Store
 from tasks.errors import ByreError
@@ -43,6 +43,7 @@ STAGES = {
     "schedule": schedule,
     "conclude": conclude,
     "forget": forget,
+    "settle": settle,
 }
 
 

@@ -86,7 +86,8 @@ class Routes:
         """Declare a handler. It is given what the schemas of body, query and headers found in the
         request, and gives what the schema `returns` writes; None of it means an empty answer.
 
-        `also` are answers of other statuses that the handler may give itself, as responses.
+        `also` are answers of other statuses that the handler may give itself, as responses; None
+        is an empty one.
         `content_type` is that of an answer that is no JSON; `takes` that of such a body. Before the
         microversion `since` and from `until` on there is no such route; `later` are the statuses
         that other versions answer with.

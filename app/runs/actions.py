@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from app.db.models import Run, Server
 from tasks.pipelines import (
     CHANGE_PASSWORD,
+    CONFIRM_RESIZE,
     CREATE_BACKUP,
     CREATE_IMAGE,
     HARD_REBOOT,
@@ -18,10 +19,13 @@ from tasks.pipelines import (
     REBUILD,
     REBUILD_STOPPED,
     RESCUE,
+    RESIZE,
     RESUME,
+    REVERT_RESIZE,
     START,
     STOP,
     SUSPEND,
+    UNDO_RESIZE,
     UNPAUSE,
     UNRESCUE,
 )
@@ -41,10 +45,12 @@ PAUSED = State("PAUSED", "paused", 3)
 STOPPED = State("SHUTOFF", "stopped", 4)
 SUSPENDED = State("SUSPENDED", "suspended", 4)
 RESCUED = State("RESCUE", "rescued", 1)
+#: Its guest is as it was before the resize: on, or off.
+RESIZED = State("VERIFY_RESIZE", "resized", 1)
 
 #: vm_state -> the status that goes with it when nothing is being done
 _STATUS = {
-    state.vm_state: state.status for state in (ACTIVE, PAUSED, STOPPED, SUSPENDED, RESCUED)
+    state.vm_state: state.status for state in (ACTIVE, PAUSED, STOPPED, SUSPENDED, RESCUED, RESIZED)
 } | {"error": "ERROR"}
 
 
@@ -64,6 +70,12 @@ class Action:
 
 _SPAWNING = ("build_resources", "define_domain", "launch", "poll_boot")
 _REBUILDING = dict.fromkeys(_SPAWNING, "rebuild_spawning") | {"shut_down": "powering-off"}
+_RESIZING = {
+    "shut_down": "resize_migrating",
+    "keep_disks": "resize_migrating",
+    "reshape": "resize_finish",
+    "power_on": "resize_finish",
+}
 _UPLOADING = {"take_snapshot": "image_pending_upload", "send_image": "image_uploading"}
 
 ACTIONS: dict[str, Action] = {
@@ -91,6 +103,10 @@ ACTIONS: dict[str, Action] = {
     RESCUE: Action({"active", "stopped", "error"}, "rescuing", RESCUED),
     UNRESCUE: Action({"rescued"}, "unrescuing", ACTIVE),
     CHANGE_PASSWORD: Action({"active"}, "updating_password", ACTIVE, "PASSWORD"),
+    RESIZE: Action({"active", "stopped"}, "resize_prep", RESIZED, "RESIZE", _RESIZING),
+    CONFIRM_RESIZE: Action({"resized"}, "resize_confirming", ACTIVE),
+    REVERT_RESIZE: Action({"resized"}, "resize_reverting", ACTIVE, "REVERT_RESIZE"),
+    UNDO_RESIZE: Action((), "resize_reverting", ACTIVE),
 }
 
 #: (pipeline, vm_state) -> the pipeline by which a server in that state is led to the same end.
@@ -102,11 +118,13 @@ _WORDS = {
     REBUILD_STOPPED: REBUILD,
     CREATE_IMAGE: "createImage",
     CREATE_BACKUP: "createBackup",
+    CONFIRM_RESIZE: "confirmResize",
+    REVERT_RESIZE: "revertResize",
 }
 
 
 def word(pipeline: str) -> str:
-    """Return what Nova calls the action: it has one word for both kinds of reboot, say."""
+    """Return what Nova calls the action."""
     return _WORDS.get(pipeline, pipeline)
 
 
@@ -142,6 +160,11 @@ def show_done(session: Session, server: Server, run: Run) -> None:
         # Its domain is the rescue's, and stays so.
         end = RESCUED
     server.status, server.vm_state, server.power_state = end.status, end.vm_state, end.power_state
+    forget_fault(session, server)
+
+
+def forget_fault(session: Session, server: Server) -> None:
+    """What was wrong with the server is over."""
     if server.fault is not None:
         session.delete(server.fault)
 

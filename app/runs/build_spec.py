@@ -9,6 +9,7 @@ from app.runs.boot_properties import LIMIT, PROOF, TEXT, merged
 from app.runs.extra_specs import cpu_policy_of, limits_of
 from app.runs.hardware import hardware_of
 from app.runs.networks_spec import network_specs
+from app.runs.sizes import Size
 from config.settings import ControlSettings
 from tasks.errors import ImageUnusable
 from tasks.messages import (
@@ -19,6 +20,7 @@ from tasks.messages import (
     ImageSource,
     MachineSpec,
     Outline,
+    ShapeSpec,
 )
 
 
@@ -34,16 +36,39 @@ def build_spec(
     """Return the spec. `deadline` (Unix seconds) ends the image ticket; the guest's word of its
     first boot is good for the attempt only. Raises ImageUnusable."""
     image = _image(session, server.image_id)
+    size = Size.of_server(server, spec)
+    shape = shape_spec(session, server, spec, ports, settings, attempt, size)
+    return BuildSpec(
+        image=image_source(image, settings, deadline),
+        machine=shape.machine,
+        networks=shape.networks,
+        ports=shape.ports,
+        firewall=shape.firewall,
+        first_boot=shape.first_boot,
+        boot=shape.boot,
+    )
+
+
+def shape_spec(
+    session: Session,
+    server: Server,
+    spec: RequestSpec,
+    ports: list[Port],
+    settings: ControlSettings,
+    attempt: AttemptRef,
+    size: Size,
+) -> ShapeSpec:
+    """Return all but the image that its host has to know of a server, with this size."""
     boot = boot_proof(spec, server, settings)
     token = tickets.phone_home(settings, attempt) if boot.proof == "first_boot" else ""
     interfaces = fabric.specs(session, ports)
-    return BuildSpec(
-        image=image_source(image, settings, deadline),
-        machine=_machine(server, spec),
+    first_boot = _first_boot(session, server, spec, settings, token)
+    return ShapeSpec(
+        machine=_machine(server, spec, size),
         networks=network_specs(session, [port.network_id for port in ports], server.hypervisor_id),
         ports=interfaces,
         firewall=fabric.firewall_of(session, server.hypervisor_id, interfaces),
-        first_boot=_first_boot(session, server, spec, settings, token),
+        first_boot=first_boot.model_copy(update={"instance_type": size.flavor_id}),
         boot=boot,
     )
 
@@ -60,7 +85,7 @@ def rescue_spec(session: Session, run: Run, settings: ControlSettings) -> BuildS
     told = {"admin_pass": asked.get("admin_pass", "")}
     return BuildSpec(
         image=image_source(image, settings, run.deadline.timestamp()),
-        machine=_machine(server, spec),
+        machine=_machine(server, spec, Size.of_server(server, spec)),
         networks=network_specs(session, [port.network_id for port in ports], server.hypervisor_id),
         ports=interfaces,
         first_boot=_first_boot(session, server, spec, settings, "").model_copy(update=told),
@@ -72,9 +97,8 @@ def outline(session: Session, server_id: str, settings: ControlSettings) -> Outl
     """Return the server's domain, for a host that has its disks."""
     server, spec = session.get_one(Server, server_id), session.get_one(RequestSpec, server_id)
     ports = fabric.specs(session, addresses.ports_of(session, server_id))
-    return Outline(
-        machine=_machine(server, spec), ports=ports, boot=boot_proof(spec, server, settings)
-    )
+    machine = _machine(server, spec, Size.of_server(server, spec))
+    return Outline(machine=machine, ports=ports, boot=boot_proof(spec, server, settings))
 
 
 def _image(session: Session, image_id: str) -> Image:
@@ -84,17 +108,17 @@ def _image(session: Session, image_id: str) -> Image:
     return image
 
 
-def _machine(server: Server, spec: RequestSpec) -> MachineSpec:
+def _machine(server: Server, spec: RequestSpec, size: Size) -> MachineSpec:
     return MachineSpec(
         name=server.name,
-        vcpus=server.vcpus,
-        memory_mib=server.memory_mib,
-        root_gib=server.root_gib,
-        ephemeral_gib=server.ephemeral_gib,
-        swap_mib=server.swap_mib,
-        cpu_policy=cpu_policy_of(spec.extra_specs),
+        vcpus=size.vcpus,
+        memory_mib=size.memory_mib,
+        root_gib=size.root_gib,
+        ephemeral_gib=size.ephemeral_gib,
+        swap_mib=size.swap_mib,
+        cpu_policy=cpu_policy_of(size.extra_specs),
         hardware=hardware_of(spec.image_words),
-        limits=limits_of(spec.extra_specs),
+        limits=limits_of(size.extra_specs),
     )
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from app.db.models import Fault, Run, Server, Stage
 from app.db.models.base import now
 from app.db.repo import addresses, runs
-from app.runs import actions
+from app.runs import actions, resizes
 from app.runs.attempts import hosts_tried, move_on
 from app.runs.fabric import note_server
 from app.runs.snapshots import give_image_up, rotate
@@ -21,7 +21,18 @@ from app.runs.start import owe_discard, owe_unwind
 from config.settings import ControlSettings
 from tasks.errors import StaleMessage
 from tasks.messages import BootReport, Failure, Job, StageReport
-from tasks.pipelines import ACTIONS, BUILDING, CREATE, REBUILDS, REMOVALS, SNAPSHOTS
+from tasks.pipelines import (
+    ACTIONS,
+    BUILDING,
+    CREATE,
+    REBUILDS,
+    REMOVALS,
+    RESIZE,
+    RESIZES,
+    REVERT_RESIZE,
+    SNAPSHOTS,
+    UNDO_RESIZE,
+)
 
 #: Nova's numbers for `power_state`.
 NO_STATE, RUNNING = 0, 1
@@ -122,9 +133,8 @@ def fail(
         _owe(run, stage, moment)
         return []
     stage.state, stage.finished_at = "failed", moment
-    if run.pipeline in ACTIONS:
-        _end_action(session, run, failure, moment)
-        return [owe_discard(session, run, settings).id] if run.pipeline in SNAPSHOTS else []
+    if run.pipeline in ACTIONS | RESIZES:
+        return _end_action(session, run, failure, moment, settings)
     sent = []
     if run.hypervisor_id is not None:
         sent.append(owe_unwind(session, run, settings).id)
@@ -190,18 +200,25 @@ def _give_up(session: Session, run: Run, failure: Failure, moment: datetime) -> 
     end(session, run, "failed", moment)
 
 
-def _end_action(session: Session, run: Run, failure: Failure, moment: datetime) -> None:
+def _end_action(
+    session: Session, run: Run, failure: Failure, moment: datetime, settings: ControlSettings
+) -> list[str]:
+    """End what failed. A resize is taken back; one that could not be taken back is in ERROR, and
+    may be reverted again."""
     runs.cancel_open_stages(session, run, moment)
     attempt = runs.get_attempt(session, run)
     attempt.reason_code, attempt.reason = failure.code, failure.public
     run.reason_code, run.reason = failure.code, failure.public
+    give_image_up(session, run, moment)
+    end(session, run, "failed", moment)
     server = session.get_one(Server, run.server_id)
-    if run.pipeline in BUILDING:
+    if run.pipeline == RESIZE:
+        return [resizes.undo(session, server, run, settings).id]
+    if run.pipeline in BUILDING | {REVERT_RESIZE, UNDO_RESIZE}:
         blame(server, failure, moment)
     else:
         actions.show_failed(server)
-    give_image_up(session, run, moment)
-    end(session, run, "failed", moment)
+    return [owe_discard(session, run, settings).id] if run.pipeline in SNAPSHOTS else []
 
 
 def _told(number: int, reason: str | None) -> str:
@@ -267,6 +284,8 @@ def _complete(session: Session, run: Run, moment: datetime) -> None:
         actions.show_done(session, server, run)
         if run.pipeline in REBUILDS:
             server.launched_at = moment
+    elif run.pipeline in RESIZES:
+        resizes.show_done(session, session.get_one(Server, run.server_id), run, moment)
     elif run.pipeline == CREATE:
         server = session.get_one(Server, run.server_id)
         server.status, server.vm_state, server.task_state = "ACTIVE", "active", None

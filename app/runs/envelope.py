@@ -13,7 +13,8 @@ from app.db.models import RequestSpec, Run, Server
 from app.db.models import Stage as StageRow
 from app.db.models.hypervisor import Hypervisor
 from app.db.repo import addresses, runs
-from app.runs.build_spec import build_spec, outline, rescue_spec
+from app.runs import resizes
+from app.runs.build_spec import build_spec, outline, rescue_spec, shape_spec
 from app.runs.tickets import upload_url
 from app.runs.values import ports_ref
 from config.settings import ControlSettings
@@ -27,6 +28,7 @@ from tasks.messages import (
     Password,
     PortSpec,
     PortsRef,
+    ShapeSpec,
     Value,
 )
 from tasks.pipelines import REBUILDS, REMOVALS, Stage, stages_of
@@ -96,6 +98,8 @@ def _told(
         told["upload"] = ImageUpload(image_id=run.image_id, url=url)
     if "set_password" in names:
         told["password"] = Password.parse(run.parameters or {})
+    if "reshape" in names:
+        told["shape"] = _shape(session, run, settings)
     given = {name: value.model_dump() for name, value in told.items()}
     if run.pipeline in REBUILDS and "build_resources" in names:
         given["build"] = _build(session, run, settings)
@@ -145,6 +149,15 @@ def _build(session: Session, run: Run, settings: ControlSettings) -> dict[str, A
     deadline = run.deadline.timestamp()
     attempt = AttemptRef(run_id=run.id, attempt=run.attempt)
     return build_spec(session, server, spec, ports, settings, deadline, attempt).model_dump()
+
+
+def _shape(session: Session, run: Run, settings: ControlSettings) -> ShapeSpec:
+    server = session.get_one(Server, run.server_id)
+    spec = session.get_one(RequestSpec, server.id)
+    ports = addresses.ports_of(session, server.id)
+    attempt = AttemptRef(run_id=run.id, attempt=run.attempt)
+    size = resizes.size_for(session, run)
+    return shape_spec(session, server, spec, ports, settings, attempt, size)
 
 
 def _ports(session: Session, run: Run) -> PortsRef:

@@ -1,5 +1,6 @@
 """Begin a run: its row, its first attempt and its stages, in the caller's transaction."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -8,7 +9,7 @@ from sqlalchemy.orm import Session
 from app.db.models import Attempt, Hypervisor, Run, Server
 from app.db.models import Stage as StageRow
 from app.db.models.base import new_id, now
-from app.db.repo import addresses, runs
+from app.db.repo import addresses, migrations, runs
 from app.runs import actions
 from app.runs.snapshots import give_image_up
 from app.runs.values import port_spec
@@ -22,6 +23,7 @@ from tasks.pipelines import (
     DISCARD_SNAPSHOT,
     PURGE,
     REMOVALS,
+    RESIZES,
     SNAPSHOTS,
     UNWIND,
     Side,
@@ -41,7 +43,7 @@ class Asker:
     user_id: str
 
 
-def start_run(
+def start_run(  # noqa: PLR0913 - all but three by name
     session: Session,
     server: Server,
     pipeline: str,
@@ -50,9 +52,10 @@ def start_run(
     settings: ControlSettings,
     hypervisor_id: str | None = None,
     undoes: AttemptRef | None = None,
+    without: Collection[str] = (),
 ) -> Run:
     """Add the run. Its chain is sent after the commit, by app.runs.publish. A removal without a
-    hypervisor is the control side's alone."""
+    hypervisor is the control side's alone. `without`: stages that this server has no need of."""
     moment = now()
     run = Run(
         id=new_id(),
@@ -73,11 +76,12 @@ def start_run(
     session.add(run)
     session.flush()
     session.add(Attempt(run_id=run.id, number=1, started_at=moment, host=_name(session, run)))
-    for position, stage in enumerate(_stages_needed(run)):
+    needed = [stage for stage in _stages_needed(run) if stage.name not in without]
+    for position, stage in enumerate(needed):
         session.add(_stage_row(run, stage, position, moment))
     if pipeline == CREATE:
         server.task_state = stages_of(pipeline)[0].name
-    if pipeline in ACTIONS:
+    if pipeline in ACTIONS | RESIZES:
         actions.show_begun(server, pipeline)
     return run
 
@@ -103,8 +107,9 @@ def request_delete(
             _cancel(session, run, moment, "The server was deleted.")
     # A schedule that committed just before us has put the host there; we hold its run's lock now.
     session.refresh(server)
-    if any(run.pipeline in ACTIONS for run in open_runs):
+    if any(run.pipeline in ACTIONS | RESIZES for run in open_runs):
         actions.show_failed(server)
+    migrations.give_up(session, server.id, moment)
     server.delete_requested_at = server.delete_requested_at or moment
     server.task_state = "deleting"
     host = server.hypervisor

@@ -19,6 +19,7 @@ from app.db.session import Sessions, reading
 from app.runs import hosts
 from app.runs.attempts import resume
 from app.runs.checkpoint import OWED_PAUSE_S, fail
+from app.runs.confirming import confirm_overdue
 from app.runs.envelope import job_of
 from app.runs.publish import Publisher
 from app.runs.start import limit_s
@@ -46,6 +47,7 @@ def sweep(sessions: Sessions, publisher: Publisher, settings: ControlSettings) -
     for run_id, failure in hosts.review(sessions, publisher, settings, moment):
         _alone(run_id, partial(_leave_host, sessions, settings, run_id, failure))
     _go_on(sessions, settings, moment)
+    confirm_overdue(sessions, publisher, settings, moment)
     with reading(sessions) as session:
         unsent = runs.unpublished(session, now(), BATCH)
         suspicious = runs.suspicious_hosts(session, moment)

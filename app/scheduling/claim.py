@@ -4,7 +4,8 @@ A claim is one guarded update of the host's row and one allocation row, in one t
 claims for the last room meet in the update: the second one finds its condition no longer true.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from sqlalchemy.orm import Session
 
@@ -18,6 +19,9 @@ from tasks.messages import Job
 #: between the look and the claim does another round begin.
 CANDIDATES = 5
 ROUNDS = 5
+
+#: What an allocation counts, by its columns and by what an Ask calls them.
+_AMOUNTS = ("vcpus", "dedicated_vcpus", "memory_mib", "disk_gib")
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,39 @@ def claim(session: Session, server: Server, job: Job, ask: Ask) -> Claim:
     raise NoValidHost(explain(refused, ask))
 
 
+def needs(ask: Ask) -> dict[str, int]:
+    """Return what a server holds of its host, by the allocation's columns."""
+    return {name: getattr(ask, name) for name in _AMOUNTS}
+
+
+def widen(session: Session, server_id: str, hypervisor_id: str, ask: Ask) -> dict[str, int]:
+    """Claim, on the host where the server is, a second shape of it beside the one that it has, and
+    return what it held before. Its guest has one of them at a time, so processors and memory are
+    the larger ones; disks are there twice. Raises NoValidHost."""
+    allocation = claims.get(session, server_id, hypervisor_id)
+    if allocation is None:
+        raise NoValidHost("No valid host was found: the server holds no room on its own.")
+    before = {name: getattr(allocation, name) for name in _AMOUNTS}
+    wider = {name: max(before[name], amount) for name, amount in needs(ask).items()}
+    wider["disk_gib"] = before["disk_gib"] + ask.disk_gib
+    more = replace(ask, **{name: wider[name] - before[name] for name in _AMOUNTS})
+    if not claims.change(session, allocation, wider, [rule.passes(more) for rule in RULES]):
+        rules = [(rule.name, rule.passes(more)) for rule in RULES]
+        refused = claims.refusals(session, rules, Hypervisor.id == hypervisor_id)
+        raise NoValidHost(explain(refused, more))
+    return before
+
+
+def set_to(
+    session: Session, server_id: str, hypervisor_id: str, amounts: Mapping[str, int]
+) -> None:
+    """Have the server hold these amounts of the host, if it holds any. Only ever less than it
+    holds: what it held at the same time before is there."""
+    allocation = claims.get(session, server_id, hypervisor_id)
+    if allocation is not None:
+        claims.change(session, allocation, amounts)
+
+
 def would_fit(session: Session, ask: Ask) -> bool:
     """Say whether a host passes every rule now, without claiming it."""
     predicates = [rule.passes(ask) for rule in RULES]
@@ -71,8 +108,5 @@ def _allocation(hypervisor_id: str, job: Job, ask: Ask) -> Allocation:
         hypervisor_id=hypervisor_id,
         run_id=job.run_id,
         attempt=job.attempt,
-        vcpus=ask.vcpus,
-        dedicated_vcpus=ask.dedicated_vcpus,
-        memory_mib=ask.memory_mib,
-        disk_gib=ask.disk_gib,
+        **needs(ask),
     )

@@ -199,12 +199,12 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "memory",
-        lambda ask: memory_room(ask) >= ask.memory_mib,
+        lambda ask: memory_room(ask) >= ask.memory_mib if ask.memory_mib else true(),
         lambda ask: f"without room for {ask.memory_mib} MiB of memory",
     ),
     Rule(
         "disk",
-        lambda ask: disk_room(ask) >= ask.disk_gib,
+        lambda ask: disk_room(ask) >= ask.disk_gib if ask.disk_gib else true(),
         lambda ask: f"without room for {ask.disk_gib} GiB of disk",
     ),
 )

@@ -20,6 +20,7 @@ from app.services.host_choice import Choice, read_choice
 from app.services.idempotency import Once, earlier, remember
 from app.services.image_fit import check_fits
 from app.services.images import visible_to
+from app.services.over_quota import over_quota
 from app.services.security_groups import DEFAULT, see_to_default
 from app.services.server_names import hostname_of, numbered
 from app.services.server_networks import (
@@ -31,7 +32,7 @@ from app.services.server_networks import (
     resolve,
 )
 from app.services.server_security import resolved
-from tasks.errors import QuotaExceeded, RequestError
+from tasks.errors import RequestError
 from tasks.pipelines import CREATE, stages_of
 
 
@@ -208,16 +209,8 @@ def _allowed_count(session: Session, parts: _Parts, new: NewServer) -> int:
             count = min(count, max(0, limit - in_use) // each)
     if count >= new.min_count:
         return fitting(session, project, parts.interfaces, least=new.min_count, most=count)
-    # Nova's words: resource names together, then requested, used and allowed in the same order.
-    over = [row for row in limits if 0 <= row[3] < row[2] + row[1] * new.min_count]
-    names = ",".join(name for name, *_ in over)
-    requested = ", ".join(str(each * new.min_count) for _, each, _, _ in over)
-    in_use_text = ", ".join(str(in_use) for _, _, in_use, _ in over)
-    allowed = ", ".join(str(limit) for *_, limit in over)
-    raise QuotaExceeded(
-        f"Quota exceeded for {names}: Requested {requested},"
-        f" but already used {in_use_text} of {allowed} {names}"
-    )
+    least = [(what, each * new.min_count, in_use, most) for what, each, in_use, most in limits]
+    raise over_quota([row for row in least if 0 <= row[3] < row[2] + row[1]])
 
 
 def _server(caller: Caller, new: NewServer, name: str, flavor: Flavor) -> Server:

@@ -18,6 +18,7 @@ from app.runs.checkpoint import fence
 from app.runs.extra_specs import cpu_policy_of, has_vif_limits
 from app.runs.fabric import note_placed
 from app.runs.hardware import hardware_of
+from app.runs.sizes import Size
 from app.scheduling import claim as claims
 from app.scheduling.addresses import ensure_ports
 from app.scheduling.rules import Ask, alive_since
@@ -109,12 +110,23 @@ def take_place(
 
 def ask_of(session: Session, settings: ControlSettings, run: Run, server: Server) -> Ask:
     """Return what the server needs of a host, by its rows."""
-    image = session.get(Image, server.image_id)
-    tried = tuple(str(attempt.host) for attempt in hosts_tried(session, run))
     spec = session.get_one(RequestSpec, server.id)
-    ask = ask_for(server, spec, image, settings, tried)
+    ask = ask_to_be(session, settings, server, Size.of_server(server, spec))
+    return replace(
+        ask,
+        tried=tuple(str(attempt.host) for attempt in hosts_tried(session, run)),
+        # It was asked for the create; whoever moves the server later says where to.
+        host=spec.hints.get(HOST, "") if run.pipeline == CREATE else "",
+    )
+
+
+def ask_to_be(session: Session, settings: ControlSettings, server: Server, size: Size) -> Ask:
+    """Return what the server needs of a host to have this size there."""
+    image = session.get(Image, server.image_id)
+    spec = session.get_one(RequestSpec, server.id)
+    ask = ask_for_size(size, spec, image, settings)
     near = neighbours(session, spec)
-    wanted = wanted_aggregates(session, spec.extra_specs, server.project_id)
+    wanted = wanted_aggregates(session, size.extra_specs, server.project_id)
     return replace(
         ask,
         physical_networks=physical_networks(session, spec.network_ids),
@@ -122,8 +134,6 @@ def ask_of(session: Session, settings: ControlSettings, run: Run, server: Server
         keep_from=near.keep_from,
         zone=spec.availability_zone,
         default_zone=settings.availability_zone,
-        # It was asked for the create; whoever moves the server later says where to.
-        host=spec.hints.get(HOST, "") if run.pipeline == CREATE else "",
         in_aggregates=wanted.having,
         kept_aggregates=wanted.kept,
         own_aggregates=wanted.own,
@@ -138,30 +148,29 @@ def _limit_boot(session: Session, run: Run, limit_s: float) -> None:
         stage.limit_s = limit_s + BOOT_NET_S
 
 
-def ask_for(
-    server: Server,
+def ask_for_size(
+    size: Size,
     spec: RequestSpec,
     image: Image | None,
     settings: ControlSettings,
-    tried: tuple[str, ...],
 ) -> Ask:
-    """Return what the server needs of a host. Disk 0 is a disk as large as the image."""
+    """Return what a server needs of a host to have this size. Disk 0 is a disk as large as the
+    image."""
     virtual_gib = math.ceil((image.virtual_size_bytes or 0) / GIB) if image else 0
-    swap_gib = math.ceil(server.swap_mib / MIB_OF_GIB)
-    is_dedicated = cpu_policy_of(spec.extra_specs) == "dedicated"
+    swap_gib = math.ceil(size.swap_mib / MIB_OF_GIB)
+    is_dedicated = cpu_policy_of(size.extra_specs) == "dedicated"
     return Ask(
-        vcpus=0 if is_dedicated else server.vcpus,
-        dedicated_vcpus=server.vcpus if is_dedicated else 0,
-        memory_mib=server.memory_mib,
-        disk_gib=(server.root_gib or virtual_gib) + server.ephemeral_gib + swap_gib,
-        vif_limits=has_vif_limits(spec.extra_specs),
+        vcpus=0 if is_dedicated else size.vcpus,
+        dedicated_vcpus=size.vcpus if is_dedicated else 0,
+        memory_mib=size.memory_mib,
+        disk_gib=(size.root_gib or virtual_gib) + size.ephemeral_gib + swap_gib,
+        vif_limits=has_vif_limits(size.extra_specs),
         uefi=hardware_of(spec.image_words).firmware == "uefi",
         alive_since=alive_since(settings),
         cpu_overcommit=settings.cpu_overcommit,
         memory_overcommit=settings.memory_overcommit,
         disk_overcommit=settings.disk_overcommit,
         reserved_memory_mib=settings.host_reserved_memory_mib,
-        tried=tried,
     )
 
 

@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 
 from app.db.models import Hypervisor, Run, Server
 from app.db.models.base import now
-from app.db.repo import addresses, claims, hypervisors, runs
+from app.db.repo import addresses, claims, hypervisors, migrations, runs
 from app.runs.checkpoint import blame, end
 from app.runs.fabric import note_server
 from app.services.context import Context
@@ -74,5 +74,6 @@ def _lose(session: Session, server: Server, host: Hypervisor) -> None:
     claims.give_back(session, server.id, host.id)
     note_server(session, server.id)
     addresses.remove_ports(session, server.id)
+    migrations.give_up(session, server.id, now())
     server.hypervisor_id = None
     blame(server, _GONE, now())

@@ -11,7 +11,10 @@ from app.services.context import Caller, Context
 from app.services.server_views import host_id
 from app.services.servers import found
 from tasks.messages import BootReport
-from tasks.pipelines import COMPUTE_STAGES, OWED, Side
+from tasks.pipelines import COMPUTE_STAGES, OWED, UNDO_RESIZE, Side
+
+#: What nobody asked for: it follows from what failed, or is still owed to what was asked.
+_FOLLOWING = OWED | {UNDO_RESIZE}
 
 
 @dataclass(frozen=True)
@@ -85,8 +88,8 @@ def of_server(context: Context, caller: Caller, server_id: str) -> RunsView:
         server = found(servers.get(session, server_id), caller, server_id)
         views = [_run(run, server.project_id) for run in servers.runs_of(session, server.id)]
     return RunsView(
-        wishes=tuple(view for view in views if view.pipeline not in OWED),
-        owed=tuple(view for view in views if view.pipeline in OWED),
+        wishes=tuple(view for view in views if view.pipeline not in _FOLLOWING),
+        owed=tuple(view for view in views if view.pipeline in _FOLLOWING),
     )
 
 

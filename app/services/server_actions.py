@@ -1,11 +1,11 @@
 """What owners do with a server that is there: turn it on and off, let it stand still, lock it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from sqlalchemy.orm import Session
 
-from app.db.models import Run, Server
+from app.db.models import Hypervisor, Run, Server
 from app.db.repo import runs, servers
 from app.runs import actions
 from app.runs.start import Asker, start_run
@@ -41,8 +41,8 @@ def begin(
         servers.lock_runs(session, server_id)
         server = found(servers.get(session, server_id), caller, server_id)
         refuse_locked(server, caller)
-        _refuse_state(session, server, pipeline)
-        _refuse_silent_host(context, server, pipeline)
+        refuse_state(session, server, pipeline)
+        refuse_silent_host(context, server, pipeline)
         parameters = prepare(session, server) if prepare else None
         run = start_run(
             session,
@@ -101,8 +101,12 @@ def _locked_row(session: Session, caller: Caller, server_id: str) -> Server:
     return found(servers.get(session, server_id), caller, server_id)
 
 
-def _refuse_state(session: Session, server: Server, pipeline: str) -> None:
-    allowed = actions.ACTIONS[pipeline].allowed
+def refuse_state(
+    session: Session, server: Server, pipeline: str, also: Collection[str] = ()
+) -> None:
+    """Refuse an action on a server that is in none of its vm_states, nor in one of these, or has
+    something done to it. Raises Conflict."""
+    allowed = {*actions.ACTIONS[pipeline].allowed, *also}
     if pipeline in REBUILDS and server.launched_at is None and server.vm_state in allowed:
         raise Conflict(
             f"Cannot '{actions.word(pipeline)}' instance {server.id} while it has never been active"
@@ -114,13 +118,15 @@ def _refuse_state(session: Session, server: Server, pipeline: str) -> None:
         raise _conflict(server, pipeline, "task_state", str(server.task_state))
 
 
-def _refuse_silent_host(context: Context, server: Server, pipeline: str) -> None:
-    """What nobody is there to do would be done at some later time, unwanted."""
+def refuse_silent_host(context: Context, server: Server, pipeline: str) -> Hypervisor:
+    """Return the server's host. What nobody is there to do would be done at some later time,
+    unwanted. Raises Conflict."""
     host = server.hypervisor
     if host is None or not is_heard(host, alive_since(context.settings)) or host.lost_at:
         raise Conflict(
             f"Cannot '{actions.word(pipeline)}' instance {server.id} while its host does not answer"
         )
+    return host
 
 
 def _conflict(server: Server, pipeline: str, kind: str, state: str) -> Conflict:

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from app.db.models import Server
 from app.db.repo.drift import Resident
-from app.runs.actions import ACTIVE, PAUSED, RESCUED, STOPPED, SUSPENDED, State
+from app.runs.actions import ACTIVE, PAUSED, RESCUED, RESIZED, STOPPED, SUSPENDED, State
 from app.runs.checkpoint import blame
 from tasks.messages import DomainState, Failure
 
@@ -45,6 +45,9 @@ def is_settled(server: Resident, at: datetime, after: timedelta) -> bool:
 
 def differs(server: Resident, state: DomainState | None) -> bool:
     """Say whether the server has to be shown otherwise; None is a domain that is not there."""
+    if server.status == RESIZED.status:
+        # What becomes of it is for its owner to say; only its power is followed.
+        return state is None or server.power_state != _SHOWN[state].power_state
     if server.status in _FOLLOWS:
         return state is None or not _is_shown(server, _SHOWN[state])
     if server.status == SUSPENDED.status:
@@ -68,8 +71,8 @@ def show(session: Session, server: Server, state: DomainState | None, moment: da
         if server.fault is not None and server.fault.reason == GONE.code:
             session.delete(server.fault)
         shown = _SHOWN[state]
-        if server.status != RESCUED.status:
-            # What is rescued stays so, whatever its rescue's guest does.
+        if server.status not in (RESCUED.status, RESIZED.status):
+            # What is rescued, or waits for a word, stays so, whatever its guest does.
             server.status, server.vm_state = shown.status, shown.vm_state
         server.power_state = shown.power_state
     log.info(

@@ -12,6 +12,7 @@ from app.runs import actions
 from tasks.pipelines import (
     ACTIONS,
     CHANGE_PASSWORD,
+    CONFIRM_RESIZE,
     CREATE,
     CREATE_BACKUP,
     DELETE,
@@ -22,9 +23,12 @@ from tasks.pipelines import (
     REBUILD,
     REBUILD_STOPPED,
     RESCUE,
+    RESIZE,
     RESUME,
+    REVERT_RESIZE,
     START,
     STOP,
+    UNDO_RESIZE,
     UNPAUSE,
     UNRESCUE,
     UNWIND,
@@ -41,10 +45,11 @@ _ALIKE = {
     *(START, STOP, PAUSE, UNPAUSE, RESUME),
     *(REBUILD, REBUILD_STOPPED, RESCUE, UNRESCUE, CHANGE_PASSWORD),
     *(CREATE_BACKUP, DISCARD_SNAPSHOT),
+    *(RESIZE, CONFIRM_RESIZE, REVERT_RESIZE, UNDO_RESIZE),
 }
 
 #: Stages that only such a pipeline has.
-_NEW = {(REBUILD, "clear")}
+_NEW = {(REBUILD, "clear"), (RESIZE, "reshape")}
 
 #: Every stage of every other pipeline, from the table itself.
 ALL_STAGES = [
@@ -173,7 +178,7 @@ class Journey:
     def begin(self) -> None:
         """Do what leads to the pipeline's start."""
         ways = {CREATE: self._to_create, DELETE: self._to_delete}
-        ways |= dict.fromkeys(ACTIONS, self._to_action)
+        ways |= dict.fromkeys(ACTIONS | {RESIZE}, self._to_action)
         ways.get(self._case.pipeline, self._to_unwind)()
 
     def purge(self) -> None:
@@ -218,7 +223,7 @@ class Journey:
         limit_s = self._case.bound_s + 5
         ended = self._plane.ended(self.run_of(self._case.pipeline), limit_s)
         found = [] if ended.state == "done" else [f"{ended.pipeline} {ended.state}: {ended.reason}"]
-        if self._case.pipeline in ACTIONS:
+        if self._case.pipeline in ACTIONS | {RESIZE}:
             wanted = actions.ACTIONS[self._case.pipeline].end or actions.ACTIVE
             found += checks.wrong_with_placed(self._lane, self.server_id, wanted)
         elif self._case.pipeline in (CREATE, UNWIND):

@@ -19,7 +19,13 @@ _WENT_ON = {"resumed", "failed"}
 
 
 #: status -> the state of the domain that goes with it
-_DOMAINS = {"ACTIVE": "running", "SHUTOFF": "shutoff", "PAUSED": "paused", "SUSPENDED": "shutoff"}
+_DOMAINS = {
+    "ACTIVE": "running",
+    "SHUTOFF": "shutoff",
+    "PAUSED": "paused",
+    "SUSPENDED": "shutoff",
+    "VERIFY_RESIZE": "running",
+}
 
 
 def wrong_with_active(lane: Lane, server_id: str) -> list[str]:

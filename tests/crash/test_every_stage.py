@@ -6,15 +6,20 @@ Compute stages work on the fake host, control stages on a real database.
 
 import importlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 from sqlalchemy.orm import Session
 
 from app.db.models import Run, Server
+from app.db.models.base import now
 from app.db.session import Sessions
+from app.runs.checkpoint import end
 from app.runs.envelope import job_of
-from app.runs.start import Asker, owe_purge, owe_unwind, request_delete
+from app.runs.start import Asker, owe_purge, owe_unwind, request_delete, start_run
+from app.services import resizing
+from app.services.context import Context
 from tasks.control.store import Store
 from tasks.messages import (
     AttemptRef,
@@ -29,19 +34,32 @@ from tasks.messages import (
 )
 from tasks.pipelines import (
     ACTIONS,
+    CONFIRM_RESIZE,
     CREATE,
     DELETE,
     DISCARD_SNAPSHOT,
     PIPELINES,
     PURGE,
+    RESIZE,
+    RESIZES,
+    REVERT_RESIZE,
+    UNDO_RESIZE,
     UNWIND,
     Side,
     Stage,
     stages_of,
 )
 from tests.crash import checks
-from tests.rows import World, add_host, add_server, make_settings, make_world
-from tests.tasks.values import make_build, make_job
+from tests.rows import (
+    World,
+    add_flavor,
+    add_host,
+    add_server,
+    caller_of,
+    make_settings,
+    make_world,
+)
+from tests.tasks.values import make_build, make_job, make_shape
 from workers.hypervisor.fake import FakeHypervisor
 
 ALL = [(pipeline, stage) for pipeline, stages in PIPELINES.items() for stage in stages]
@@ -116,8 +134,9 @@ JOBS: dict[tuple[str, str], Callable[[Job], Job]] = {
     (PURGE, "teardown"): removal(PURGE),
     **{
         (pipeline, stage.name): action(pipeline)
-        for pipeline in (*ACTIONS, DISCARD_SNAPSHOT)
+        for pipeline in ACTIONS | RESIZES | {DISCARD_SNAPSHOT}
         for stage in stages_of(pipeline)
+        if stage.side is Side.COMPUTE
     },
 }
 
@@ -140,12 +159,21 @@ class Scene:
         self._data |= {"ports": self.ports, "grace": Grace(seconds=60), "kept": Kept()}
         self._data |= {"upload": upload, "outline": outline}
         self._data["password"] = Password(user="root", password="secret")
-        for before in stages_of(pipeline) if pipeline in ACTIONS else ():
+        self._data["shape"] = make_shape(build, vcpus=2, ephemeral_gib=1)
+        if pipeline in RESIZES - {RESIZE}:
+            self._resize(created)
+            self._data["shape"] = make_shape(build)
+        for before in stages_of(pipeline) if pipeline in ACTIONS | RESIZES else ():
             if before.name == stage.name:
                 break
             given = self._run(before, self.job, self.host)
             if before.output:
                 self._data[before.output] = given
+
+    def _resize(self, created: Job) -> None:
+        job = action(RESIZE)(created)
+        for before in stages_of(RESIZE):
+            self._run(before, job, self.host)
 
     def do(self, host: Any = None) -> None:
         """Run the stage."""
@@ -227,7 +255,10 @@ ASKER = Asker("req-1", "user")
 
 
 class NoPublisher:
-    """Control stages send nothing by themselves."""
+    """Nothing is sent."""
+
+    def publish(self, run_id: str) -> None:
+        """Nobody hears of the run."""
 
 
 def placed(sessions: Sessions, world: World) -> str:
@@ -266,6 +297,28 @@ def to_purge(sessions: Sessions, world: World) -> Run:
         return owe_purge(session, server, server.hypervisor_id, ASKER, SETTINGS)
 
 
+def to_settle(pipeline: str, sessions: Sessions, world: World) -> Run:
+    server_id = placed(sessions, world)
+    with sessions.begin() as session:
+        end(session, created(session, server_id), "done", now())
+        server = session.get_one(Server, server_id)
+        server.vm_state, server.task_state = "active", None
+    context = Context(sessions, SETTINGS, NoPublisher())  # type: ignore[arg-type]
+    resizing.resize(context, caller_of(world), server_id, add_flavor(sessions))
+    with sessions.begin() as session:
+        server = session.get_one(Server, server_id)
+        run = session.query(Run).filter_by(server_id=server_id, pipeline=RESIZE).one()
+        end(session, run, "done", now())
+        return start_run(
+            session,
+            server,
+            pipeline,
+            asker=ASKER,
+            settings=SETTINGS,
+            hypervisor_id=server.hypervisor_id,
+        )
+
+
 #: For each stage in the database: what writes the run that it belongs to.
 RUNS: dict[tuple[str, str], Callable[[Sessions, World], Run]] = {
     (CREATE, "validate"): to_create,
@@ -273,6 +326,9 @@ RUNS: dict[tuple[str, str], Callable[[Sessions, World], Run]] = {
     (DELETE, "forget"): to_delete,
     (UNWIND, "conclude"): to_unwind,
     (PURGE, "conclude"): to_purge,
+    (CONFIRM_RESIZE, "settle"): partial(to_settle, CONFIRM_RESIZE),
+    (REVERT_RESIZE, "settle"): partial(to_settle, REVERT_RESIZE),
+    (UNDO_RESIZE, "settle"): partial(to_settle, UNDO_RESIZE),
 }
 
 

@@ -316,6 +316,7 @@ TRIES: dict[tuple[str, str], Try] = {
 ACTIONS: dict[str, Any] = {
     "addSecurityGroup": {"name": "web"},
     "changePassword": {"adminPass": "secret"},
+    "confirmResize": None,
     "createBackup": {"name": "b", "backup_type": "daily", "rotation": 1},
     "createImage": {"name": "mine"},
     "forceDelete": None,
@@ -329,7 +330,9 @@ ACTIONS: dict[str, Any] = {
     "rebuild": {"imageRef": PUBLIC_IMAGE},
     "removeSecurityGroup": {"name": "default"},
     "rescue": None,
+    "resize": {"flavorRef": "43"},
     "resume": None,
+    "revertResize": None,
     "suspend": None,
     "unlock": None,
     "unpause": None,

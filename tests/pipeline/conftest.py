@@ -26,10 +26,10 @@ from app.services.context import Caller, Context
 from config.celery import make_celery
 from config.queues import compute_queue
 from config.settings import ComputeSettings, ControlSettings
-from tasks.pipelines import COMPUTE_STAGES, DELETE, PIPELINES
+from tasks.pipelines import COMPUTE_STAGES, DELETE, PIPELINES, RESIZE
 from tests.asking import ask
 from tests.processes import SECRET_KEY, Byre, RedisServer, wait_until
-from tests.rows import World, add_server, make_settings, make_world
+from tests.rows import World, add_flavor, add_server, caller_of, make_settings, make_world
 from workers.compute import make_worker
 from workers.heartbeat import Heart
 from workers.hypervisor.fake import FakeHypervisor
@@ -62,7 +62,8 @@ class Plane:
 
     def ask(self, server_id: str, pipeline: str) -> Run:
         """Ask for an action, as the API does; return its run."""
-        ask(self._context(), self._caller(f"req-{pipeline}"), server_id, pipeline)
+        flavor_id = add_flavor(self.sessions) if pipeline == RESIZE else ""
+        ask(self._context(), self._caller(f"req-{pipeline}"), server_id, pipeline, flavor_id)
         return self.runs(server_id, *PIPELINES)[-1]
 
     def act(self, server_id: str, pipeline: str) -> Run:
@@ -92,8 +93,7 @@ class Plane:
         return Context(self.sessions, self.settings, self.publisher)
 
     def _caller(self, request_id: str) -> Caller:
-        world = self.world
-        return Caller(world.user_id, "u", world.project_id, "p", ("member",), request_id)
+        return caller_of(self.world, request_id)
 
     def runs(self, server_id: str, *pipelines: str) -> list[Run]:
         """Return the server's runs of these pipelines, oldest first."""

@@ -26,8 +26,9 @@ from app.db.models.base import new_id, now
 from app.db.repo import addresses, watch
 from app.db.session import Sessions
 from app.runs.checkpoint import end
+from app.runs.sizes import Size
 from app.runs.start import owe_unwind
-from app.services.placement import ask_for, place, release
+from app.services.placement import ask_for_size, place, release
 from tasks.errors import NoFreeAddress, NotYet, NoValidHost
 from tasks.messages import Job
 from tests.rows import World, add_host, add_server, make_settings, make_world
@@ -461,6 +462,6 @@ def test_ask_is_the_servers_own_size_not_the_flavors(sessions: Sessions) -> None
     with sessions() as session:
         server = session.get_one(Server, job.server_id)
         spec = session.get_one(RequestSpec, server.id)
-        ask = ask_for(server, spec, None, SETTINGS, ())
+        ask = ask_for_size(Size.of_server(server, spec), spec, None, SETTINGS)
 
     assert (ask.vcpus, ask.memory_mib, ask.disk_gib) == (3, 700, 9)

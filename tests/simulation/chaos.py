@@ -9,7 +9,7 @@ from app.db.models import Server
 from app.db.session import reading
 from tasks.errors import HostBusy, HostError, HostFull, HostGone
 from tasks.messages import BootProof, DomainSpec, MachineSpec
-from tasks.pipelines import ACTIONS
+from tasks.pipelines import ACTIONS, CONFIRM_RESIZE, RESIZE, REVERT_RESIZE
 from tests.drivers.values import NETWORK, make_first_boot, make_job, make_port
 from tests.simulation.broker import Parcel
 from tests.simulation.hosts import Machine
@@ -33,7 +33,12 @@ _VERBS = (
     "remove_domain",
     "remove_ports",
     "remove_disks",
+    "keep_disks",
+    "reshape_disks",
+    "restore_disks",
+    "drop_disks",
 )
+_ACTIONS = [*sorted(ACTIONS), *(2 * [RESIZE, CONFIRM_RESIZE, REVERT_RESIZE])]
 _ERRORS = (HostError, HostFull, HostGone, HostBusy)
 _PLACES = ("verb", "put", "commit")
 
@@ -101,7 +106,7 @@ class Chaos:
             there = list(session.scalars(query.order_by(Server.created_at, Server.id)))
         if not there:
             return False
-        server_id, pipeline = self._random.choice(there), self._random.choice(sorted(ACTIONS))
+        server_id, pipeline = self._random.choice(there), self._random.choice(_ACTIONS)
         self._note(f"wish: {pipeline} {server_id}")
         self._simulation.api.act(server_id, pipeline)
         return True

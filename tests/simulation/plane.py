@@ -20,7 +20,7 @@ from config.celery import make_celery
 from config.queues import CONTROL, PULSE
 from config.settings import ControlSettings
 from tasks.control.store import Store
-from tasks.errors import Conflict, NotFound, QuotaExceeded
+from tasks.errors import NotFound, QuotaExceeded, RequestError
 from tasks.messages import Hello
 from tasks.pipelines import COMPUTE_STAGES
 from tests.asking import ask
@@ -169,8 +169,10 @@ class Api:
         """Ask for an action on a server."""
 
         def work() -> None:
-            with suppress(NotFound, Conflict):
-                ask(self._context, self._caller(), server_id, pipeline)
+            with suppress(NotFound, RequestError):
+                # The large flavor; who has it already is refused.
+                flavor_id = self._database.large_flavor_id
+                ask(self._context, self._caller(), server_id, pipeline, flavor_id)
 
         self._scene.turns.spawn("act", self.life, work)
 

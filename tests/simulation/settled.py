@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.db.models import Allocation, Attempt, Hypervisor, Port, Run, Server, Stage
+from app.db.models import Allocation, Attempt, Hypervisor, Migration, Port, Run, Server, Stage
 from app.db.session import Sessions, reading
 from tasks.messages import Thing
 from tests.simulation.hosts import Machine
@@ -38,6 +38,7 @@ def unsettled(
     with reading(sessions) as session:
         found = list(_found(session, machines))
         complaints = [*_of_runs(session), *_of_hosts(session), *_of_orphans(machines, found)]
+        complaints += _of_resizes(session, machines, found)
         for server in found:
             if server.server.id in deleted and server.server.deleted_at is None:
                 complaints.append(f"server {server.server.id}: its deletion was answered")
@@ -87,7 +88,7 @@ def _of_server(found: _Found) -> Iterable[str]:
         yield f"to be deleted, and {server.status}"
     elif server.status == "ERROR" and found.host is None:
         yield from _of_nothing(found)
-    elif server.status in (*_DOMAINS, "ERROR"):
+    elif server.status in (*_DOMAINS, "ERROR", "VERIFY_RESIZE"):
         yield from _of_placed(found)
     else:
         yield f"{server.status} is no end"
@@ -121,6 +122,30 @@ def _of_placed(found: _Found) -> Iterable[str]:
         yield f"has a copy that is of no use: {_names(here)}"
     if any(thing.quarantined for thing in here):
         yield f"is in quarantine: {_names(here)}"
+
+
+def _of_resizes(
+    session: Session, machines: Mapping[str, Machine], found: list[_Found]
+) -> Iterable[str]:
+    """Who waits for a word has its way back, nobody else has; each has the size that it is shown
+    with."""
+    resized = set(
+        session.scalars(select(Migration.server_id).where(Migration.settled_at.is_(None)))
+    )
+    for server_id, status, host in [(f.server.id, f.server.status, f.host) for f in found]:
+        if (status == "VERIFY_RESIZE") > (server_id in resized):
+            yield f"server {server_id}: {status}, and it cannot be reverted"
+        if host is None or status not in (*_DOMAINS, "VERIFY_RESIZE"):
+            continue
+        fake = machines[host].fake
+        if fake.keeps_disks(server_id) != (status == "VERIFY_RESIZE"):
+            yield f"server {server_id}: {status}, and a way back is the reverse"
+        things = [thing for thing in fake.survey() if thing.kind == "domain"]
+        if server_id not in {thing.server_id for thing in things}:
+            continue
+        there = fake.spec_of(server_id).machine.memory_mib
+        if there != session.get_one(Server, server_id).memory_mib:
+            yield f"server {server_id}: {status}, and its domain has {there} MiB"
 
 
 def _of_runs(session: Session) -> Iterable[str]:

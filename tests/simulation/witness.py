@@ -7,12 +7,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from config.settings import ControlSettings
-from tasks.pipelines import ACTIONS, CREATE, REMOVALS, UNWIND
+from tasks.pipelines import ACTIONS, CREATE, REMOVALS, RESIZES, UNWIND
 from tests.simulation.hosts import Machine
 from tests.simulation.plane import QUOTA_SERVERS, Database
 from tests.simulation.scene import Scene
 
-_MAKES = frozenset({"ensure_root_disk", "ensure_config_drive", "ensure_port", "define", "start"})
+_MAKES = frozenset(
+    {
+        *("ensure_root_disk", "ensure_config_drive", "ensure_port", "define", "start"),
+        *("keep_disks", "restore_disks", "drop_disks", "reshape_disks"),
+    }
+)
 _POWER = frozenset({"start", "shut_down", "cut_power", "pause", "suspend"})
 _ROOM = """
 SELECT name, vcpus * ? - vcpus_used, memory_mib - ? - memory_mib_used, disk_gib - disk_gib_used
@@ -66,7 +71,7 @@ class Witness:
         told = f"{machine.name}: {verb} of {job['pipeline']} {job['run_id']}/{job['attempt']}"
         if job["pipeline"] == CREATE:
             self._made(seen, job["run_id"], job["attempt"], told)
-        elif job["pipeline"] in ACTIONS:
+        elif job["pipeline"] in ACTIONS | RESIZES:
             self._acted(seen, job["run_id"], job["attempt"], told)
         elif job["pipeline"] == UNWIND:
             undone = job["undoes"]

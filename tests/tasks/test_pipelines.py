@@ -18,6 +18,7 @@ from tasks.messages import (
     Password,
     Placement,
     PortsRef,
+    ShapeSpec,
     Value,
 )
 from tasks.pipelines import (
@@ -29,6 +30,7 @@ from tasks.pipelines import (
     REBOOT,
     REBUILDS,
     RESCUE,
+    RESIZES,
     SNAPSHOTS,
     STOP,
     UNRESCUE,
@@ -77,8 +79,8 @@ def test_compute_stages_of_create_can_be_undone() -> None:
 def test_every_input_is_given_by_an_earlier_stage(pipeline: str) -> None:
     # What removes things starts with the ports that the control plane put into the message.
     there: dict[str, type[Value]] = {} if pipeline == CREATE else {"ports": PortsRef}
-    if pipeline in (STOP, REBOOT):
-        there = {"grace": Grace}
+    if pipeline in {STOP, REBOOT} | RESIZES:
+        there = {"grace": Grace, "shape": ShapeSpec}
     if pipeline in REBUILDS:
         there |= {"kept": Kept, "build": BuildSpec, "grace": Grace}
     if pipeline in SNAPSHOTS or pipeline == DISCARD_SNAPSHOT:

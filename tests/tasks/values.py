@@ -14,6 +14,7 @@ from tasks.messages import (
     NetworkSpec,
     PortAddress,
     PortSpec,
+    ShapeSpec,
     SubnetSpec,
 )
 
@@ -50,6 +51,13 @@ def make_inventory() -> Inventory:
         cpu_model="fake",
         running_domains=0,
     )
+
+
+def make_shape(build: BuildSpec, **machine: object) -> ShapeSpec:
+    """Return what a server that was built so is to be like, with another machine."""
+    facts = build.model_dump(exclude={"image"})
+    facts["machine"] |= machine
+    return ShapeSpec.parse(facts)
 
 
 def make_build(*, proof: str = "address", limit_s: float = 30.0, text: str = "") -> BuildSpec:

@@ -323,6 +323,58 @@ class FakeHypervisor(Faulty):
         self._state.asked.pop(server_id, None)
 
     @verb
+    def keep_disks(self, server_id: str) -> None:
+        """Note copies. Raises HostError."""
+        self._refuse_running(server_id)
+        if names.root_disk_file(server_id) not in self._state.files:
+            raise HostError("The server has no root disk.", server=server_id)
+        kept = names.kept_files(server_id)
+        if list(kept.values())[-1] in self._state.files:
+            return
+        for name, copy in kept.items():
+            if name in self._state.files and copy not in self._state.files:
+                add_file(self._state, copy)
+                if name in self._state.bases:
+                    self._state.bases[copy] = self._state.bases[name]
+
+    @verb
+    def keeps_disks(self, server_id: str) -> bool:
+        """Say whether copies are noted."""
+        return any(copy in self._state.files for copy in names.kept_files(server_id).values())
+
+    @verb
+    def restore_disks(self, server_id: str) -> None:
+        """Forget the copies, of which the disks are no different here. Raises HostError."""
+        self._refuse_running(server_id)
+        self._drop(server_id)
+
+    @verb
+    def drop_disks(self, server_id: str) -> None:
+        """Forget the copies."""
+        self._drop(server_id)
+
+    @verb
+    def reshape_disks(self, server_id: str, machine: MachineSpec) -> list[DiskRef]:
+        """Note the disks that the machine has. Raises HostFull, HostError."""
+        name = names.root_disk_file(server_id)
+        if name not in self._state.files:
+            raise HostError("The server has no root disk.", server=server_id)
+        if max(machine.root_gib, machine.ephemeral_gib) > self.disk_gib:
+            raise HostFull("The host has no room for the disk.")
+        found = [self._ensure_disk(name, "root")]
+        extra: list[tuple[str, DiskRole, int]] = [
+            (names.ephemeral_disk_file(server_id), "ephemeral", machine.ephemeral_gib),
+            (names.swap_disk_file(server_id), "swap", machine.swap_mib),
+        ]
+        for name, role, size in extra:
+            if size:
+                found.append(self._ensure_disk(name, role))
+            else:
+                self._state.files.pop(name, None)
+        disc = names.install_disc_file(server_id)
+        return [*found, self._ensure_disk(disc, "cdrom")] if disc in self._state.files else found
+
+    @verb
     def ensure_network(self, network: NetworkSpec) -> None:
         """Note the network as it is wanted. Raises HostError without its physical network."""
         names.network_name(network.network_id)
@@ -589,7 +641,18 @@ class FakeHypervisor(Faulty):
             names.rescue_drive_file(server_id),
             names.nvram_file(server_id),
             names.guest_data_file(server_id),
+            *names.kept_files(server_id).values(),
         ]
+
+    def _drop(self, server_id: str) -> None:
+        for copy in names.kept_files(server_id).values():
+            self._state.files.pop(copy, None)
+            self._state.bases.pop(copy, None)
+
+    def _refuse_running(self, server_id: str) -> None:
+        domain = self._find(server_id)
+        if domain is not None and domain.state in {"running", "paused"}:
+            raise HostError("The server is not off.", server=server_id)
 
     def _used_gib(self) -> int:
         machines = [guest.spec.machine for guest in self._state.guests.values()]

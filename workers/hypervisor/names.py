@@ -117,6 +117,22 @@ def rescue_drive_file(server_id: str) -> str:
     return f"{checked(server_id)}.rescue-config.iso"
 
 
+#: Of what a server's guest writes to: its file, and what the file is called when a copy is kept of
+#: it (`keep_disks`). The ending stays, by which it is known what is in it. The root disk's is made
+#: last: with it, all is kept.
+_KEPT = {
+    "ephemeral.raw": "before-ephemeral.raw",
+    "nvram.fd": "before-nvram.fd",
+    "root.qcow2": "before-root.qcow2",
+}
+
+
+def kept_files(server_id: str) -> dict[str, str]:
+    """Return the names of the files that are kept, and those of their copies, in the order in which
+    they are made."""
+    return {f"{checked(server_id)}.{name}": f"{server_id}.{copy}" for name, copy in _KEPT.items()}
+
+
 def nvram_file(server_id: str) -> str:
     """Return the name of the file with the UEFI firmware's variables."""
     return f"{checked(server_id)}.nvram.fd"

@@ -135,6 +135,31 @@ class Hypervisor(Protocol):
 
     def remove_rescue_disks(self, server_id: str) -> None:
         """Remove them."""
+
+    def keep_disks(self, server_id: str) -> None:
+        """Have copies of the disks that the server's guest writes to, and of its firmware's
+        variables, from which `restore_disks` gives them back. A copy that is there is kept. Raises
+        HostFull, and HostError while the domain is not off or if there is no root disk."""
+        ...
+
+    def keeps_disks(self, server_id: str) -> bool:
+        """Say whether there is a copy that `keep_disks` made."""
+        ...
+
+    def restore_disks(self, server_id: str) -> None:
+        """Have the copies in the place of the disks. None there is done. Raises HostError while the
+        domain is not off."""
+        ...
+
+    def drop_disks(self, server_id: str) -> None:
+        """Remove the copies. Absent is done."""
+        ...
+
+    def reshape_disks(self, server_id: str, machine: MachineSpec) -> list[DiskRef]:
+        """Have the server's disks, but for its config drive, as this machine has them: the root and
+        the ephemeral disk grow, and are never made smaller; the swap disk is made anew if it has
+        another size; what the machine has not is removed. Raises HostFull, and HostError if there
+        is no root disk."""
         ...
 
     def remove_disks(self, server_id: str, *, keep_ephemeral: bool = False) -> None:

@@ -8,9 +8,10 @@ from flask import Response, jsonify
 from marshmallow import ValidationError, fields, pre_load, validate, validates_schema
 
 from app.api.auth import caller, context, require
-from app.api.compute import server_life
+from app.api.compute import server_life, server_resize
 from app.api.compute.schema import Count, Json, MetadataField, Strict, Text, answer, name_like
 from app.api.compute.server_life import LifeActions, RebuildAnswer
+from app.api.compute.server_resize import ResizeActions
 from app.api.dialects import COMPUTE
 from app.api.links import base_url
 from app.api.microversions import not_there
@@ -69,7 +70,7 @@ class GetConsoleOutput(Strict):
 ActionAnswer = answer("ServerActionAnswer", output=fields.String(), adminPass=fields.String())
 
 
-class ServerAction(LifeActions):
+class ServerAction(LifeActions, ResizeActions):
     """What is to be done to a server: one thing."""
 
     addSecurityGroup = fields.Nested(NamedGroup)  # noqa: N815
@@ -167,6 +168,7 @@ _DOERS: dict[str, Doer] = {
     **server_life.DOERS,
     "createImage": _create_image,
     "createBackup": _create_backup,
+    **server_resize.DOERS,
     "addSecurityGroup": lambda context, who, server_id, group: server_security.add(
         context, who, server_id, group["name"]
     ),
@@ -182,12 +184,12 @@ _DOERS: dict[str, Doer] = {
     "servers:act",
     body=ServerAction,
     status=202,
-    also={200: ActionAnswer, 202: RebuildAnswer},
+    also={200: ActionAnswer, 202: RebuildAnswer, 204: None},
     errors=(403, 404, 409),
 )
 def act(body: Json, server_id: str) -> Any:
-    """Start, stop, reboot, pause, suspend, lock or rebuild a server, change its groups, read its
-    console
+    """Start, stop, reboot, pause, suspend, lock, rebuild or resize a server, change its groups,
+    read its console
 
     Or make an image or a backup of it, whose place the `Location` of the answer names.
     """

@@ -13,7 +13,7 @@ from app.api.versioned import Changed, Versioned, since
 from app.services.server_views import AddressView, ServerView
 
 #: Statuses in which a server has a `progress`.
-_WITH_PROGRESS = frozenset({"ACTIVE", "BUILD", "REBUILD"})
+_WITH_PROGRESS = frozenset({"ACTIVE", "BUILD", "REBUILD", "RESIZE", "VERIFY_RESIZE"})
 
 
 class GroupName(Schema):

@@ -16,6 +16,7 @@ from app.db.models.identity import (
 )
 from app.db.models.image import Image
 from app.db.models.keypair import Keypair
+from app.db.models.migration import Migration
 from app.db.models.network import FixedAddress, Network, Port, Subnet
 from app.db.models.run import Attempt, Run, Stage
 from app.db.models.security import PortSecurityGroup, SecurityGroup, SecurityGroupRule
@@ -44,6 +45,7 @@ __all__ = [
     "IdempotencyKey",
     "Image",
     "Keypair",
+    "Migration",
     "Network",
     "Port",
     "PortSecurityGroup",

@@ -1,6 +1,6 @@
 """Queries on hypervisors for scheduling. Only app.scheduling writes through here."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from sqlalchemy import ColumnElement, CursorResult, case, func, select, update
@@ -44,6 +44,36 @@ def take(
     return True
 
 
+def get(session: Session, server_id: str, hypervisor_id: str) -> Allocation | None:
+    """Return what the server holds of this host, locked, or None."""
+    return session.get(Allocation, (server_id, hypervisor_id), with_for_update=True)
+
+
+def change(
+    session: Session,
+    allocation: Allocation,
+    amounts: Mapping[str, int],
+    predicates: Sequence[ColumnElement[bool]] = (),
+) -> bool:
+    """Have the locked allocation hold these amounts, by column, in one guarded update; False, and
+    nothing has changed, if its host does not pass the predicates."""
+    used = {
+        f"{name}_used": getattr(Hypervisor, f"{name}_used") + amount - getattr(allocation, name)
+        for name, amount in amounts.items()
+    }
+    result = session.execute(
+        update(Hypervisor)
+        .where(Hypervisor.id == allocation.hypervisor_id, *predicates)
+        .values(used)
+        .execution_options(synchronize_session=False)
+    )
+    if cast("CursorResult[Any]", result).rowcount != 1:
+        return False
+    for name, amount in amounts.items():
+        setattr(allocation, name, amount)
+    return True
+
+
 def give_back(session: Session, server_id: str, hypervisor_id: str) -> None:
     """Release the server's allocation on this host, if it has one."""
     key = (server_id, hypervisor_id)
@@ -73,8 +103,14 @@ def verdicts(
     return {host: [name for name in names if name] for host, *names in session.execute(query)}
 
 
-def refusals(session: Session, rules: Sequence[tuple[str, ColumnElement[bool]]]) -> dict[str, int]:
+def refusals(
+    session: Session,
+    rules: Sequence[tuple[str, ColumnElement[bool]]],
+    among: ColumnElement[bool] | None = None,
+) -> dict[str, int]:
     """Count hosts by the first rule that refuses them; hosts that pass count under ''."""
     first = case(*((~predicate, name) for name, predicate in rules), else_="")
     query = select(first, func.count()).select_from(Hypervisor).group_by(first)
+    if among is not None:
+        query = query.where(among)
     return {rule: count for rule, count in session.execute(query)}  # noqa: C416 - rows are no pairs

@@ -6,7 +6,16 @@ from typing import Any, cast
 from sqlalchemy import CursorResult, delete, func, select, update
 from sqlalchemy.orm import Session
 
-from app.db.models import AggregateHost, Allocation, CachedImage, Drift, Hypervisor, Run, Server
+from app.db.models import (
+    AggregateHost,
+    Allocation,
+    CachedImage,
+    Drift,
+    Hypervisor,
+    Migration,
+    Run,
+    Server,
+)
 
 
 def update_seen(session: Session, name: str, facts: Mapping[str, Any]) -> bool:
@@ -78,6 +87,8 @@ def remove(session: Session, host: Hypervisor) -> None:
         session.execute(
             update(kind).where(kind.hypervisor_id == host.id).values(hypervisor_id=None)
         )
+    for end in (Migration.source_id, Migration.dest_id):
+        session.execute(update(Migration).where(end == host.id).values({end: None}))
     for kept in (Drift, CachedImage, AggregateHost):
         session.execute(delete(kept).where(kept.hypervisor_id == host.id))
     session.delete(host)

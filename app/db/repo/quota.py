@@ -1,11 +1,12 @@
 """What a project uses, counted from its live rows: a counter could leak, this cannot."""
 
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, and_, case, func, select
 from sqlalchemy.orm import Session
 
-from app.db.models import Project, Server
+from app.db.models import Migration, Project, Server
 from tasks.errors import NotFound
 
 
@@ -32,11 +33,25 @@ def lock_project(session: Session, project_id: str) -> Project:
 
 
 def usage(session: Session, project_id: str) -> Usage:
-    """Count what the project's servers hold."""
-    query = select(
-        func.count(),
-        func.coalesce(func.sum(Server.vcpus), 0),
-        func.coalesce(func.sum(Server.memory_mib), 0),
-    ).where(Server.project_id == project_id, Server.deleted_at.is_(None))
+    """Count what the project's servers hold. One that is being resized holds the larger one of both
+    sizes, until it can be taken back no more."""
+    query = (
+        select(
+            func.count(),
+            func.coalesce(func.sum(_larger(Server.vcpus, Migration.vcpus_held)), 0),
+            func.coalesce(func.sum(_larger(Server.memory_mib, Migration.memory_mib_held)), 0),
+        )
+        .select_from(Server)
+        .join(
+            Migration,
+            and_(Migration.server_id == Server.id, Migration.settled_at.is_(None)),
+            isouter=True,
+        )
+        .where(Server.project_id == project_id, Server.deleted_at.is_(None))
+    )
     servers, vcpus, memory_mib = session.execute(query).one()
     return Usage(servers, int(vcpus), int(memory_mib))
+
+
+def _larger(one: Any, other: Any) -> ColumnElement[int]:
+    return case((other > one, other), else_=one)

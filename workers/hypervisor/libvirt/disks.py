@@ -30,6 +30,7 @@ from workers.hypervisor.libvirt.connection import Keeper
 from workers.hypervisor.libvirt.domain_xml import as_text
 from workers.hypervisor.libvirt.errors import translated
 from workers.hypervisor.libvirt.lookup import absent_is_done, lookup
+from workers.hypervisor.libvirt.tools import run_tool
 from workers.hypervisor.qcow2 import read_header
 from workers.hypervisor.shelf import Shelf
 
@@ -87,6 +88,18 @@ class Disks:
         self._ensure_over(path, image, 0)
         disk = DiskRef(role="rescue", path=str(path), disk_format="qcow2")
         return [disk, self._ensure_drive(names.rescue_drive_file(server_id), files)]
+
+    def grow_root_disk(self, server_id: str, size_gib: int) -> DiskRef:
+        """Have the root disk so large at least; 0 is as it is. Raises HostFull, HostError if it is
+        not there."""
+        path = self._directory / names.root_disk_file(server_id)
+        header = read_header(path) if path.exists() else None
+        if header is None:
+            raise HostError("The server has no root disk.", path=str(path))
+        if header.virtual_bytes < size_gib * _GIB:
+            with told_if_full(self._directory):
+                run_tool("qemu-img", "resize", "-q", "-f", "qcow2", str(path), f"{size_gib}G")
+        return DiskRef(role="root", path=str(path), disk_format="qcow2")
 
     def ensure_config_drive(self, server_id: str, files: dict[str, bytes]) -> DiskRef:
         """See the port. Raises HostFull."""

@@ -4,6 +4,7 @@ import os
 from collections.abc import Collection
 from functools import cached_property
 
+from tasks.errors import HostError
 from tasks.messages import (
     BuildSpec,
     CachedImage,
@@ -36,6 +37,7 @@ from workers.hypervisor.libvirt.events import DomainEvents
 from workers.hypervisor.libvirt.extra_disks import ExtraDisks
 from workers.hypervisor.libvirt.firewall.host import HostFirewall
 from workers.hypervisor.libvirt.inventory import HostInventory
+from workers.hypervisor.libvirt.kept_disks import KeptDisks
 from workers.hypervisor.libvirt.machine_xml import DiskCache, Ground
 from workers.hypervisor.libvirt.networks import Networks
 from workers.hypervisor.libvirt.observe import console_tail, observe
@@ -75,6 +77,7 @@ class LibvirtHypervisor:
         )
         self._disks = Disks(self._keeper, settings.storage_dir, settings.pool_name, self._images)
         self._extra_disks = ExtraDisks(settings.storage_dir, self._images)
+        self._kept_disks = KeptDisks(settings.storage_dir)
         turns = Turns(settings.state_dir / "locks")
         tunnels = Tunnels(settings.underlay_address, turns)
         self._networks = Networks(self._keeper, tunnels, settings.physical_networks)
@@ -149,6 +152,31 @@ class LibvirtHypervisor:
     def remove_rescue_disks(self, server_id: str) -> None:
         """See the port."""
         self._disks.remove_rescue(server_id)
+
+    def keep_disks(self, server_id: str) -> None:
+        """See the port."""
+        self._refuse_running(server_id)
+        self._kept_disks.keep(server_id)
+
+    def keeps_disks(self, server_id: str) -> bool:
+        """See the port."""
+        return self._kept_disks.has(server_id)
+
+    def restore_disks(self, server_id: str) -> None:
+        """See the port."""
+        self._refuse_running(server_id)
+        self._kept_disks.restore(server_id)
+
+    def drop_disks(self, server_id: str) -> None:
+        """See the port."""
+        self._kept_disks.drop(server_id)
+
+    def reshape_disks(self, server_id: str, machine: MachineSpec) -> list[DiskRef]:
+        """See the port."""
+        return [
+            self._disks.grow_root_disk(server_id, machine.root_gib),
+            *self._extra_disks.reshape(server_id, machine),
+        ]
 
     def remove_disks(self, server_id: str, *, keep_ephemeral: bool = False) -> None:
         """See the port."""
@@ -297,6 +325,12 @@ class LibvirtHypervisor:
         """See the port."""
         self._events.close()
         self._keeper.close()
+
+    def _refuse_running(self, server_id: str) -> None:
+        """Raise HostError while QEMU has the server's disks open."""
+        domain = self._domains.find(server_id)
+        if domain is not None and domain.state in {"running", "paused"}:
+            raise HostError("The server is not off.", server=server_id)
 
     @cached_property
     def _disk_cache(self) -> DiskCache:

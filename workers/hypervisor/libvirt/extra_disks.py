@@ -10,7 +10,6 @@ Undo    Disks.remove.
 
 import errno
 import os
-import subprocess
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from workers.hypervisor import names
 from workers.hypervisor.files import replacing
 from workers.hypervisor.image_cache import ImageCache
 from workers.hypervisor.libvirt.disks import prepare_directory, told_if_full
+from workers.hypervisor.libvirt.tools import run_tool
 
 _GIB = 1024**3
 _MIB = 1024**2
@@ -30,8 +30,6 @@ _LAZILY = "lazy_itable_init=1,lazy_journal_init=1,nodiscard"
 _MAKE_FILE_SYSTEM = ("mkfs.ext4", "-q", "-F", "-L", _EPHEMERAL_LABEL, "-E", _LAZILY)
 _MAKE_BLANK = ("qemu-img", "create", "-q", "-f", "qcow2")
 _MAKE_SWAP = ("mkswap", "-q", "-L", "swap")
-#: Longer than it takes for the largest disk.
-_TOOL_LIMIT_S = 120.0
 
 
 class ExtraDisks:
@@ -43,6 +41,14 @@ class ExtraDisks:
 
     def ensure(self, server_id: str, image: ImageSource, machine: MachineSpec) -> list[DiskRef]:
         """See the port. Raises HostFull, HostError."""
+        found = self._ensure_blank(server_id, machine)
+        if image.disk_format == "iso":
+            path = self._directory / names.install_disc_file(server_id)
+            self._ensure_disc(path, image)
+            found.append(DiskRef(role="cdrom", path=str(path), disk_format="raw"))
+        return found
+
+    def _ensure_blank(self, server_id: str, machine: MachineSpec) -> list[DiskRef]:
         prepare_directory(self._directory)
         found = []
         if machine.ephemeral_gib:
@@ -55,10 +61,25 @@ class ExtraDisks:
             path = self._directory / names.swap_disk_file(server_id)
             self._ensure_raw(path, machine.swap_mib * _MIB, _MAKE_SWAP)
             found.append(DiskRef(role="swap", path=str(path), disk_format="raw"))
-        if image.disk_format == "iso":
-            path = self._directory / names.install_disc_file(server_id)
-            self._ensure_disc(path, image)
-            found.append(DiskRef(role="cdrom", path=str(path), disk_format="raw"))
+        return found
+
+    def reshape(self, server_id: str, machine: MachineSpec) -> list[DiskRef]:
+        """Have the extra disks that this machine has, in its sizes, and no others; see the port.
+        Raises HostFull, HostError."""
+        ephemeral = self._directory / names.ephemeral_disk_file(server_id)
+        swap = self._directory / names.swap_disk_file(server_id)
+        if not machine.ephemeral_gib:
+            ephemeral.unlink(missing_ok=True)
+        elif ephemeral.exists() and ephemeral.stat().st_size < machine.ephemeral_gib * _GIB:
+            # Its file system is the guest's, who may grow it.
+            with told_if_full(self._directory):
+                os.truncate(ephemeral, machine.ephemeral_gib * _GIB)
+        if swap.exists() and swap.stat().st_size != machine.swap_mib * _MIB:
+            swap.unlink()
+        found = self._ensure_blank(server_id, machine)
+        disc = self._directory / names.install_disc_file(server_id)
+        if disc.exists():
+            found.append(DiskRef(role="cdrom", path=str(disc), disk_format="raw"))
         return found
 
     def ensure_blank_root(self, server_id: str, size_gib: int) -> DiskRef:
@@ -70,7 +91,7 @@ class ExtraDisks:
         path = self._directory / names.root_disk_file(server_id)
         if not path.exists():
             with told_if_full(self._directory), replacing(path) as (_, temporary):
-                _run(*_MAKE_BLANK, str(temporary), f"{size_gib}G")
+                run_tool(*_MAKE_BLANK, str(temporary), f"{size_gib}G")
         return DiskRef(role="root", path=str(path), disk_format="qcow2")
 
     def _ensure_raw(self, path: Path, size_bytes: int, tool: tuple[str, ...] | None) -> None:
@@ -81,7 +102,7 @@ class ExtraDisks:
                 with replacing(path) as (file, temporary):
                     file.truncate(size_bytes)
                     if tool is not None:
-                        _run(*tool, str(temporary))
+                        run_tool(*tool, str(temporary))
             except OSError as error:
                 if error.errno in {errno.EFBIG, errno.EINVAL}:
                     raise HostError(
@@ -95,26 +116,3 @@ class ExtraDisks:
             return
         with self._images.used(image) as cached, suppress(FileExistsError):
             os.link(cached, path)
-
-
-def _run(*command: str) -> None:
-    """Run a tool. Raises HostError with what it said."""
-    # The tools of administrators are not in everybody's path.
-    path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
-    try:
-        subprocess.run(
-            command,
-            check=True,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            timeout=_TOOL_LIMIT_S,
-            env={"PATH": path, "LC_ALL": "C"},
-        )
-    except FileNotFoundError as error:
-        raise HostError(f"The host lacks the program {command[0]}.") from error
-    except subprocess.TimeoutExpired as error:
-        raise HostError(f"The host's {command[0]} took too long.") from error
-    except subprocess.CalledProcessError as error:
-        said = error.stderr.decode(errors="replace")[-500:]
-        raise HostError(f"The host's {command[0]} failed.", problem=said) from error

@@ -1,0 +1,50 @@
+"""Queries on migrations."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from sqlalchemy import Select, or_, select
+from sqlalchemy.orm import Session
+
+from app.db.models import Migration
+
+
+def unsettled(session: Session, server_id: str) -> Migration | None:
+    """Return the server's resize that can still be confirmed or taken back, locked, or None."""
+    query = _unsettled(server_id).with_for_update().execution_options(populate_existing=True)
+    return session.scalars(query).one_or_none()
+
+
+def look(session: Session, server_id: str) -> Migration | None:
+    """As `unsettled`, without a lock."""
+    return session.scalars(_unsettled(server_id)).one_or_none()
+
+
+def _unsettled(server_id: str) -> Select[Migration]:
+    return select(Migration).where(Migration.server_id == server_id, Migration.settled_at.is_(None))
+
+
+def waiting_since(session: Session, moment: datetime, limit: int) -> list[str]:
+    """Return the ids of servers whose resize waits for a word since before then."""
+    query = select(Migration.server_id).where(
+        Migration.settled_at.is_(None), Migration.waits_since < moment
+    )
+    return list(session.scalars(query.order_by(Migration.waits_since).limit(limit)))
+
+
+def give_up(session: Session, server_id: str, moment: datetime) -> Migration | None:
+    """Settle the server's resize because the server is going; return it if there was one."""
+    found = unsettled(session, server_id)
+    if found is not None:
+        found.status = "confirmed" if found.status == "finished" else "error"
+        found.settled_at = moment
+    return found
+
+
+def listed(session: Session, facts: Mapping[str, str], host: str | None) -> list[Migration]:
+    """Return migrations, newest first. `facts`: column -> what it must be; `host`: the name of the
+    one or the other."""
+    query = select(Migration).where(*(getattr(Migration, n) == v for n, v in facts.items()))
+    if host is not None:
+        query = query.where(or_(Migration.source == host, Migration.dest == host))
+    return list(session.scalars(query.order_by(Migration.id.desc())))

@@ -1,0 +1,16 @@
+"""Ends a resize that was confirmed, reverted or undone, stage settle. Side: control.
+
+Effect  the server has the flavor that it stays with, and holds room for that and no more; there is
+        no other way any more.
+Repeat  what is settled stays so.
+Undo    none: either it was confirmed, or it is the undo.
+"""
+
+from app.services import resizing
+from tasks.control.store import Store
+from tasks.messages import Job
+
+
+def do(job: Job, store: Store) -> None:
+    """Settle the server's resize. Raises StaleMessage."""
+    resizing.settle(store.sessions, job)

@@ -1,0 +1,216 @@
+"""Resizes as they are asked for: what is claimed and begun, what is refused, and who may."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from app.db.models import Allocation, Hypervisor, Migration, Project, RequestSpec, Run, Server
+from app.db.models.base import now
+from app.db.session import reading
+from tests.http.cases import Api
+from tests.http.table_servers import ONE
+from tests.http.test_server_actions import act, begun, change, reason
+from tests.http.world import ACTIVE, ALPHA, HOST
+
+RESIZE: dict[str, Any] = {"resize": {"flavorRef": "43"}}
+CONFIRM: dict[str, Any] = {"confirmResize": None}
+REVERT: dict[str, Any] = {"revertResize": {}}
+
+
+@pytest.fixture(autouse=True)
+def held(api: Api) -> None:
+    """The server holds room on its host, as every placed one does."""
+    with api.sessions.begin() as session:
+        if session.get(RequestSpec, ACTIVE) is None:
+            session.add(RequestSpec(server_id=ACTIVE))
+        session.merge(
+            Allocation(
+                server_id=ACTIVE,
+                hypervisor_id=HOST,
+                run_id="r",
+                attempt=1,
+                vcpus=1,
+                memory_mib=256,
+                disk_gib=1,
+            )
+        )
+
+
+def used(api: Api) -> tuple[int, int, int]:
+    with reading(api.sessions) as session:
+        host = session.get_one(Hypervisor, HOST)
+        return host.vcpus_used, host.memory_mib_used, host.disk_gib_used
+
+
+def shown(api: Api) -> dict[str, Any]:
+    return dict(api.call("rita", "GET", ONE).get_json()["server"])
+
+
+def resized(api: Api) -> None:
+    """Let the resize that was begun be at its end, and wait for a word."""
+    with api.sessions.begin() as session:
+        for run in session.scalars(select(Run).where(Run.server_id == ACTIVE)):
+            run.state = "done"
+        migration = session.scalars(select(Migration)).one()
+        migration.status, migration.waits_since = "finished", now()
+    change(api, status="VERIFY_RESIZE", vm_state="resized", task_state=None, power_state=1)
+
+
+@pytest.mark.parametrize("vm_state", ["active", "stopped"])
+def test_resize_begins_with_both_sizes_claimed(api: Api, vm_state: str) -> None:
+    change(api, vm_state=vm_state)
+
+    answer = act(api, {"resize": {"flavorRef": "43", "OS-DCF:diskConfig": "AUTO"}})
+
+    assert (answer.status_code, answer.get_data()) == (202, b"")
+    # A guest has one of them at a time; disks are there twice.
+    assert used(api) == (8, 4096, 81)
+    [run] = begun(api)
+    with reading(api.sessions) as session:
+        stages = [stage.name for stage in session.get_one(Run, run.id).stages]
+    turned_on = ["power_on"] if vm_state == "active" else []
+    assert stages == ["shut_down", "keep_disks", "reshape", *turned_on]
+    server = shown(api)
+    assert (server["status"], server["OS-EXT-STS:task_state"]) == ("RESIZE", "resize_prep")
+    assert (server["flavor"]["id"], server["OS-DCF:diskConfig"]) == ("42", "AUTO")
+
+
+def test_both_sizes_count_against_the_quota(api: Api) -> None:
+    act(api, RESIZE)
+
+    limits = api.call("alice", "GET", "/compute/v2.1/limits").get_json()["limits"]["absolute"]
+    assert (limits["totalCoresUsed"], limits["totalRAMUsed"]) == (9, 4352)
+
+
+def test_resize_over_the_quota_is_refused(api: Api) -> None:
+    with api.sessions.begin() as session:
+        session.get_one(Project, ALPHA).quota_vcpus = 5
+
+    refused = act(api, RESIZE)
+
+    assert (refused.status_code, reason(refused)) == (
+        403,
+        "Quota exceeded for cores: Requested 7, but already used 2 of 5 cores",
+    )
+    assert (begun(api), used(api)) == ([], (1, 256, 1))
+
+
+def test_resize_without_room_is_refused_at_once(api: Api) -> None:
+    with api.sessions.begin() as session:
+        session.get_one(Hypervisor, HOST).memory_mib = 2048
+
+    refused = act(api, RESIZE)
+
+    assert refused.status_code == 400
+    assert reason(refused) == (
+        "No valid host was found among 1: 1 without room for 3840 MiB of memory."
+    )
+    assert (begun(api), used(api)) == ([], (1, 256, 1))
+
+
+@pytest.mark.parametrize(
+    ("body", "facts", "told"),
+    [
+        ({"flavorRef": "42"}, {}, "When resizing, instances must change flavor!"),
+        ({"flavorRef": "nope"}, {}, "flavorRef: flavor nope could not be found."),
+        ({"flavorRef": "secret"}, {}, "flavorRef: flavor secret could not be found."),
+        ({"flavorRef": "43"}, {"root_gib": 81}, "its disk is smaller than the server's"),
+        ({"flavorRef": "43"}, {"ephemeral_gib": 1}, "its ephemeral disk is smaller"),
+        ({}, {}, "resize.flavorRef"),
+        ({"flavorRef": "43", "OS-DCF:diskConfig": "MAYBE"}, {}, "resize.OS-DCF:diskConfig"),
+        ({"flavorRef": "43", "host": "h"}, {}, "resize.host"),
+    ],
+)
+def test_bad_resize_is_refused(
+    api: Api, body: dict[str, Any], facts: dict[str, Any], told: str
+) -> None:
+    change(api, **facts)
+
+    refused = act(api, {"resize": body})
+
+    assert (refused.status_code, told in reason(refused)) == (400, True), reason(refused)
+    assert (begun(api), used(api)) == ([], (1, 256, 1))
+
+
+@pytest.mark.parametrize("vm_state", ["paused", "suspended", "error", "resized"])
+def test_resize_is_refused_where_nova_refuses_it(api: Api, vm_state: str) -> None:
+    change(api, vm_state=vm_state)
+    refused = act(api, RESIZE)
+    told = f"Cannot 'resize' instance {ACTIVE} while it is in vm_state {vm_state}"
+    assert (refused.status_code, reason(refused)) == (409, told)
+
+
+@pytest.mark.parametrize("body", [CONFIRM, REVERT], ids=["confirmResize", "revertResize"])
+def test_only_what_was_resized_is_confirmed_or_reverted(api: Api, body: dict[str, Any]) -> None:
+    word = next(iter(body))
+    refused = act(api, body)
+    told = f"Cannot '{word}' instance {ACTIVE} while it is in vm_state active"
+    assert (refused.status_code, reason(refused)) == (409, told)
+
+    change(api, status="VERIFY_RESIZE", vm_state="resized")
+    refused = act(api, body)
+    assert (refused.status_code, reason(refused)) == (400, "Instance has not been resized.")
+    assert begun(api) == []
+
+
+def test_confirm_answers_204_and_begins(api: Api) -> None:
+    act(api, RESIZE)
+    resized(api)
+
+    answer = act(api, CONFIRM)
+
+    assert (answer.status_code, answer.get_data()) == (204, b"")
+    assert [run.pipeline for run in begun(api)] == ["confirm_resize"]
+    server = shown(api)
+    assert (server["status"], server["OS-EXT-STS:task_state"]) == (
+        "VERIFY_RESIZE",
+        "resize_confirming",
+    )
+    actions = api.call("alice", "GET", f"{ONE}/os-instance-actions").get_json()["instanceActions"]
+    assert [action["action"] for action in actions[:2]] == ["confirmResize", "resize"]
+
+
+def test_revert_begins(api: Api) -> None:
+    act(api, RESIZE)
+    resized(api)
+
+    assert act(api, REVERT).status_code == 202
+
+    assert [run.pipeline for run in begun(api)] == ["revert_resize"]
+    server = shown(api)
+    assert (server["status"], server["OS-EXT-STS:task_state"]) == (
+        "REVERT_RESIZE",
+        "resize_reverting",
+    )
+
+
+@pytest.mark.parametrize("body", [RESIZE, CONFIRM, REVERT])
+def test_a_silent_host_a_lock_and_other_projects(api: Api, body: dict[str, Any]) -> None:
+    if body is not RESIZE:
+        act(api, RESIZE)
+        resized(api)
+    assert act(api, body, user="bob").status_code == 404
+    assert act(api, body, user="rita").status_code == 403
+    change(api, locked_by="owner")
+    assert reason(act(api, body)) == f"Instance {ACTIVE} is locked"
+    change(api, locked_by=None)
+    with api.sessions.begin() as session:
+        session.get_one(Hypervisor, HOST).last_seen_at = now() - timedelta(hours=1)
+    refused = act(api, body)
+    assert refused.status_code == 409
+    assert reason(refused).endswith("its host does not answer")
+    assert begun(api) == []
+
+
+def test_delete_of_a_resized_server_ends_its_resize(api: Api) -> None:
+    act(api, RESIZE)
+    resized(api)
+
+    assert api.call("alice", "DELETE", ONE).status_code == 204
+
+    with reading(api.sessions) as session:
+        migration = session.scalars(select(Migration)).one()
+        assert (migration.status, migration.settled_at is not None) == ("confirmed", True)
+        assert session.get_one(Server, ACTIVE).task_state == "deleting"
