@@ -1,7 +1,7 @@
 """The table of routes: each has a row in the policy, a case over HTTP, and a line in routes.txt.
 
 routes.txt is what the API is, at one glance. After a wanted change write it anew with
-`python -m tests.structure.test_routes`.
+`python -m tests.structure.test_routes`, which writes docs/compute-api.md too.
 """
 
 import ast
@@ -114,4 +114,7 @@ def handlers(source: str) -> Iterator[ast.FunctionDef]:
 
 
 if __name__ == "__main__":
+    from tests.structure import test_compute_api
+
     GOLDEN.write_text(table(make_app()))
+    test_compute_api.write()
