@@ -45,9 +45,11 @@ from app.api.image import schemas as image_schemas
 from app.api.image import versions as image_versions
 from app.api.network import (
     extensions,
+    floating_ips,
     networks,
     ports,
     quotas,
+    routers,
     security_groups,
     security_rules,
     subnets,
@@ -102,6 +104,8 @@ ROUTES: tuple[Routes, ...] = (
     networks.routes,
     subnets.routes,
     ports.routes,
+    routers.routes,
+    floating_ips.routes,
     security_groups.routes,
     security_rules.routes,
     tags.routes,

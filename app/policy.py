@@ -123,6 +123,14 @@ POLICY: dict[str, Who] = {
     "network:subnets:update": MEMBER,
     "network:subnets:delete": MEMBER,
     "network:ports:list": READER,
+    "network:routers:list": READER,
+    "network:routers:create": MEMBER,
+    "network:routers:update": MEMBER,
+    "network:routers:delete": MEMBER,
+    "network:floatingips:list": READER,
+    "network:floatingips:create": MEMBER,
+    "network:floatingips:update": MEMBER,
+    "network:floatingips:delete": MEMBER,
     "network:security_groups:list": READER,
     "network:security_groups:create": MEMBER,
     "network:security_groups:update": MEMBER,
@@ -157,6 +165,7 @@ POLICY: dict[str, Who] = {
 #: What is done to servers, by its name in the request's body. The server is looked up first: 404
 #: for others', 403 for one that is seen.
 SERVER_ACTIONS: dict[str, Who] = {
+    "addFloatingIp": MEMBER,
     "addSecurityGroup": MEMBER,
     "changePassword": MEMBER,
     "confirmResize": MEMBER,
@@ -171,6 +180,7 @@ SERVER_ACTIONS: dict[str, Who] = {
     "pause": MEMBER,
     "reboot": MEMBER,
     "rebuild": MEMBER,
+    "removeFloatingIp": MEMBER,
     "removeSecurityGroup": MEMBER,
     "rescue": MEMBER,
     "resize": MEMBER,

@@ -176,6 +176,8 @@ class ControlSettings(CommonSettings):
     quota_networks: int = Field(default=100, ge=-1)
     quota_subnets: int = Field(default=100, ge=-1)
     quota_ports: int = Field(default=500, ge=-1)
+    quota_routers: int = Field(default=10, ge=-1)
+    quota_floating_ips: int = Field(default=50, ge=-1)
     #: Of every project, as they are now: -1 is no limit.
     quota_server_groups: int = Field(default=10, ge=-1)
     quota_server_group_members: int = Field(default=10, ge=-1)

@@ -41,6 +41,12 @@ class RequestError(ByreError):
     fault = FaultClass.REQUEST
 
 
+class NotSupported(RequestError):
+    """What Byre does not do, though OpenStack does."""
+
+    code = "not_supported"
+
+
 class NotFound(RequestError):
     """The thing named is not there, or is not this project's."""
 

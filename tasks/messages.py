@@ -253,14 +253,77 @@ class GroupSpec(Value):
     rules: list[RuleSpec]
 
 
+class RoutedSubnet(Value):
+    """A subnet that a router leads to."""
+
+    network_id: str
+    cidr: str
+
+
+class RouterSpec(Value):
+    """What a router lets through on each host: its subnets reach each other."""
+
+    router_id: str
+    subnets: list[RoutedSubnet]
+    #: Whether its subnets reach the world, by the host's NAT.
+    world: bool
+    #: Whether they reach each other.
+    up: bool = True
+
+
+class RemoteAddress(Value):
+    """An address on a routed network that a port of another host has, and how to get there."""
+
+    network_id: str
+    address: str
+    mac: str
+    #: The other host's underlay address.
+    host_ip: str
+
+
+class ExternalSpec(Value):
+    """An external network: where floating IPs are answered for."""
+
+    network_id: str
+    #: On the operator's bridge that the host has for this name, with the VLAN tag if there is one;
+    #: without a name on the host's uplink.
+    physical_network: str | None = None
+    vlan: int | None = Field(default=None, ge=1, le=4094)
+    cidr: str
+    #: The way out for what leaves with a floating IP, on an operator's bridge.
+    gateway: str | None
+
+
+class FloatingSpec(Value):
+    """A floating IP of a port of this host: one of the port's IPv4 addresses by another name."""
+
+    floating_id: str
+    address: str
+    port_id: str
+    #: The port's network, and the address there.
+    network_id: str
+    fixed: str
+    external: ExternalSpec
+
+
+class RoutingSpec(Value):
+    """The routers of a host's networks, and the floating IPs of its ports."""
+
+    routers: list[RouterSpec] = Field(default_factory=list)
+    remotes: list[RemoteAddress] = Field(default_factory=list)
+    floating: list[FloatingSpec] = Field(default_factory=list)
+
+
 class FirewallSpec(Value):
-    """The security groups that a host needs for some ports, as of a moment."""
+    """The security groups that a host needs for some ports, and what is routed to and from them, as
+    of a moment."""
 
     #: Rises with every change; what is older than what a host has carried out is not carried out.
     revision: int = Field(default=0, ge=0)
     groups: list[GroupSpec] = Field(default_factory=list)
     #: Group id -> addresses of its members, for the groups that rules name as the other side.
     members: dict[str, list[str]] = Field(default_factory=dict)
+    routing: RoutingSpec = Field(default_factory=RoutingSpec)
 
 
 class Fabric(Message):
@@ -557,6 +620,8 @@ class Heartbeat(Message):
     at_work: list[AttemptRef] = Field(default_factory=list)
     #: The newest `Fabric` that this process has carried out; 0: none yet.
     fabric: int = Field(default=0, ge=0)
+    #: Ids of the floating IPs of that which the host cannot carry out.
+    refused_floating_ips: list[str] = Field(default_factory=list)
     #: Stages that it can run at once, and how many of these are taken.
     slots: int = Field(default=0, ge=0)
     busy: int = Field(default=0, ge=0)

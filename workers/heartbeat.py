@@ -74,6 +74,7 @@ class Heart(threading.Thread):
                 inventory=self._host.inventory(),
                 at_work=self._ledger.at_work(),
                 fabric=self._fabric.revision(),
+                refused_floating_ips=self._host.refused_floating_ips(),
                 slots=self._settings.compute_threads,
                 busy=self._ledger.busy(),
             )

@@ -32,6 +32,7 @@ _NETWORK_TYPES = {
     404: "HTTPNotFound",
     405: "HTTPMethodNotAllowed",
     409: "Conflict",
+    501: "HTTPNotImplemented",
 }
 
 #: Those that clients tell apart, by our code word.
@@ -51,6 +52,16 @@ _NETWORK_CODES = {
     "ip_address_generation_failure": "IpAddressGenerationFailure",
     "gateway_conflict": "GatewayConflictWithAllocationPools",
     "segment_in_use": "SegmentIdInUse",
+    "gateway_in_use": "GatewayIpInUse",
+    "router_not_found": "RouterNotFound",
+    "router_in_use": "RouterInUse",
+    "router_gateway_in_use": "RouterExternalGatewayInUseByFloatingIp",
+    "router_interface_in_use": "RouterInterfaceInUseByFloatingIP",
+    "router_interface_not_found": "RouterInterfaceNotFound",
+    "no_interface_on_subnet": "RouterInterfaceNotFoundForSubnet",
+    "floating_ip_not_found": "FloatingIPNotFound",
+    "floating_ip_taken": "FloatingIPPortAlreadyAssociated",
+    "no_way_to_floating_ip": "ExternalGatewayForFloatingIPNotFound",
 }
 
 

@@ -62,12 +62,14 @@ def shape_spec(
     boot = boot_proof(spec, server, settings)
     token = tickets.phone_home(settings, attempt) if boot.proof == "first_boot" else ""
     interfaces = fabric.specs(session, ports)
+    firewall = fabric.firewall_of(session, server.hypervisor_id, interfaces)
+    networks = {port.network_id for port in ports} | fabric.bridges_of_floating(firewall)
     first_boot = _first_boot(session, server, spec, settings, token)
     return ShapeSpec(
         machine=_machine(server, spec, size),
-        networks=network_specs(session, [port.network_id for port in ports], server.hypervisor_id),
+        networks=network_specs(session, networks, server.hypervisor_id),
         ports=interfaces,
-        firewall=fabric.firewall_of(session, server.hypervisor_id, interfaces),
+        firewall=firewall,
         first_boot=first_boot.model_copy(update={"instance_type": size.flavor_id}),
         boot=boot,
     )

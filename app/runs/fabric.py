@@ -10,11 +10,12 @@ from collections.abc import Collection, Iterable, Sequence
 
 from sqlalchemy.orm import Session
 
-from app.db.models import Port
+from app.db.models import FloatingIp, Port, Server
 from app.db.repo import fabric as repo
-from app.db.repo import security_groups
+from app.db.repo import routers, security_groups
 from app.db.repo.fabric import HOST, MEMBERS, NETWORK, RULES
 from app.runs.networks_spec import network_specs
+from app.runs.routing_spec import routing_of
 from app.runs.values import network_prefix, port_spec
 from tasks.messages import Fabric, FirewallSpec, GroupSpec, PortSpec, RuleSpec
 
@@ -46,6 +47,22 @@ def note_placed(session: Session, ports: Sequence[PortSpec]) -> None:
     """A server's ports have come to a host."""
     note_members(session, {group for port in ports for group in port.groups})
     repo.note(session, NETWORK, {port.network_id for port in ports})
+    # Whatever host had its floating IPs before, this one has to learn of them.
+    routers.tell_anew(session, FloatingIp.port_id.in_([port.port_id for port in ports]))
+
+
+def note_router(session: Session, router_id: str) -> None:
+    """A router, or what it is on, has changed: hosts of the ports that it leads to must learn of
+    it, and its floating IPs are not active before they have."""
+    repo.note(session, NETWORK, routers.networks_of(session, router_id))
+    routers.tell_anew(session, FloatingIp.router_id == router_id)
+
+
+def note_port(session: Session, port: Port) -> None:
+    """A port has come to a floating IP, or lost one: its host must learn of it."""
+    server = session.get(Server, port.server_id) if port.server_id else None
+    if server is not None and server.hypervisor_id is not None:
+        note_host(session, server.hypervisor_id)
 
 
 def note_server(session: Session, server_id: str) -> None:
@@ -66,15 +83,30 @@ def build(session: Session, hypervisor_id: str, host: str, revision: int) -> Fab
     """Return all that a host has to know. `revision` was read before."""
     rows = repo.ports_on(session, hypervisor_id)
     ports = specs(session, rows)
-    networks = network_specs(session, [row.network_id for row in rows], hypervisor_id)
+    firewall = _firewall(session, hypervisor_id, ports, revision, with_remotes=True)
+    needed = {row.network_id for row in rows} | needed_networks(firewall)
+    networks = network_specs(session, needed, hypervisor_id)
     return Fabric(
         host=host,
         revision=revision,
         # Hosts know things by their ids; what an owner called them is none of their business.
         networks=[each.model_copy(update={"name": each.network_id}) for each in networks],
         ports=ports,
-        firewall=_firewall(session, ports, revision),
+        firewall=firewall,
     )
+
+
+def needed_networks(firewall: FirewallSpec) -> set[str]:
+    """Return the networks that a host needs beside those of its ports: those that its routers lead
+    to, and those on operators' bridges that its floating IPs are of."""
+    led_to = [subnet for router in firewall.routing.routers for subnet in router.subnets]
+    return {subnet.network_id for subnet in led_to} | bridges_of_floating(firewall)
+
+
+def bridges_of_floating(firewall: FirewallSpec) -> set[str]:
+    """Return the networks on operators' bridges that floating IPs are of."""
+    floating = firewall.routing.floating
+    return {one.external.network_id for one in floating if one.external.physical_network}
 
 
 def specs(session: Session, ports: Sequence[Port]) -> list[PortSpec]:
@@ -90,13 +122,22 @@ def firewall_of(
 ) -> FirewallSpec:
     """Return what a host has to know of the groups of some of its ports."""
     revision = repo.revision(session, hypervisor_id) if hypervisor_id else 0
-    return _firewall(session, ports, revision)
+    # How other hosts' guests are reached is told by the fabric that follows.
+    return _firewall(session, hypervisor_id, ports, revision, with_remotes=False)
 
 
-def _firewall(session: Session, ports: Sequence[PortSpec], revision: int) -> FirewallSpec:
+def _firewall(
+    session: Session,
+    hypervisor_id: str | None,
+    ports: Sequence[PortSpec],
+    revision: int,
+    *,
+    with_remotes: bool,
+) -> FirewallSpec:
+    routing = routing_of(session, hypervisor_id, ports, with_remotes=with_remotes)
     needed = {group for port in ports for group in port.groups}
     if not needed:
-        return FirewallSpec(revision=revision)
+        return FirewallSpec(revision=revision, routing=routing)
     known = repo.groups(session, needed)
     rules: dict[str, list[RuleSpec]] = {group_id: [] for group_id, _ in known}
     for group_id, *facts in repo.rules(session, needed):
@@ -110,6 +151,7 @@ def _firewall(session: Session, ports: Sequence[PortSpec], revision: int) -> Fir
             for group_id, stateful in known
         ],
         members=_members(session, {group for group in named if group is not None}),
+        routing=routing,
     )
 
 

@@ -8,17 +8,19 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.db.models import Hypervisor, Network, Port, Server, Subnet
-from app.db.repo import addresses
+from app.db.repo import addresses, routers
 from tasks.messages import NetworkSpec, Overlay, Route, SubnetSpec
 
 PROVIDER = "provider"
+#: Kind of external networks that no bridge carries.
+UPLINK = "uplink"
 
 
 def network_specs(
     session: Session, network_ids: Collection[str], hypervisor_id: str | None
 ) -> list[NetworkSpec]:
     """Return the networks with these ids as this host carries them out. Its peers are the other
-    hosts that have a port there now, by their underlay addresses."""
+    hosts that have a port there now, or behind a router there, by their underlay addresses."""
     wanted = sorted(set(network_ids))
     rows = sorted(addresses.networks(session, wanted), key=lambda row: row.id)
     spanning = [row.id for row in rows if row.vni is not None]
@@ -72,23 +74,28 @@ def _subnet_spec(subnet: Subnet, kind: str) -> SubnetSpec:
 def _peers(
     session: Session, network_ids: Collection[str], hypervisor_id: str | None
 ) -> dict[str, list[str]]:
-    """Return the underlay addresses of the hosts with ports on these networks, but this one's."""
+    """Return the underlay addresses of the hosts with ports on these networks, or on others that
+    a router leads to from there, but this one's."""
     if not network_ids:
         return {}
+    sharing = routers.sharing(session, network_ids)
     query = (
         select(Port.network_id, Hypervisor.host_ip)
         .join(Server, Server.id == Port.server_id)
         .join(Hypervisor, Hypervisor.id == Server.hypervisor_id)
-        .where(Port.network_id.in_(network_ids))
+        .where(Port.network_id.in_(set().union(*sharing.values())))
         .distinct()
     )
     if hypervisor_id is not None:
         query = query.where(Hypervisor.id != hypervisor_id)
-    found: dict[str, list[str]] = {}
+    hosts: dict[str, set[str]] = {}
     for network_id, host_ip in session.execute(query):
         if is_underlay(host_ip):
-            found.setdefault(network_id, []).append(host_ip)
-    return found
+            hosts.setdefault(network_id, set()).add(host_ip)
+    return {
+        network_id: sorted(set().union(*(hosts.get(one, set()) for one in others)))
+        for network_id, others in sharing.items()
+    }
 
 
 def is_underlay(host_ip: str) -> bool:

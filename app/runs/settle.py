@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from app.db.models.base import now
 from app.db.repo import fabric as repo
+from app.db.repo import routers
 from app.db.repo.fabric import HOST, MEMBERS, NETWORK, RULES, Due
 from app.db.session import Sessions, reading
 from app.runs.fabric import build
@@ -62,12 +63,16 @@ def _settle_some(sessions: Sessions, moment: datetime) -> bool:
         changes = repo.take_changes(session, CHANGES)
         concerned = _concerned(session, changes)
         if concerned:
-            repo.raise_revisions(session, concerned, moment)
+            routers.stamp(session, repo.raise_revisions(session, concerned, moment))
     return bool(changes)
 
 
 def _concerned(session: Session, changes: dict[str, set[str]]) -> set[str]:
     hosts = set(changes.get(HOST, ()))
+    if NETWORK in changes:
+        # What is on a network concerns all that routers lead to it.
+        shared = routers.sharing(session, changes[NETWORK]).values()
+        changes = {**changes, NETWORK: set().union(*shared)}
     for kind, find in (
         (RULES, repo.hosts_with_groups),
         (MEMBERS, repo.hosts_naming_groups),

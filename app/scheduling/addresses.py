@@ -38,10 +38,12 @@ TRIES = 50
 
 @dataclass(frozen=True)
 class Wish:
-    """An address that a port is to have: a certain one, or any of the subnet."""
+    """An address that a port is to have: a certain one, or any of the subnet. The gateway's is for
+    ports of routers only."""
 
     subnet_id: str
     address: str | None = None
+    as_gateway: bool = False
 
 
 def ensure_ports(
@@ -125,7 +127,7 @@ def give_addresses(
     for position, wish in sorted(enumerate(wishes, at), key=lambda each: each[1].address is None):
         subnet = subnets[wish.subnet_id]
         if wish.address is not None:
-            _take_certain(session, subnet, wish.address, port, position)
+            _take_certain(session, subnet, wish, port, position)
         else:
             _take_any(session, subnet, port, position, settings)
     session.expire(port, ["addresses"])
@@ -142,11 +144,11 @@ class AddressTaken(NoFreeAddress):
     code = "ip_address_in_use"
 
 
-def _take_certain(
-    session: Session, subnet: Subnet, address: str, port: Port, position: int
-) -> None:
+def _take_certain(session: Session, subnet: Subnet, wish: Wish, port: Port, position: int) -> None:
     """Who asks for a certain address may have one that rests: it knows what it had there."""
-    if address in (subnet.gateway, subnet.host_address):
+    address = str(wish.address)
+    is_gateway = wish.as_gateway and address == subnet.gateway
+    if not is_gateway and address in (subnet.gateway, subnet.host_address):
         raise AddressTaken(f"IP address {address} is in use by the network itself.")
     key = (session, subnet.id, address, port.id, position)
     if not (addresses.take_rested(*key) or addresses.take_new(*key)):

@@ -104,5 +104,6 @@ def _facts(heartbeat: Heartbeat, moment: datetime) -> dict[str, object]:
         "slots": heartbeat.slots,
         "busy": heartbeat.busy,
         "fabric_carried_out": heartbeat.fabric,
+        "refused_floating_ips": heartbeat.refused_floating_ips,
         "last_seen_at": moment,
     }

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from app.db.models import Project
-from app.db.repo import quota, security_groups, server_groups
+from app.db.repo import networks, quota, security_groups, server_groups
 from app.db.session import reading
 from app.services.context import Caller, Context
 from app.services.keypairs import MAX_KEYPAIRS
@@ -26,6 +26,8 @@ class LimitsView:
     server_groups: int
     server_group_members: int
     server_groups_used: int
+    floating_ips: int
+    floating_ips_used: int
 
 
 def get(context: Context, caller: Caller) -> LimitsView:
@@ -35,6 +37,7 @@ def get(context: Context, caller: Caller) -> LimitsView:
         used = quota.usage(session, project.id)
         groups = security_groups.count(session, project.id)
         groups_of_servers = server_groups.count(session, project.id)
+        floating_ips = networks.used(session, project.id, "floatingip")
     return LimitsView(
         project.quota_servers,
         project.quota_vcpus,
@@ -49,4 +52,6 @@ def get(context: Context, caller: Caller) -> LimitsView:
         context.settings.quota_server_groups,
         context.settings.quota_server_group_members,
         groups_of_servers,
+        project.quota_floating_ips,
+        floating_ips,
     )

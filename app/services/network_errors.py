@@ -88,3 +88,69 @@ class SegmentInUse(Conflict):
     """Another network has that VLAN of the physical network, or that tunnel."""
 
     code = "segment_in_use"
+
+
+class GatewayInUse(Conflict):
+    """A router has the subnet's gateway address."""
+
+    code = "gateway_in_use"
+
+
+class RouterNotFound(NotFound):
+    """No such router, or another project's."""
+
+    code = "router_not_found"
+
+    def __init__(self, router_id: str) -> None:
+        super().__init__(f"Router {router_id} could not be found")
+
+
+class RouterInUse(Conflict):
+    """The router is on subnets."""
+
+    code = "router_in_use"
+
+
+class RouterGatewayInUse(Conflict):
+    """Floating IPs need the router's way to the world."""
+
+    code = "router_gateway_in_use"
+
+
+class RouterInterfaceInUse(Conflict):
+    """Floating IPs need the router's interface."""
+
+    code = "router_interface_in_use"
+
+
+class RouterInterfaceNotFound(NotFound):
+    """The router has no such port."""
+
+    code = "router_interface_not_found"
+
+
+class NoInterfaceOnSubnet(NotFound):
+    """The router is not on the subnet."""
+
+    code = "no_interface_on_subnet"
+
+
+class FloatingIpNotFound(NotFound):
+    """No such floating IP, or another project's."""
+
+    code = "floating_ip_not_found"
+
+    def __init__(self, floating_id: str) -> None:
+        super().__init__(f"Floating IP {floating_id} could not be found")
+
+
+class FloatingIpTaken(Conflict):
+    """The port's address has a floating IP of that network."""
+
+    code = "floating_ip_taken"
+
+
+class NoWayToFloatingIp(NotFound):
+    """No router leads from the port's subnet to the external network."""
+
+    code = "no_way_to_floating_ip"

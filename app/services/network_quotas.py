@@ -1,4 +1,4 @@
-"""How many networks, subnets and ports a project may have. -1 is without limit."""
+"""How many of the network API's things a project may have. -1 is without limit."""
 
 from dataclasses import dataclass
 
@@ -16,6 +16,8 @@ COLUMNS = {
     "network": "quota_networks",
     "subnet": "quota_subnets",
     "port": "quota_ports",
+    "router": "quota_routers",
+    "floatingip": "quota_floating_ips",
     "security_group": "quota_security_groups",
     "security_group_rule": "quota_security_group_rules",
 }

@@ -5,8 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from app.db.models import Network, Port, Subnet
+from app.db.models import FloatingIp, Network, Port, Router, Subnet
+from app.db.repo.networks import FLOATING_IP, ROUTER_INTERFACE
 from app.runs.networks_spec import PROVIDER
+
+__all__ = ["FLOATING_IP", "ROUTER_INTERFACE"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +35,7 @@ class NetworkView(ThingView):
     admin_state_up: bool
     port_security: bool
     subnet_ids: tuple[str, ...]
+    external: bool
     provider_type: str
     provider_physical: str | None
     provider_segment: int | None
@@ -90,6 +94,7 @@ def network_view(row: Network) -> NetworkView:
         mtu=row.mtu,
         admin_state_up=row.admin_state_up,
         port_security=row.port_security,
+        external=row.external,
         subnet_ids=tuple(subnet.id for subnet in row.subnets),
         provider_type=network_type(row),
         provider_physical=row.physical_network,
@@ -136,9 +141,13 @@ def port_view(row: Port, host: str = "", groups: Sequence[str] = ()) -> PortView
 
 
 def _common(row: Network | Subnet | Port) -> dict[str, Any]:
+    return {"name": row.name, **notes(row)}
+
+
+def notes(row: Network | Subnet | Port | Router | FloatingIp) -> dict[str, Any]:
+    """Return what everything of the network API has but a name."""
     return {
         "id": row.id,
-        "name": row.name,
         "description": row.description,
         "tags": tuple(row.tags),
         "revision": row.revision,

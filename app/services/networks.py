@@ -10,10 +10,11 @@ from sqlalchemy.orm import Session
 from app.db.models import Network
 from app.db.models.base import new_id
 from app.db.repo import networks as repo
+from app.db.repo import routers
 from app.db.repo.paging import NO_FACTS, Facts
 from app.db.session import added, reading
 from app.runs import fabric
-from app.runs.networks_spec import PROVIDER
+from app.runs.networks_spec import PROVIDER, UPLINK
 from app.services import network_quotas
 from app.services.context import Caller, Context
 from app.services.network_errors import (
@@ -24,7 +25,7 @@ from app.services.network_errors import (
 )
 from app.services.network_views import NetworkView, network_view
 from config.settings import ControlSettings
-from tasks.errors import Conflict, Forbidden
+from tasks.errors import Conflict, Forbidden, NotSupported
 
 #: The least that IPv6 works with (RFC 8200, section 5), and the most that a host's bridge is given.
 MIN_MTU, MAX_MTU = 1280, 9216
@@ -49,6 +50,8 @@ class NewNetwork:
     mtu: int | None = None
     provider_type: str | None = None
     physical_network: str | None = None
+    #: Whether routers may lead to it. Without a physical network it is the hosts' own uplinks.
+    external: bool = False
     segment: int | None = None
 
 
@@ -67,8 +70,11 @@ def get(context: Context, caller: Caller, network_id: str) -> NetworkView:
 def create(context: Context, caller: Caller, new: NewNetwork) -> NetworkView:
     """Make a network. Raises InvalidInput, SegmentInUse, OverQuota, Forbidden."""
     project_id = own_project(caller, new.project_id)
-    if not caller.is_admin and (new.shared or new.provider_type or new.physical_network):
-        raise Forbidden("Only an administrator may set shared and provider:* of a network.")
+    is_operators = new.shared or new.external or new.provider_type or new.physical_network
+    if not caller.is_admin and is_operators:
+        raise Forbidden(
+            "Only an administrator may set shared, router:external and provider:* of a network."
+        )
     with context.sessions.begin() as session:
         network_quotas.check(session, project_id, "network")
         row = add_network(session, context.settings, project_id, new)
@@ -81,13 +87,14 @@ def add_network(
     session: Session, settings: ControlSettings, project_id: str, new: NewNetwork
 ) -> Network:
     """Write a network. Raises InvalidInput, SegmentInUse."""
-    kind = new.provider_type or VXLAN
+    kind = new.provider_type or (LOCAL if new.external else VXLAN)
     row = Network(
         id=new_id(),
         project_id=project_id,
         name=new.name,
         description=new.description,
         shared=new.shared,
+        external=new.external,
         admin_state_up=new.admin_state_up,
         port_security=new.port_security,
         mtu=check_mtu(settings, kind, new.mtu),
@@ -99,8 +106,15 @@ def add_network(
     if kind == LOCAL:
         if new.segment is not None:
             raise InvalidInput(f"provider:segmentation_id: has no meaning with {kind}.")
+        if new.external:
+            row.kind = UPLINK
         session.add(row)
         return row
+    if kind == VXLAN and new.external:
+        raise InvalidInput(
+            "provider:network_type: an external network is flat or vlan, on a bridge of the"
+            " operator's, or local: the hosts' own uplinks."
+        )
     if kind == VXLAN:
         return _add_spanning(session, settings, row, new.segment)
     raise InvalidInput(
@@ -128,6 +142,8 @@ def update(
         if changes.get("shared", row.shared) != row.shared:
             _check_sharing(session, caller, row)
         facts = dict(changes)
+        if facts.get("external", row.external) != row.external:
+            _check_external(session, caller, row)
         if "mtu" in facts:
             facts["mtu"] = _changed_mtu(session, context.settings, row, facts["mtu"])
         for name, value in facts.items():
@@ -150,6 +166,10 @@ def delete(context: Context, caller: Caller, network_id: str) -> None:
                 f"Unable to complete operation on network {network_id}. There are one or more ports"
                 f" still in use on the network: {count}."
             )
+        if routers.leads_to(session, network_id):
+            raise NetworkInUse(
+                f"Unable to complete operation on network {network_id}. Routers lead to it."
+            )
         repo.delete_network(session, row)
 
 
@@ -158,9 +178,20 @@ def delete(context: Context, caller: Caller, network_id: str) -> None:
 
 def seen(row: Network | None, caller: Caller, network_id: str) -> Network:
     """Return the network if the caller may see it. Raises NetworkNotFound."""
-    if row is None or not (row.shared or owns(caller, row)):
+    if row is None or not (row.shared or row.external or owns(caller, row)):
         raise NetworkNotFound(network_id)
     return row
+
+
+def check_attachable(caller: Caller, row: Network) -> None:
+    """Make sure that the caller may have ports on a network that it sees. Raises Forbidden,
+    NotSupported."""
+    if row.external and not row.shared and not owns(caller, row):
+        raise Forbidden(f"It is not allowed to create an interface on external network {row.id}")
+    if row.kind == UPLINK:
+        raise NotSupported(
+            f"Network {row.id} is the hosts' own uplinks, on which there are floating IPs only."
+        )
 
 
 def owned(row: Network | None, caller: Caller, network_id: str) -> Network:
@@ -222,6 +253,18 @@ def _add_spanning(
             if added(session, row):
                 return row
     raise Conflict(f"No tunnel's number from {first} to {last} is free.")
+
+
+def _check_external(session: Session, caller: Caller, row: Network) -> None:
+    if not caller.is_admin:
+        raise Forbidden("Only an administrator may set router:external of a network.")
+    if row.kind != PROVIDER:
+        raise NotSupported(
+            "router:external: only a network on a bridge of the operator's can begin or cease to"
+            " be external."
+        )
+    if routers.leads_to(session, row.id) or repo.on_network(session, row.id):
+        raise NetworkInUse(f"Network {row.id} has ports, or routers that lead to it.")
 
 
 def _check_sharing(session: Session, caller: Caller, row: Network) -> None:

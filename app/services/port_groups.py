@@ -34,6 +34,14 @@ def replace(session: Session, caller: Caller, row: Port, wanted: Sequence[str]) 
     fabric.note_members(session, before ^ after)
 
 
+def leave_all(session: Session, row: Port) -> None:
+    """Take the port out of all groups."""
+    groups = of(session, row)
+    for group_id in groups:
+        repo.leave(session, group_id, [row.id])
+    fabric.note_members(session, groups)
+
+
 def check(session: Session, row: Port) -> None:
     """Groups need port security, which cannot be taken from a port that is in some. Raises
     Conflict."""

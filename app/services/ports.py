@@ -2,18 +2,19 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_network
 from typing import Any
 
 from sqlalchemy.orm import Session
 
-from app.db.models import Network, Port, Server, Subnet
-from app.db.repo import addresses, security_groups
+from app.db.models import Network, Port, Subnet
+from app.db.repo import addresses, routers, security_groups
 from app.db.repo import networks as repo
 from app.db.repo.paging import Facts
 from app.db.session import added, reading
 from app.runs import fabric
+from app.runs.networks_spec import PROVIDER
 from app.scheduling.addresses import (
     AddressTaken,
     Wish,
@@ -33,7 +34,7 @@ from app.services.network_errors import (
     PortNotFound,
 )
 from app.services.network_views import PortView, port_view
-from app.services.networks import own_project, owns, seen
+from app.services.networks import check_attachable, own_project, owns, seen
 from app.services.security_groups import see_to_default
 from config.settings import ControlSettings
 from tasks.errors import Conflict, Forbidden, NoFreeAddress
@@ -97,13 +98,19 @@ def create(context: Context, caller: Caller, new: NewPort) -> PortView:
     with context.sessions.begin() as session:
         found = repo.network(session, new.network_id, lock=True)
         network = seen(found, caller, new.network_id)
+        check_attachable(caller, network)
         _check_rights(caller, network, new.mac, new.port_security, new.pairs)
         project_id = own_project(caller, new.project_id)
         network_quotas.check(session, project_id, "port")
         row = _write(session, network, project_id, new)
         locked = addresses.lock_subnets(session, {network.id})
         subnets = locked[network.id]
-        wishes = default_wishes(subnets) if new.fixed is None else read_wishes(subnets, new.fixed)
+        wishes = default_wishes(subnets)
+        if new.fixed is not None:
+            may_route = owns(caller, network) and network.kind != PROVIDER
+            wishes = [
+                replace(wish, as_gateway=may_route) for wish in read_wishes(subnets, new.fixed)
+            ]
         take(session, row, wishes, locked, context.settings)
         if new.security_groups is not None:
             port_groups.replace(session, caller, row, new.security_groups)
@@ -120,6 +127,7 @@ def update(context: Context, caller: Caller, port_id: str, changes: Mapping[str,
     NoAddressLeft, NotFound, Conflict."""
     with context.sessions.begin() as session:
         row = lock_owned(session, caller, port_id)
+        _check_not_networks_own(row)
         facts = dict(changes)
         _check_rights(
             caller,
@@ -156,6 +164,7 @@ def delete(context: Context, caller: Caller, port_id: str) -> None:
             raise PortInUse(
                 f"Port {port_id} cannot be deleted: it is an interface of server {row.server_id}."
             )
+        _check_not_networks_own(row)
         fabric.note_members(session, port_groups.of(session, row))
         addresses.delete_ports(session, [port_id])
     context.publisher.fabric_changed()
@@ -173,9 +182,7 @@ def _tell_hosts(session: Session, row: Port) -> None:
     """The host of a server's port is to keep it to something else from now on; others know its
     addresses, and what else it may send from, as its groups' members."""
     fabric.note_members(session, port_groups.of(session, row))
-    server = session.get(Server, row.server_id) if row.server_id else None
-    if server is not None and server.hypervisor_id is not None:
-        fabric.note_host(session, server.hypervisor_id)
+    fabric.note_port(session, row)
 
 
 # --- addresses -----------------------------------------------------------------------------------
@@ -248,6 +255,9 @@ def _take_anew(
             missing.append(wish)
     if (left or missing) and row.server_id is not None:
         raise _in_use(row, "fixed_ips")
+    floating = routers.addresses_of_ports(session, [row.id]).get(row.id, [])
+    if {one.fixed_address for one in floating} & {address for _, address in left}:
+        raise PortInUse(f"fixed_ips: a floating IP stands for an address of port {row.id}.")
     for held in left:
         addresses.give_back(session, [row.id], held)
     session.expire(row, ["addresses"])
@@ -313,6 +323,15 @@ def _device_owner(text: str) -> str:
     if text.startswith("network:"):
         raise Forbidden("device_owner: network:* is for the network's own services.")
     return text
+
+
+def _check_not_networks_own(row: Port) -> None:
+    """What was made for a router or a floating IP goes with it, and is changed by it."""
+    if row.device_owner.startswith("network:"):
+        raise PortInUse(
+            f"Port {row.id} cannot be changed or deleted directly via the port API: has device"
+            f" owner {row.device_owner}."
+        )
 
 
 def _check_rights(

@@ -138,6 +138,8 @@ def _row(settings: ControlSettings, new: NewProject) -> Project:
         quota_networks=settings.quota_networks,
         quota_subnets=settings.quota_subnets,
         quota_ports=settings.quota_ports,
+        quota_routers=settings.quota_routers,
+        quota_floating_ips=settings.quota_floating_ips,
     )
 
 

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from app.db.models import Network, Port, Project, RequestSpec, Server
 from app.db.repo import networks
 from app.services.context import Caller
+from app.services.networks import check_attachable
 from app.services.ports import read_wishes
 from tasks.errors import Conflict, QuotaExceeded, RequestError
 
@@ -128,6 +129,7 @@ def _check_subnet(network_id: str, has_subnet: bool) -> None:  # noqa: FBT001 - 
 def _usable(session: Session, caller: Caller, named: Collection[str]) -> dict[str, Network]:
     found = {row.id: row for row in networks.networks(session, caller.project_id, {"id": named})}
     for row in found.values():
+        check_attachable(caller, row)
         _check_subnet(row.id, bool(row.subnets))
     return found
 
@@ -143,6 +145,8 @@ def _lock_ports(session: Session, caller: Caller, port_ids: Sequence[str]) -> di
             raise RequestError(f"networks: port {port_id} could not be found.")
         if port.server_id is not None or port.device_id:
             raise Conflict(f"Port {port_id} is still in use.")
+        if any(held.address == held.subnet.gateway for held in port.addresses):
+            raise Conflict(f"Port {port_id} has its subnet's gateway address: it is for a router.")
         if not port.addresses:
             raise RequestError(f"networks: port {port_id} requires a FixedIP in order to be used.")
         found[port_id] = port

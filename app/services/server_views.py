@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 
-from app.db.models import Fault, Hypervisor, Server
+from app.db.models import Fault, Hypervisor, Port, Server
 from app.db.repo.servers import OBSERVED, UNKNOWN, ShownSpec
 from app.runs.checkpoint import NO_STATE
 
@@ -18,6 +18,8 @@ class AddressView:
     #: 4 or 6
     version: int
     mac: str
+    #: A floating IP that stands for another one.
+    is_floating: bool = False
 
 
 @dataclass(frozen=True)
@@ -123,11 +125,7 @@ def server_view(
         updated_at=row.updated_at or row.created_at,
         launched_at=row.launched_at,
         deleted_at=row.deleted_at,
-        addresses=tuple(
-            AddressView(port.network.name, held.address, held.subnet.version, port.mac)
-            for port in row.ports
-            for held in port.addresses
-        ),
+        addresses=tuple(view for port in row.ports for view in _addresses(port)),
         security_groups=security_groups,
         fault=_fault(row.fault),
         host=host,
@@ -150,6 +148,19 @@ def _size(row: Server, extra_specs: dict[str, str]) -> SizeView:
         swap_mib=row.swap_mib,
         extra_specs=extra_specs,
     )
+
+
+def _addresses(port: Port) -> list[AddressView]:
+    """Return the port's addresses, each before the floating IPs that stand for it."""
+    found = []
+    for held in port.addresses:
+        found.append(AddressView(port.network.name, held.address, held.subnet.version, port.mac))
+        found += [
+            AddressView(port.network.name, one.address, 4, port.mac, is_floating=True)
+            for one in port.floating_ips
+            if one.fixed_address == held.address
+        ]
+    return found
 
 
 def _is_known(row: Server, alive_since: datetime) -> bool:

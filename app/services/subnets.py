@@ -13,11 +13,12 @@ from app.db.repo import networks as repo
 from app.db.repo.paging import NO_FACTS, Facts
 from app.db.session import reading
 from app.runs import fabric
-from app.runs.networks_spec import PROVIDER, is_underlay
+from app.runs.networks_spec import PROVIDER, UPLINK, is_underlay
 from app.services import cidrs, network_quotas
 from app.services.cidrs import FIRST, Block
 from app.services.context import Caller, Context
 from app.services.network_errors import (
+    GatewayInUse,
     InvalidInput,
     IpAddressInUse,
     Overlap,
@@ -89,7 +90,7 @@ def add_subnet(
     _check_modes(new)
     _check_room(session, settings, network, block)
     _check_company(network, new)
-    hosted = network.kind != PROVIDER
+    hosted = network.kind not in (PROVIDER, UPLINK)
     layout = cidrs.lay_out(block, new.gateway, new.pools, hosted=hosted)
     row = Subnet(
         id=new_id(),
@@ -153,7 +154,10 @@ def delete(context: Context, caller: Caller, subnet_id: str) -> None:
 
 
 def _seen(row: Subnet | None, caller: Caller, subnet_id: str) -> Subnet:
-    if row is None or not (row.network.shared or owns(caller, row.network)):
+    network = None if row is None else row.network
+    if row is None or network is None:
+        raise SubnetNotFound(subnet_id)
+    if not (network.shared or network.external or owns(caller, network)):
         raise SubnetNotFound(subnet_id)
     return row
 
@@ -185,22 +189,24 @@ def _check_modes(new: NewSubnet) -> None:
 def _check_room(
     session: Session, settings: ControlSettings, network: Network, block: Block
 ) -> None:
-    """Hosts route all networks but the provider's in one table."""
-    routed = network.kind != PROVIDER
-    kept_free = cidrs.read_blocks(settings.reserved_prefixes) if routed else []
+    """Hosts route all networks but the provider's in one table. An external network is theirs, or
+    their neighbour's: its floating IPs only must not be taken for a guest's."""
+    routed = network.external or network.kind != PROVIDER
+    hosted = network.kind not in (PROVIDER, UPLINK)
+    kept_free = cidrs.read_blocks(settings.reserved_prefixes) if hosted else []
     reserved = cidrs.reserved(block, kept_free)
     if reserved is not None:
         raise Overlap(f"cidr: {block} overlaps {reserved}, which is reserved.")
-    if routed and any(
+    if hosted and any(
         is_underlay(address) and ip_address(address) in block for address in repo.underlays(session)
     ):
         raise Overlap(f"cidr: {block} holds an address of the hosts' own network.")
-    for cidr, _, network_id, kind in repo.blocks(session, block.version):
+    for cidr, network_id, is_routed in repo.blocks(session, block.version):
         if not cidrs.overlap(block, ip_network(cidr)):
             continue
         if network_id == network.id:
             raise Overlap(f"cidr: {block} overlaps {cidr}, another subnet of the network.")
-        if routed and kind != PROVIDER:
+        if routed and is_routed:
             # Whose it is, and where it lies, is no business of another project.
             raise Overlap(f"cidr: {block} overlaps a subnet of another network: choose another.")
 
@@ -216,6 +222,11 @@ def _check_dhcp(network: Network, version: int) -> None:
     """libvirt's networks answer DHCP for one subnet of each IP version."""
     if network.kind == PROVIDER:
         return
+    if network.kind == UPLINK:
+        raise InvalidInput(
+            "enable_dhcp: nobody on the hosts' own uplinks asks Byre for an address; set it to"
+            " false."
+        )
     if any(other.version == version and other.enable_dhcp for other in network.subnets):
         raise Conflict(
             f"Network {network.id} has a subnet with DHCP of IP version {version}, which is the"
@@ -235,6 +246,10 @@ def _laid_out_anew(session: Session, row: Subnet, facts: Mapping[str, Any]) -> d
         hosted=row.host_address is not None,
         host=row.host_address,
     )
+    if layout.gateway != row.gateway and row.gateway and repo.held(session, row.id, [row.gateway]):
+        raise GatewayInUse(
+            f"Current gateway ip {row.gateway} already in use by a router's port. Unable to update."
+        )
     own = {layout.gateway, layout.host} - {row.gateway, row.host_address, None}
     taken = repo.held(session, row.id, [address for address in own if address is not None])
     if taken:

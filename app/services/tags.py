@@ -5,16 +5,16 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from app.db.models import Network, Port, SecurityGroup, Subnet
+from app.db.models import FloatingIp, Network, Port, Router, SecurityGroup, Subnet
 from app.db.repo import networks as repo
-from app.services import networks, ports, security_groups, subnets
+from app.services import floating_ips, networks, ports, routers, security_groups, subnets
 from app.services.context import Caller, Context
 from app.services.network_errors import InvalidInput
 from tasks.errors import NotFound
 
 MAX_TAGS, MAX_LENGTH = 50, 60
 
-Tagged = Network | Subnet | Port | SecurityGroup
+Tagged = Network | Subnet | Port | SecurityGroup | Router | FloatingIp
 
 
 def _network(session: Session, caller: Caller, thing_id: str) -> Tagged:
@@ -35,12 +35,16 @@ _LOOKS: dict[str, Callable[[Context, Caller, str], Any]] = {
     "subnets": subnets.get,
     "ports": ports.get,
     "security-groups": security_groups.get,
+    "routers": routers.get,
+    "floatingips": floating_ips.get,
 }
 _LOCKS: dict[str, Callable[[Session, Caller, str], Tagged]] = {
     "networks": _network,
     "subnets": _subnet,
     "ports": _port,
     "security-groups": security_groups.lock_owned,
+    "routers": routers.lock_owned,
+    "floatingips": floating_ips.lock_owned,
 }
 
 

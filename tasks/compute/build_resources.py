@@ -18,6 +18,9 @@ log = structlog.get_logger(__name__)
 def do(job: Job, host: Hypervisor, *, build: BuildSpec) -> DomainSpec:
     """Make all that the domain will need. Raises DownloadFailed, ImageCorrupt, HostFull."""
     networks = {network.network_id: network for network in build.networks}
+    # Those that only floating IPs are of.
+    for network_id in networks.keys() - {port.network_id for port in build.ports}:
+        host.ensure_network(networks[network_id])
     for port in build.ports:
         host.ensure_port(networks[port.network_id], port, build.first_boot.hostname)
     host.ensure_firewall(build.firewall, build.ports)

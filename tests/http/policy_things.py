@@ -15,12 +15,16 @@ from sqlalchemy.orm import Session
 from app.db.models import (
     Aggregate,
     ApplicationCredential,
+    FixedAddress,
     Flavor,
+    FloatingIp,
     Image,
     Keypair,
     Network,
     Port,
     RoleAssignment,
+    Router,
+    RouterInterface,
     ServerGroup,
     ServerTag,
     Subnet,
@@ -47,6 +51,7 @@ from tests.http.world import (
     QUEUED_IMAGE,
     RITA,
     ROOT,
+    SUBNET,
     WEB,
     add_token,
     make_world,
@@ -56,6 +61,8 @@ from tests.http.world import (
 
 #: Things of the project alpha that only this world has.
 OWN_NETWORK, OWN_SUBNET, OWN_PORT, SERVER_GROUP = (uid(n) for n in range(901, 905))
+EXTERNAL, EXTERNAL_SUBNET, ROUTER, HOLDER, FLOATING, GATEWAY = (uid(n) for n in range(905, 911))
+FLOATING_ADDRESS = "203.0.113.10"
 WEB_RULE = uid(113)
 
 #: Somebody of each role: alpha's people, an administrator, and the strongest of another project.
@@ -105,6 +112,8 @@ THINGS: dict[str, Thing] = {
     "network_id": Thing(OWN_NETWORK, Owner.PROJECT),
     "subnet_id": Thing(OWN_SUBNET, Owner.PROJECT),
     "port_id": Thing(OWN_PORT, Owner.PROJECT),
+    "router_id": Thing(ROUTER, Owner.PROJECT),
+    "floating_id": Thing(FLOATING, Owner.PROJECT),
     "group_id": Thing(WEB, Owner.PROJECT),
     "rule_id": Thing(WEB_RULE, Owner.PROJECT),
     "thing_id": Thing(OWN_NETWORK, Owner.PROJECT),
@@ -178,7 +187,8 @@ _PROJECT, _USER = "/identity/v3/projects/<project_id>", "/identity/v3/users/<use
 _ROLES = f"{_PROJECT}/users/<user_id>/roles"
 _IMAGE = "/image/v2/images/<image_id>"
 _NET = "/network/v2.0"
-_TAGS = f"{_NET}/<any(networks, subnets, ports, 'security-groups'):collection>/<thing_id>/tags"
+_KINDS = "networks, subnets, ports, 'security-groups', routers, floatingips"
+_TAGS = f"{_NET}/<any({_KINDS}):collection>/<thing_id>/tags"
 _PRIVATE = {"flavor_id": Thing("secret")}
 _OTHER = {"user_id": Thing(RITA)}
 _SERVER_GROUP = {"group_id": Thing(SERVER_GROUP, Owner.PROJECT)}
@@ -295,6 +305,17 @@ TRIES: dict[tuple[str, str], Try] = {
     ("PUT", f"{_NET}/networks/<network_id>"): Try({"network": {"name": "new"}}),
     ("POST", f"{_NET}/ports"): Try({"port": {"network_id": NETWORK}}),
     ("PUT", f"{_NET}/ports/<port_id>"): Try({"port": {"name": "new"}}),
+    ("POST", f"{_NET}/routers"): Try({"router": {"name": "new"}}),
+    ("PUT", f"{_NET}/routers/<router_id>"): Try({"router": {"name": "new"}}),
+    # It has no gateway that a router could have.
+    ("PUT", f"{_NET}/routers/<router_id>/add_router_interface"): Try(
+        {"subnet_id": OWN_SUBNET}, answer=400
+    ),
+    ("PUT", f"{_NET}/routers/<router_id>/remove_router_interface"): Try(
+        {"subnet_id": OWN_SUBNET}, answer=404
+    ),
+    ("POST", f"{_NET}/floatingips"): Try({"floatingip": {"floating_network_id": EXTERNAL}}),
+    ("PUT", f"{_NET}/floatingips/<floating_id>"): Try({"floatingip": {"description": "new"}}),
     ("POST", f"{_NET}/subnets"): Try(
         {"subnet": {"network_id": OWN_NETWORK, "ip_version": 4, "cidr": "10.2.0.0/24"}},
         foreign=404,
@@ -314,6 +335,7 @@ TRIES: dict[tuple[str, str], Try] = {
 
 #: What is said of each action on a server.
 ACTIONS: dict[str, Any] = {
+    "addFloatingIp": {"address": FLOATING_ADDRESS},
     "addSecurityGroup": {"name": "web"},
     "changePassword": {"adminPass": "secret"},
     "confirmResize": None,
@@ -328,6 +350,7 @@ ACTIONS: dict[str, Any] = {
     "pause": None,
     "reboot": {"type": "HARD"},
     "rebuild": {"imageRef": PUBLIC_IMAGE},
+    "removeFloatingIp": {"address": FLOATING_ADDRESS},
     "removeSecurityGroup": {"name": "default"},
     "rescue": None,
     "resize": {"flavorRef": "43"},
@@ -404,3 +427,47 @@ def _own(session: Session) -> None:
             mac="fa:16:3e:00:00:09",
         )
     )
+    _routed(session)
+
+
+def _routed(session: Session) -> None:
+    """A router, and a floating IP of a network that all may have floating IPs of."""
+    facts = {"project_id": OPERATIONS, "external": True, "kind": "uplink"}
+    session.add(Network(id=EXTERNAL, name="public", **facts))
+    session.flush()
+    facts = {"project_id": ALPHA, "external_network_id": EXTERNAL}
+    session.add(Router(id=ROUTER, name="own", **facts))
+    gateway = Port(
+        id=GATEWAY,
+        project_id=ALPHA,
+        network_id=NETWORK,
+        is_owners=True,
+        device_owner="network:router_interface",
+        device_id=ROUTER,
+        mac="fa:16:3e:00:00:0b",
+        addresses=[FixedAddress(subnet_id=SUBNET, address="10.77.0.1")],
+    )
+    session.add(gateway)
+    session.flush()
+    session.add(RouterInterface(port_id=GATEWAY, router_id=ROUTER))
+    session.add(
+        Subnet(
+            id=EXTERNAL_SUBNET,
+            network_id=EXTERNAL,
+            cidr="203.0.113.0/24",
+            pools=[{"start": "203.0.113.10", "end": "203.0.113.99"}],
+        )
+    )
+    holder = Port(
+        id=HOLDER,
+        project_id=OPERATIONS,
+        network_id=EXTERNAL,
+        is_owners=True,
+        device_owner="network:floatingip",
+        mac="fa:16:3e:00:00:0a",
+        addresses=[FixedAddress(subnet_id=EXTERNAL_SUBNET, address=FLOATING_ADDRESS)],
+    )
+    session.add(holder)
+    session.flush()
+    row = {"id": FLOATING, "project_id": ALPHA, "network_id": EXTERNAL, "holder_id": HOLDER}
+    session.add(FloatingIp(address=FLOATING_ADDRESS, **row))

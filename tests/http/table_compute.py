@@ -238,7 +238,7 @@ ABSOLUTE = {
     "maxServerGroupMembers": 10,
     "maxSecurityGroups": 10,
     "maxSecurityGroupRules": 100,
-    "maxTotalFloatingIps": 0,
+    "maxTotalFloatingIps": 50,
     "totalInstancesUsed": 2,
     "totalCoresUsed": 2,
     "totalRAMUsed": 512,

@@ -169,9 +169,9 @@ CASES = [
         "no extension",
         "alice",
         "GET",
-        f"{V2}/extensions/router",
+        f"{V2}/extensions/trunk",
         404,
-        network_fault("HTTPNotFound", "Extension with alias router does not exist"),
+        network_fault("HTTPNotFound", "Extension with alias trunk does not exist"),
     ),
     _networks("", PRIVATE),
     _networks("name=private&shared=True", PRIVATE),
@@ -254,10 +254,10 @@ CASES = [
         network_fault("PortNotFound", f"Port {PORT} could not be found."),
     ),
     Case(
-        "no routers",
+        "no trunks",
         "alice",
         "GET",
-        f"{V2}/routers",
+        f"{V2}/trunks",
         404,
         network_fault("HTTPNotFound", "The resource could not be found."),
     ),
@@ -281,7 +281,10 @@ MADE_WRONG = [
         "for others", "PolicyNotAuthorized", Like("Only an administrator.*"), project_id=OPERATIONS
     ),
     _network(
-        "external", "HTTPBadRequest", Like(".*router:external.*"), **{"router:external": "True"}
+        "external",
+        "PolicyNotAuthorized",
+        Like(".*router:external.*"),
+        **{"router:external": "True"},
     ),
     _network("small MTU", "InvalidInput", Like("mtu: 1279 .*"), mtu=1279),
     _network("large MTU", "InvalidInput", Like("mtu: 1451 .* to 1450 .*"), mtu=1451),
@@ -737,9 +740,9 @@ MADE_WRONG = [
         "quota of what is not there",
         "PUT",
         f"/quotas/{ALPHA}",
-        {"quota": {"routers": 1}},
+        {"quota": {"trunk": 1}},
         "HTTPBadRequest",
-        Like(".*routers: Unknown field.*"),
+        Like(".*trunk: Unknown field.*"),
         "root",
     ),
     _send(
@@ -760,7 +763,11 @@ _GROUPS_USED = {
 }
 _GROUP_QUOTAS = {"security_group": 10, "security_group_rule": 100}
 _PORTS_USED = {"limit": 500, "used": 1, "reserved": 0}
-_DETAILS = {"quota": {**_USED, "port": _PORTS_USED, **_GROUPS_USED}}
+_ROUTED_USED = {
+    name: {"limit": limit, "used": 0, "reserved": 0}
+    for name, limit in (("router", 10), ("floatingip", 50))
+}
+_DETAILS = {"quota": {**_USED, "port": _PORTS_USED, **_ROUTED_USED, **_GROUPS_USED}}
 
 CASES += [
     *MADE_WRONG,
@@ -771,7 +778,16 @@ CASES += [
         "GET",
         f"{V2}/quotas/{ALPHA}",
         200,
-        {"quota": {"network": 100, "subnet": 100, "port": 500, **_GROUP_QUOTAS}},
+        {
+            "quota": {
+                "network": 100,
+                "subnet": 100,
+                "port": 500,
+                "router": 10,
+                "floatingip": 50,
+                **_GROUP_QUOTAS,
+            }
+        },
     ),
     Case("quota's details", "alice", "GET", f"{V2}/quotas/{ALPHA}/details", 200, _DETAILS),
     Case("quota's old details", "alice", "GET", f"{V2}/quotas/{ALPHA}/details.json", 200, _DETAILS),

@@ -288,7 +288,8 @@ def test_port_on_a_shared_network_gets_an_address_of_choice(api: Api) -> None:
 def test_quotas_are_kept(api: Api) -> None:
     limits = {"network": 1, "subnet": 1, "port": 2}
     changed = send(api, "PUT", f"{V2}/quotas/{ALPHA}", {"quota": limits}, "root")
-    assert changed == {**limits, "security_group": 10, "security_group_rule": 100}
+    others = {"router": 10, "floatingip": 50, "security_group": 10, "security_group_rule": 100}
+    assert changed == {**limits, **others}
     network, _ = own_network(api)
 
     assert refused(api, "POST", f"{V2}/networks", {"network": {}}) == (409, "OverQuota")

@@ -428,6 +428,15 @@ class FakeHypervisor(Faulty):
         self._firewall_lost = False
 
     @verb
+    def refused_floating_ips(self) -> list[str]:
+        """Return those that are on a physical network that the host does not have."""
+        return [
+            one.floating_id
+            for one in rules_of(self._state).floating_here()
+            if one.external.physical_network not in (None, *self._physical_networks)
+        ]
+
+    @verb
     def find(self, server_id: str) -> Domain | None:
         """Return the server's domain, or None. Raises ForeignOwner."""
         return self._find(server_id)

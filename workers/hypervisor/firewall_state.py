@@ -7,12 +7,21 @@ only by remembering it.
 import ipaddress
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import Field
 
 from tasks.errors import MalformedMessage
-from tasks.messages import FirewallSpec, GroupSpec, PortSpec, RuleSpec, Value
+from tasks.messages import (
+    FirewallSpec,
+    FloatingSpec,
+    GroupSpec,
+    PortSpec,
+    RemoteAddress,
+    RouterSpec,
+    RuleSpec,
+    Value,
+)
 from workers.hypervisor import names
 
 Net = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -49,10 +58,20 @@ class FirewallState(Value):
     expected: dict[str, PortSpec] = Field(default_factory=dict)
     #: By network id.
     networks: dict[str, HostNetwork] = Field(default_factory=dict)
+    #: Routers on the ports' networks, and floating IPs of the ports, by id.
+    routers: dict[str, RouterSpec] = Field(default_factory=dict)
+    floating: dict[str, FloatingSpec] = Field(default_factory=dict)
+    #: How guests of other hosts are reached through routers.
+    remotes: list[RemoteAddress] = Field(default_factory=list)
 
     def filtered(self) -> dict[str, PortSpec]:
         """Return the ports that get through only what their groups allow, by id."""
         return {i: port for i, port in self.ports.items() if port.security and port.grouped}
+
+    def floating_here(self) -> list[FloatingSpec]:
+        """Return the floating IPs of ports that are here, in the order of their ids."""
+        found = [one for one in self.floating.values() if one.port_id in self.ports]
+        return sorted(found, key=lambda one: one.floating_id)
 
     def rules(self, port: PortSpec) -> Iterable[RuleSpec]:
         """Return the rules of all groups of the port. A group that is not known allows nothing."""
@@ -91,6 +110,7 @@ def merged(
         names.checked(group_id)
         for member in members:
             net(member)
+    routing = _routing(state, firewall, told, is_old=is_old, is_whole=expected is not None)
     return _pruned(
         FirewallState(
             revision=max(state.revision, firewall.revision),
@@ -99,8 +119,47 @@ def merged(
             ports=_over({**_only(state.expected, told), **state.ports}, told, is_old=is_old),
             expected={i: port for i, port in awaited.items() if i not in told},
             networks={**state.networks, **networks},
+            **routing,
         )
     )
+
+
+def _routing(
+    state: FirewallState,
+    firewall: FirewallSpec,
+    told: Mapping[str, PortSpec],
+    *,
+    is_old: bool,
+    is_whole: bool,
+) -> dict[str, Any]:
+    """Return what is known of routers and floating IPs after this was told: of the whole host, or
+    of some new ports. Raises MalformedMessage."""
+    routing = firewall.routing
+    for router in routing.routers:
+        check_router(router)
+    for one in routing.floating:
+        check_floating(one)
+    for remote in routing.remotes:
+        names.checked(remote.network_id)
+        for text in (remote.address, remote.host_ip):
+            address(text)
+        mac(remote.mac)
+    routers = {router.router_id: router for router in routing.routers}
+    floating = {one.floating_id: one for one in routing.floating}
+    if is_whole and not is_old:
+        return {"routers": routers, "floating": floating, "remotes": routing.remotes}
+    if is_whole:
+        return {name: getattr(state, name) for name in ("routers", "floating", "remotes")}
+    known = state.ports.keys() | state.expected.keys()
+    if is_old:
+        # What is newer has said all that there is of a port that it knew.
+        floating = {i: one for i, one in floating.items() if one.port_id not in known}
+    kept = {i: one for i, one in state.floating.items() if is_old or one.port_id not in told}
+    return {
+        "routers": _over(state.routers, routers, is_old=is_old),
+        "floating": {**floating, **kept} if is_old else {**kept, **floating},
+        "remotes": state.remotes,
+    }
 
 
 def without(state: FirewallState, port_ids: Iterable[str]) -> FirewallState:
@@ -119,6 +178,25 @@ def check_port(port: PortSpec) -> None:
     for identifier in (port.port_id, port.network_id, *port.groups):
         names.checked(identifier)
     nets_of(port)
+
+
+def check_router(router: RouterSpec) -> None:
+    """Raise MalformedMessage for a router of which no rule can be made."""
+    names.checked(router.router_id)
+    for subnet in router.subnets:
+        names.checked(subnet.network_id)
+        net(subnet.cidr)
+
+
+def check_floating(one: FloatingSpec) -> None:
+    """Raise MalformedMessage for a floating IP of which no rule can be made."""
+    for identifier in (one.floating_id, one.port_id, one.network_id, one.external.network_id):
+        names.checked(identifier)
+    addresses = [address(text) for text in (one.address, one.fixed)]
+    if one.external.gateway is not None:
+        addresses.append(address(one.external.gateway))
+    if any(each.version != 4 for each in (*addresses, net(one.external.cidr))):
+        raise MalformedMessage("A floating IP is not of IPv4.")
 
 
 def check_group(group: GroupSpec) -> None:
@@ -211,10 +289,21 @@ def _pruned(state: FirewallState) -> FirewallState:
     groups = {i: group for i, group in state.groups.items() if i in wanted}
     remotes = {rule.remote_group for group in groups.values() for rule in group.rules}
     networks = {spec.network_id for spec in specs}
+    near = networks | {spec.network_id for spec in coming}
+    routers = {
+        i: router
+        for i, router in state.routers.items()
+        if any(subnet.network_id in near for subnet in router.subnets)
+    }
+    led_to = {subnet.network_id for router in routers.values() for subnet in router.subnets}
+    known = {spec.port_id for spec in (*specs, *coming)}
     return state.model_copy(
         update={
             "groups": groups,
             "members": {i: members for i, members in state.members.items() if i in remotes},
             "networks": {i: one for i, one in state.networks.items() if i in networks},
+            "routers": routers,
+            "floating": {i: one for i, one in state.floating.items() if one.port_id in known},
+            "remotes": [one for one in state.remotes if one.network_id in led_to],
         }
     )

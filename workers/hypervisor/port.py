@@ -208,6 +208,7 @@ class Hypervisor(Protocol):
         to nothing, if a group is not known. Ports that are not named are left as they are, but for
         groups that they share. Of a firewall of an older revision than was carried out, only
         what is not known yet is taken. A connection that the rules would not let begin now ends.
+        So it is with what is routed to these ports: their routers, and their floating IPs.
         Raises MalformedMessage, and then nothing has changed."""
         ...
 
@@ -225,8 +226,14 @@ class Hypervisor(Protocol):
         """Put back all that `ensure_firewall` was told."""
         ...
 
+    def refused_floating_ips(self) -> list[str]:
+        """Return the ids of the floating IPs that the host was told of with a firewall and cannot
+        have: it has no interface where they are. The others are answered for."""
+        ...
+
     def remove_ports(self, server_id: str, ports: list[PortSpec]) -> None:
-        """Remove the DHCP entries, filters and firewall rules of these ports. The network stays."""
+        """Remove the DHCP entries, filters, firewall rules and floating IPs of these ports. The
+        network stays."""
         ...
 
     # --- domains -----------------------------------------------------------------------------

@@ -48,11 +48,11 @@ def _absolute(view: LimitsView) -> Json:
         "maxServerGroupMembers": view.server_group_members,
         "maxSecurityGroups": view.security_groups,
         "maxSecurityGroupRules": view.security_group_rules,
-        "maxTotalFloatingIps": 0,
+        "maxTotalFloatingIps": view.floating_ips,
         "totalInstancesUsed": view.servers_used,
         "totalCoresUsed": view.vcpus_used,
         "totalRAMUsed": view.memory_mib_used,
         "totalServerGroupsUsed": view.server_groups_used,
         "totalSecurityGroupsUsed": view.security_groups_used,
-        "totalFloatingIpsUsed": 0,
+        "totalFloatingIpsUsed": view.floating_ips_used,
     }

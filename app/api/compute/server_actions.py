@@ -13,10 +13,19 @@ from app.api.compute.schema import Count, Json, MetadataField, Strict, Text, ans
 from app.api.compute.server_life import LifeActions, RebuildAnswer
 from app.api.compute.server_resize import ResizeActions
 from app.api.dialects import COMPUTE
+from app.api.gates import Gate
 from app.api.links import base_url
 from app.api.microversions import not_there
 from app.api.routes import Routes
-from app.services import consoles, server_actions, server_security, servers, snapshots
+from app.api.versioned import until
+from app.services import (
+    consoles,
+    server_actions,
+    server_floating_ips,
+    server_security,
+    servers,
+    snapshots,
+)
 from app.services.context import Caller, Context
 from app.services.snapshots import NewSnapshot
 from tasks import pipelines
@@ -40,6 +49,19 @@ class ResetState(Strict):
     """As what to show the server."""
 
     state = Text(required=True, validate=validate.OneOf(("active", "error")))
+
+
+class AddFloatingIp(Strict):
+    """A floating IP, and the fixed address that it is to stand for."""
+
+    address = Text(required=True, validate=validate.Length(min=1, max=64))
+    fixed_address = Text(validate=validate.Length(min=1, max=64))
+
+
+class RemoveFloatingIp(Strict):
+    """A floating IP."""
+
+    address = Text(required=True, validate=validate.Length(min=1, max=64))
 
 
 def _bare(name: str) -> fields.Field[Any]:
@@ -75,6 +97,12 @@ class ServerAction(LifeActions, ResizeActions):
 
     addSecurityGroup = fields.Nested(NamedGroup)  # noqa: N815
     removeSecurityGroup = fields.Nested(NamedGroup)  # noqa: N815
+    addFloatingIp = until(  # noqa: N815
+        Gate.NO_ADDRESS_ACTIONS, fields.Nested(AddFloatingIp)
+    )
+    removeFloatingIp = until(  # noqa: N815
+        Gate.NO_ADDRESS_ACTIONS, fields.Nested(RemoveFloatingIp)
+    )
     start = _bare("os-start")
     stop = _bare("os-stop")
     reboot = fields.Nested(Reboot)
@@ -171,6 +199,12 @@ _DOERS: dict[str, Doer] = {
     **server_resize.DOERS,
     "addSecurityGroup": lambda context, who, server_id, group: server_security.add(
         context, who, server_id, group["name"]
+    ),
+    "addFloatingIp": lambda context, who, server_id, said: server_floating_ips.add(
+        context, who, server_id, said["address"], said.get("fixed_address")
+    ),
+    "removeFloatingIp": lambda context, who, server_id, said: server_floating_ips.remove(
+        context, who, server_id, said["address"]
     ),
     "removeSecurityGroup": lambda context, who, server_id, group: server_security.remove(
         context, who, server_id, group["name"]

@@ -244,7 +244,7 @@ def addresses(views: tuple[AddressView, ...]) -> dict[str, list[Json]]:
             {
                 "version": view.version,
                 "addr": view.address,
-                "OS-EXT-IPS:type": "fixed",
+                "OS-EXT-IPS:type": "floating" if view.is_floating else "fixed",
                 "OS-EXT-IPS-MAC:mac_addr": view.mac,
             }
         )

@@ -14,7 +14,8 @@ routes = Routes(NETWORK, "extensions", "What is honoured beyond the core.", "/v2
 EXTENSIONS = {
     "allowed-address-pairs": ("Allowed Address Pairs", "What else a port may send from."),
     "binding": ("Port Binding", "On which host a port is."),
-    "external-net": ("Neutron external network", "router:external, which no network is."),
+    "external-net": ("Neutron external network", "router:external of networks."),
+    "fip-port-details": ("Floating IP Port Details", "port_details of floating IPs."),
     "net-mtu": ("Network MTU", "The MTU of a network."),
     "net-mtu-writable": ("Network MTU (writable)", "It can be chosen."),
     "pagination": ("Pagination support", "limit and marker."),
@@ -23,6 +24,7 @@ EXTENSIONS = {
     "provider": ("Provider Network", "Networks that operators made."),
     "quota_details": ("Quota details management support", "What is used of the limits."),
     "quotas": ("Quota management support", "What a project may have."),
+    "router": ("Neutron L3 Router", "Routers and floating IPs."),
     "security-group": ("security-group", "What may reach ports, and what they may."),
     "security-groups-normalized-cidr": ("Normalized CIDR", "normalized_cidr of rules."),
     "sorting": ("Sorting support", "sort_key and sort_dir."),

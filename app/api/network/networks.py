@@ -1,6 +1,6 @@
 """Networks: create, list, show, update, delete."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from flask import request
 from marshmallow import Schema, fields, validate
@@ -56,8 +56,7 @@ class UpdateNetwork(Strict):
     """What can be changed of a network."""
 
     class Meta(Strict.Meta):
-        # There are no routers, and so no networks that lead to them.
-        include = {"router:external": only([False])}
+        include: ClassVar[Json] = {"router:external": Flag()}
 
     name = name_field()
     description = name_field()
@@ -105,6 +104,7 @@ _COLUMNS = {
     "description": "description",
     "admin_state_up": "admin_state_up",
     "shared": "shared",
+    "router:external": "external",
     "mtu": "mtu",
     "port_security_enabled": "port_security",
 }
@@ -173,7 +173,7 @@ def _network(view: NetworkView) -> Json:
         "status": "ACTIVE",
         "admin_state_up": view.admin_state_up,
         "shared": view.shared,
-        "router:external": False,
+        "router:external": view.external,
         "mtu": view.mtu,
         "subnets": list(view.subnet_ids),
         "availability_zones": [context().settings.availability_zone],

@@ -23,7 +23,7 @@ from app.api.network.common import (
 from app.api.network.lists import Json, facts, project, select
 from app.api.routes import Routes
 from app.services import ports
-from app.services.network_views import PortView
+from app.services.network_views import FLOATING_IP, ROUTER_INTERFACE, PortView
 from app.services.ports import NewPort
 
 routes = Routes(NETWORK, "ports", "The interfaces of servers.", "/v2.0/ports")
@@ -204,12 +204,24 @@ def _fixed(asked: Json) -> list[tuple[str | None, str | None]] | None:
     return [(wish.get("subnet_id"), wish.get("ip_address")) for wish in asked["fixed_ips"]]
 
 
+def port_status(view: PortView) -> str:
+    """Return the status that is shown of a port."""
+    if view.device_owner == FLOATING_IP:
+        return "N/A"
+    return "ACTIVE" if view.seen or view.device_owner == ROUTER_INTERFACE else "DOWN"
+
+
+def device_owner(view: PortView) -> str:
+    """Return what a port is shown to be for."""
+    zone = context().settings.availability_zone
+    return f"compute:{zone}" if view.server_id else view.device_owner
+
+
 def _port(view: PortView) -> Json:
-    owner = f"compute:{context().settings.availability_zone}" if view.server_id else None
     body = {
         **common(view),
         "network_id": view.network_id,
-        "status": "ACTIVE" if view.seen else "DOWN",
+        "status": port_status(view),
         "admin_state_up": view.admin_state_up,
         "mac_address": view.mac,
         "fixed_ips": [
@@ -219,7 +231,7 @@ def _port(view: PortView) -> Json:
         # As in Neutron: a pair without a MAC is one with the port's own.
         "allowed_address_pairs": [{"mac_address": view.mac, **pair} for pair in view.address_pairs],
         "device_id": view.device_id,
-        "device_owner": owner or view.device_owner,
+        "device_owner": device_owner(view),
         "dns_name": view.dns_name,
         "port_security_enabled": view.port_security,
         "binding:vnic_type": "normal",

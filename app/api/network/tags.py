@@ -14,7 +14,8 @@ from app.services import tags
 
 routes = Routes(NETWORK, "tags", "Words by which things are found again.", "/v2.0")
 
-_ALL = "/<any(networks, subnets, ports, 'security-groups'):collection>/<thing_id>/tags"
+_KINDS = "networks, subnets, ports, 'security-groups', routers, floatingips"
+_ALL = f"/<any({_KINDS}):collection>/<thing_id>/tags"
 _ONE = f"{_ALL}/<tag>"
 
 

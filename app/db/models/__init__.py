@@ -18,6 +18,7 @@ from app.db.models.image import Image
 from app.db.models.keypair import Keypair
 from app.db.models.migration import Migration
 from app.db.models.network import FixedAddress, Network, Port, Subnet
+from app.db.models.router import FloatingIp, Router, RouterInterface
 from app.db.models.run import Attempt, Run, Stage
 from app.db.models.security import PortSecurityGroup, SecurityGroup, SecurityGroupRule
 from app.db.models.server import Fault, IdempotencyKey, RequestSpec, Server, ServerTag
@@ -41,6 +42,7 @@ __all__ = [
     "FixedAddress",
     "Flavor",
     "FlavorAccess",
+    "FloatingIp",
     "Hypervisor",
     "IdempotencyKey",
     "Image",
@@ -52,6 +54,8 @@ __all__ = [
     "Project",
     "RequestSpec",
     "RoleAssignment",
+    "Router",
+    "RouterInterface",
     "Run",
     "SecurityGroup",
     "SecurityGroupRule",

@@ -79,6 +79,8 @@ class Hypervisor(HasId, HasTimes, Base):
     surveyed_at: Mapped[datetime | None] = mapped_column(default=None)
     #: The newest fabric that its worker has carried out, as it says itself; 0 for none.
     fabric_carried_out: Mapped[int] = mapped_column(BigInteger, default=0)
+    #: Floating IPs of that which it could not carry out.
+    refused_floating_ips: Mapped[list[str]] = mapped_column(default=list)
 
 
 class CachedImage(Base):

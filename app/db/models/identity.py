@@ -29,6 +29,8 @@ class Project(HasId, HasTimes, HasEnd, Base):
     quota_networks: Mapped[int] = mapped_column(default=100)
     quota_subnets: Mapped[int] = mapped_column(default=100)
     quota_ports: Mapped[int] = mapped_column(default=500)
+    quota_routers: Mapped[int] = mapped_column(default=10)
+    quota_floating_ips: Mapped[int] = mapped_column(default=50)
     quota_security_groups: Mapped[int] = mapped_column(default=10)
     quota_security_group_rules: Mapped[int] = mapped_column(default=100)
 

@@ -1,12 +1,15 @@
 """Networks, their subnets, the ports by which servers hang on them, and the ports' addresses."""
 
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import JSON, ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.db.models.base import Base, HasId, HasTimes
+
+if TYPE_CHECKING:
+    from app.db.models.router import FloatingIp
 
 
 class HasNotes:
@@ -19,7 +22,9 @@ class HasNotes:
 
 class Network(HasId, HasTimes, HasNotes, Base):
     """A network. kind: `nat` (a bridge on each host, spanning them if it has a vni; a subnet with a
-    gateway reaches the world by the hosts' NAT) or `provider` (a bridge of the operator's)."""
+    gateway reaches the world by the hosts' NAT), `provider` (a bridge of the operator's) or
+    `uplink` (external, and no bridge: addresses that are answered for on the hosts' own uplinks).
+    """
 
     __tablename__ = "networks"
     __table_args__ = (
@@ -38,6 +43,8 @@ class Network(HasId, HasTimes, HasNotes, Base):
     #: `provider` only: which of the hosts' bridges, and the IEEE 802.1Q tag there; 0 is untagged.
     physical_network: Mapped[str | None] = mapped_column(String(64), default=None)
     vlan: Mapped[int | None] = mapped_column(default=None)
+    #: Whether routers may lead to it, and floating IPs are addresses of it.
+    external: Mapped[bool] = mapped_column(default=False)
     admin_state_up: Mapped[bool] = mapped_column(default=True)
     #: Whether ports made on it have port security, unless they say otherwise.
     port_security: Mapped[bool] = mapped_column(default=True)
@@ -114,6 +121,9 @@ class Port(HasId, HasTimes, HasNotes, Base):
     #: Always read with the port: nobody wants one without.
     addresses: Mapped[list["FixedAddress"]] = relationship(
         back_populates="port", order_by="FixedAddress.position", lazy="selectin"
+    )
+    floating_ips: Mapped[list["FloatingIp"]] = relationship(
+        "FloatingIp", foreign_keys="FloatingIp.port_id", viewonly=True, order_by="FloatingIp.id"
     )
 
 

@@ -7,8 +7,9 @@ from typing import Any, cast
 from sqlalchemy import CursorResult, delete, func, select, update
 from sqlalchemy.orm import Session, joinedload, selectinload
 
-from app.db.models import FixedAddress, Network, Port, Subnet
+from app.db.models import FixedAddress, FloatingIp, Network, Port, Subnet
 from app.db.models.base import now
+from app.db.repo import routers
 from app.db.session import added
 
 
@@ -119,12 +120,11 @@ def ports_of(session: Session, server_id: str) -> list[Port]:
 def remove_ports(session: Session, server_id: str) -> None:
     """Remove the ports that were made for the server: their addresses rest. Those that its owner
     made are free for another one."""
-    made = list(
-        session.scalars(
-            select(Port.id).where(Port.server_id == server_id, Port.is_owners.is_(False))
-        )
-    )
-    delete_ports(session, made)
+    # Ports before their floating IPs, as whoever changes one of these.
+    ports = lock_ports(session, server_id)
+    delete_ports(session, [port.id for port in ports if not port.is_owners])
+    left = [port.id for port in ports if port.is_owners]
+    routers.tell_anew(session, FloatingIp.port_id.in_(left))
     session.execute(
         update(Port)
         .where(Port.server_id == server_id)
@@ -136,6 +136,7 @@ def delete_ports(session: Session, port_ids: Sequence[str]) -> None:
     """Remove ports: their addresses rest."""
     if not port_ids:
         return
+    routers.let_go(session, port_ids)
     give_back(session, port_ids)
     session.execute(delete(Port).where(Port.id.in_(port_ids)))
 

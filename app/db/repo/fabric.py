@@ -122,16 +122,21 @@ def begin(session: Session, hypervisor_id: str, moment: datetime) -> None:
     )
 
 
-def raise_revisions(session: Session, hypervisor_ids: Collection[str], moment: datetime) -> None:
-    """Give each of these hosts something new to learn."""
+def raise_revisions(
+    session: Session, hypervisor_ids: Collection[str], moment: datetime
+) -> dict[str, int]:
+    """Give each of these hosts something new to learn; return their revisions."""
     query = select(FabricState).where(FabricState.hypervisor_id.in_(hypervisor_ids))
     query = query.order_by(FabricState.hypervisor_id).with_for_update()
     said = _carried_out(session, hypervisor_ids)
+    raised = {}
     for state in session.scalars(query.execution_options(populate_existing=True)):
         # More than we ever sent: this database has been put back to an older state.
         newest = max(state.revision, said.get(state.hypervisor_id, 0))
         state.revision = max(newest + 1, milliseconds(moment))
         state.changed_at, state.sends = moment, 0
+        raised[state.hypervisor_id] = state.revision
+    return raised
 
 
 def _carried_out(session: Session, hypervisor_ids: Collection[str]) -> dict[str, int]:

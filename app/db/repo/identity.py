@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from app.db.models import (
     ApplicationCredential,
     FlavorAccess,
+    FloatingIp,
     Image,
     Keypair,
     Network,
@@ -17,6 +18,7 @@ from app.db.models import (
     PortSecurityGroup,
     Project,
     RoleAssignment,
+    Router,
     SecurityGroup,
     Server,
     ServerGroup,
@@ -160,6 +162,8 @@ def things_in(session: Session, project_id: str) -> list[str]:
         "images": select(Image.id).where(Image.project_id == project_id),
         "networks": select(Network.id).where(Network.project_id == project_id),
         "ports": select(Port.id).where(Port.project_id == project_id),
+        "routers": select(Router.id).where(Router.project_id == project_id),
+        "floating IPs": select(FloatingIp.id).where(FloatingIp.project_id == project_id),
         "server groups": select(ServerGroup.id).where(ServerGroup.project_id == project_id),
         "security groups with other projects' ports": select(PortSecurityGroup.port_id)
         .join(SecurityGroup, SecurityGroup.id == PortSecurityGroup.security_group_id)

@@ -8,10 +8,12 @@ from sqlalchemy.orm import Session, joinedload, selectinload
 
 from app.db.models import (
     FixedAddress,
+    FloatingIp,
     Hypervisor,
     Network,
     Port,
     RequestSpec,
+    Router,
     SecurityGroup,
     SecurityGroupRule,
     Server,
@@ -19,14 +21,21 @@ from app.db.models import (
 )
 from app.db.repo.paging import NO_FACTS, Facts, having
 
+#: What ports are for that are the network's own (Port.device_owner): a router's, and the holders
+#: of floating IPs' addresses.
+ROUTER_INTERFACE, FLOATING_IP = "network:router_interface", "network:floatingip"
+
 #: Held by those who look for room among all subnets and then write one.
 _PLAN_LOCK = 0x62797266
 
 
-def _visible(query: Select[Network], project_id: str | None) -> Select[Network]:
+def _visible(
+    query: Select[Network], project_id: str | None, *, external: bool = True
+) -> Select[Network]:
     if project_id is None:
         return query
-    return query.where(or_(Network.shared.is_(True), Network.project_id == project_id))
+    shown = [Network.shared.is_(True), Network.project_id == project_id]
+    return query.where(or_(*shown, Network.external.is_(True)) if external else or_(*shown))
 
 
 def networks(session: Session, project_id: str | None, facts: Facts = NO_FACTS) -> list[Network]:
@@ -58,7 +67,8 @@ def lock_network(session: Session, network_id: str, *, whole: bool = True) -> Ne
 def usable_ids(session: Session, project_id: str, limit: int) -> list[tuple[str, bool]]:
     """Return some networks that the project may put servers on: id, and whether it has a subnet."""
     has_subnet = select(Subnet.id).where(Subnet.network_id == Network.id).exists()
-    query = _visible(select(Network), project_id).with_only_columns(Network.id, has_subnet)
+    found = _visible(select(Network), project_id, external=False)
+    query = found.where(Network.external.is_(False)).with_only_columns(Network.id, has_subnet)
     return [(network_id, bool(has)) for network_id, has in session.execute(query.limit(limit))]
 
 
@@ -125,11 +135,12 @@ def lock_plan(session: Session) -> None:
         session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _PLAN_LOCK})
 
 
-def blocks(session: Session, version: int) -> list[tuple[str, str, str, str]]:
-    """Return (cidr, subnet's id, network's id, network's kind) of all subnets of an IP version."""
-    query = select(Subnet.cidr, Subnet.id, Subnet.network_id, Network.kind)
+def blocks(session: Session, version: int) -> list[tuple[str, str, bool]]:
+    """Return (cidr, network's id, whether hosts route it) of all subnets of an IP version."""
+    routed = or_(Network.kind != "provider", Network.external.is_(True))
+    query = select(Subnet.cidr, Subnet.network_id, routed)
     query = query.join(Network, Network.id == Subnet.network_id).where(Subnet.version == version)
-    return [(cidr, own, owner, kind) for cidr, own, owner, kind in session.execute(query)]
+    return [(cidr, owner, bool(is_routed)) for cidr, owner, is_routed in session.execute(query)]
 
 
 def held(session: Session, subnet_id: str, among: Collection[str] | None = None) -> list[str]:
@@ -215,7 +226,8 @@ def _ports_of(project_id: str) -> Select[Any]:
     promised = promised.join(Server, Server.id == RequestSpec.server_id).where(building)
     there = select(func.count()).select_from(Port)
     there = there.join(Server, Server.id == Port.server_id).where(building)
-    made = _owned(Port)(project_id)
+    # The holder of a floating IP's address is counted as that floating IP.
+    made = _owned(Port)(project_id).where(Port.device_owner != FLOATING_IP)
     return select(made.scalar_subquery() + promised.scalar_subquery() - there.scalar_subquery())
 
 
@@ -223,6 +235,8 @@ COUNTS: dict[str, Callable[[str], Select[Any]]] = {
     "network": _owned(Network),
     "subnet": _subnets_of,
     "port": _ports_of,
+    "router": _owned(Router),
+    "floatingip": _owned(FloatingIp),
     "security_group": _owned(SecurityGroup),
     "security_group_rule": _owned(SecurityGroupRule),
 }

@@ -40,6 +40,7 @@ _WHOLE = (
     joinedload(Server.fault),
     selectinload(Server.ports).joinedload(Port.network),
     selectinload(Server.tags),
+    selectinload(Server.ports).selectinload(Port.floating_ips),
 )
 
 

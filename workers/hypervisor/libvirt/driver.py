@@ -81,7 +81,9 @@ class LibvirtHypervisor:
         turns = Turns(settings.state_dir / "locks")
         tunnels = Tunnels(settings.underlay_address, turns)
         self._networks = Networks(self._keeper, tunnels, settings.physical_networks)
-        self._firewall = HostFirewall(self._keeper, settings.state_dir, turns)
+        self._firewall = HostFirewall(
+            self._keeper, settings.state_dir, turns, settings.physical_networks
+        )
         self._domains = Domains(self._keeper, settings.console_dir, processors, turns)
         self._snapshots = Snapshots(self._domains, settings.storage_dir)
         self._uploader = Uploader(settings.image_ca_file, settings.image_cache.retry_pause_s)
@@ -231,6 +233,10 @@ class LibvirtHypervisor:
     def restore_firewall(self) -> None:
         """See the port."""
         self._firewall.restore()
+
+    def refused_floating_ips(self) -> list[str]:
+        """See the port."""
+        return self._firewall.refused_floating_ips()
 
     def find(self, server_id: str) -> Domain | None:
         """See the port."""

@@ -13,6 +13,7 @@ same addresses and the same MAC everywhere: nothing that a host says or is asked
 tunnel, so each guest has exactly one answer, its own host's.
 """
 
+import hashlib
 import ipaddress
 import json
 import threading
@@ -25,6 +26,7 @@ from tasks.errors import HostError
 from tasks.messages import NetworkSpec, Overlay
 from workers.hypervisor import names
 from workers.hypervisor.libvirt import links
+from workers.hypervisor.libvirt.firewall.translation import ROUTED
 from workers.hypervisor.libvirt.turns import Turns
 
 log = structlog.get_logger(__name__)
@@ -36,14 +38,20 @@ _OVERHEAD = {4: 50, 6: 70}
 #: The receiver of what has no known receiver.
 _EVERYBODY = "00:00:00:00:00:00"
 
-#: All that is sent or heard by a bridge itself stays on its host, and so do DHCP and routers' words
-#: of guests. By name, so that it holds before a tunnel is there.
-_HOST_STAYS = f"""\
+
+def _host_stays(mac: str) -> str:
+    """Return the table by which all that is sent or heard by a bridge itself stays on its host, and
+    so do DHCP and routers' words of guests. By name, so that it holds before a tunnel is there.
+
+    What a router leads to a guest of another host goes, from a MAC that is this host's alone: the
+    one that it has on its bridge is every host's."""
+    return f"""\
 add table bridge byre_overlay
 delete table bridge byre_overlay
 table bridge byre_overlay {{
   chain host_says {{
     type filter hook output priority 0; policy accept;
+    oifname "{names.TUNNEL}*" meta mark & {ROUTED} == {ROUTED} ether saddr set {mac} accept
     oifname "{names.TUNNEL}*" drop
   }}
   chain host_hears {{
@@ -70,6 +78,7 @@ class Tunnels:
     def __init__(self, local: str, turns: Turns) -> None:
         self._turns = turns
         self._local = ipaddress.ip_address(local)
+        self._stays = _host_stays(_own_mac(local))
         self._lock = threading.Lock()
         self._let_in: str | None = None
 
@@ -127,7 +136,7 @@ class Tunnels:
             there = None
         if there is None:
             # Before the tunnel: for no moment may DHCP cross it.
-            self._apply(_HOST_STAYS)
+            self._apply(self._stays)
             links.run(
                 *("ip", "link", "add", device, "mtu", str(mtu), "type", "vxlan"),
                 *("id", str(overlay.vni), "local", str(self._local), "dstport", str(PORT)),
@@ -147,8 +156,9 @@ class Tunnels:
         peers = {**_known_peers(), **coming}
         wanted = _from_peers(peers)
         there = _tables() if peers else set()
-        if peers and ("bridge", "byre_overlay") not in there:
-            self._apply(_HOST_STAYS)
+        # At first in any case: a table of an older worker knows no routers.
+        if peers and (self._let_in is None or ("bridge", "byre_overlay") not in there):
+            self._apply(self._stays)
         is_flushed = bool(peers) and ("inet", "byre_underlay") not in there
         if is_flushed or wanted != self._let_in:
             self._apply(wanted)
@@ -157,6 +167,12 @@ class Tunnels:
     def _apply(self, commands: str) -> None:
         with self._turns.ours():
             links.run("nft", "-f", "-", given=commands)
+
+
+def _own_mac(local: str) -> str:
+    """Return a MAC for this host, locally administered and unicast."""
+    digits = hashlib.sha256(local.encode()).hexdigest()
+    return ":".join(["06", *(digits[at : at + 2] for at in range(0, 10, 2))])
 
 
 def _tables() -> set[tuple[str, str]]:

@@ -34,6 +34,13 @@ class Flow:
     #: ICMP's type and code.
     icmp: tuple[int, int] | None = None
     mark: int = 0
+    #: Where it really goes, if it began with a floating IP.
+    reached: str = ""
+
+    @property
+    def receiver(self) -> str:
+        """Return the address of its other side."""
+        return self.reached or self.destination
 
     @property
     def version(self) -> int:
@@ -95,15 +102,21 @@ def _tuple(family: int, flow: Flow) -> NFCTAttrTuple:
 def forget(found: Iterable[Flow]) -> None:
     """Forget these connections, which have no ports, with all others of the same protocol between
     the same ends. Raises HostError, HostBusy."""
-    for like in {replace(flow, icmp=None, mark=0) for flow in found}:
+    for like in {replace(flow, icmp=None, mark=0, reached="") for flow in found}:
         ends = ("--orig-src", like.source, "--orig-dst", like.destination)
         _delete(like.version, like.zone, "-p", str(like.protocol), *ends)
 
 
 def forget_of(one: Net, zone: int) -> None:
     """Forget all connections of an address. Raises HostError, HostBusy."""
-    for end in ("--orig-src", "--orig-dst"):
+    for end in ("--orig-src", "--orig-dst", "--reply-src"):
         _delete(one.version, zone, end, str(one.network_address))
+
+
+def forget_translated(floating: str) -> None:
+    """Forget all connections to and from a floating IP. Raises HostError, HostBusy."""
+    for end in ("--orig-dst", "--reply-dst"):
+        _delete(4, 0, end, floating)
 
 
 def _delete(version: int, zone: int, *words: str) -> None:
@@ -115,6 +128,7 @@ def _delete(version: int, zone: int, *words: str) -> None:
 def _flow(described: etree._Element) -> Flow | None:
     original = described.find("meta[@direction='original']")
     own = described.find("meta[@direction='independent']")
+    reply = described.find("meta[@direction='reply']")
     if original is None:
         return None
 
@@ -123,14 +137,17 @@ def _flow(described: etree._Element) -> Flow | None:
         return None if left is None or right is None else (left, right)
 
     transport = original.find("layer4")
+    destination = original.findtext("layer3/dst", "")
+    reached = "" if reply is None else reply.findtext("layer3/src", "")
     return Flow(
         zone=_number(original, "zone") or _number(own, "zone") or 0,
         protocol=int("0" if transport is None else transport.get("protonum", "0")),
         source=original.findtext("layer3/src", ""),
-        destination=original.findtext("layer3/dst", ""),
+        destination=destination,
         ports=pair("sport", "dport"),
         icmp=pair("type", "code"),
         mark=_number(own, "mark") or 0,
+        reached="" if reached == destination else reached,
     )
 
 

@@ -51,12 +51,12 @@ class Judge:
 
     def concerns(self, flow: Flow) -> bool:
         """Say whether one of its ends is a port that is filtered."""
-        return bool(self._at(flow, flow.source) or self._at(flow, flow.destination))
+        return bool(self._at(flow, flow.source) or self._at(flow, flow.receiver))
 
     def allows(self, flow: Flow) -> bool:
         """Say whether both ends' groups let it begin."""
-        senders, receivers = self._at(flow, flow.source), self._at(flow, flow.destination)
-        return self._any(senders, "egress", flow, flow.destination) and self._any(
+        senders, receivers = self._at(flow, flow.source), self._at(flow, flow.receiver)
+        return self._any(senders, "egress", flow, flow.receiver) and self._any(
             receivers, "ingress", flow, flow.source
         )
 

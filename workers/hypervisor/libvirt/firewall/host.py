@@ -11,7 +11,7 @@ Undo    `remove` takes the ports' parts and forgets their connections; with the 
 
 import fcntl
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -38,6 +38,7 @@ from workers.hypervisor.libvirt.firewall.filters import filter_xml
 from workers.hypervisor.libvirt.firewall.ruleset import Ruleset, changes, whole
 from workers.hypervisor.libvirt.firewall.table import table, zone_of
 from workers.hypervisor.libvirt.lookup import lookup
+from workers.hypervisor.libvirt.routes import Routes
 from workers.hypervisor.libvirt.turns import Turns
 from workers.hypervisor.things import rules_thing
 
@@ -50,9 +51,16 @@ _LIBVIRT_CHAIN = "libvirt-I-"
 class HostFirewall:
     """The packet filter of one host, for the threads of one process and for others beside it."""
 
-    def __init__(self, keeper: Keeper, state_dir: Path, turns: Turns) -> None:
+    def __init__(
+        self,
+        keeper: Keeper,
+        state_dir: Path,
+        turns: Turns,
+        physical_networks: Mapping[str, str] | None = None,
+    ) -> None:
         self._keeper = keeper
         self._turns = turns
+        self._routes = Routes(physical_networks or {})
         self._file = state_dir / "firewall.json"
         #: Is there while connections may be open that the state does not allow.
         self._unsettled = state_dir / "firewall.unsettled"
@@ -109,7 +117,13 @@ class HostFirewall:
             state = self._read()
             if not state.ports:
                 return True
-            return self._has_table(state) and self._has_filters(state)
+            if not self._has_table(state) or not self._has_filters(state):
+                return False
+            return self._routes.is_intact(state)
+
+    def refused_floating_ips(self) -> list[str]:
+        """Return the ids of those that the host was told of and cannot have."""
+        return sorted(self._routes.refused)
 
     def ensure_table(self) -> None:
         """Put back all that was told if our part of it is gone: a guest is about to start behind
@@ -147,6 +161,7 @@ class HostFirewall:
         log.warning("firewall.restored", ports=len(state.ports))
         self._switch_on(state)
         self._apply(whole(self._table(state)))
+        self._route(state)
         self._renew_filters(state.ports.values(), int(time.time()))
 
     def _apply(self, commands: list[Json]) -> None:
@@ -172,7 +187,16 @@ class HostFirewall:
         elif old.ports:
             with self._turns.ours():
                 kernel.remove_table()
+        if _has_routing(old) or _has_routing(new):
+            self._route(new)
+            # Whoever came before, or stays, with an address that leads elsewhere now.
+            for address in _moved(old, new):
+                connections.forget_translated(address)
         self._write(new)
+
+    def _route(self, state: FirewallState) -> None:
+        with self._turns.ours():
+            self._routes.ensure(state)
 
     def _settle(self) -> None:
         """Cut connections as the newest state says. That takes half a millisecond for each, which
@@ -285,6 +309,18 @@ def _may_narrow(old: FirewallState, new: FirewallState) -> bool:
     if old.members != {i: new.members.get(i) for i in old.members}:
         return True
     return any(new.ports.get(i, port) != port for i, port in old.ports.items())
+
+
+def _has_routing(state: FirewallState) -> bool:
+    return bool(state.routers or state.floating)
+
+
+def _moved(old: FirewallState, new: FirewallState) -> set[str]:
+    """Return the floating IPs that do not stand for what they did."""
+    before, after = (
+        {(one.address, one.fixed) for one in state.floating_here()} for state in (old, new)
+    )
+    return {address for address, _ in before ^ after}
 
 
 def _bridges(state: FirewallState) -> set[str]:

@@ -32,13 +32,22 @@ class NamedSet:
     type: str | list[str]
     elements: list[Any] = field(default_factory=list)
     is_map: bool = False
+    #: A map whose elements are pairs of key and value: the values' type.
+    maps_to: str | None = None
     is_interval: bool = False
+
+    @property
+    def kind(self) -> str:
+        """Return what nftables calls it."""
+        return "map" if self.is_map or self.maps_to else "set"
 
     def header(self) -> Json:
         """Return what cannot be changed of it."""
         described: Json = {"type": self.type}
         if self.is_map:
             described["map"] = "verdict"
+        if self.maps_to:
+            described["map"] = self.maps_to
         if self.is_interval:
             described["flags"] = ["interval"]
         return described
@@ -88,8 +97,7 @@ def changes(old: Ruleset, new: Ruleset, *, mark: str | None) -> list[Json]:
             commands.append(_chain("add", name, **(new.chains[name].hook or {})))
     for name, one in new.sets.items():
         if name not in old.sets:
-            kind = "map" if one.is_map else "set"
-            commands.append({"add": {kind: {**_HERE, "name": name, **one.header()}}})
+            commands.append({"add": {one.kind: {**_HERE, "name": name, **one.header()}}})
     for name in refilled:
         commands += [_rule(name, rule) for rule in new.chains[name].rules]
     for name, one in new.sets.items():
@@ -100,8 +108,7 @@ def changes(old: Ruleset, new: Ruleset, *, mark: str | None) -> list[Json]:
     commands += [_chain("delete", name) for name in gone]
     commands += [_chain("delete", mark)] if mark else []
     for name in gone_sets:
-        kind = "map" if old.sets[name].is_map else "set"
-        commands.append({"delete": {kind: {**_HERE, "name": name}}})
+        commands.append({"delete": {old.sets[name].kind: {**_HERE, "name": name}}})
     return [*commands, _chain("add", new.marker())]
 
 

@@ -4,7 +4,8 @@ The way of a packet, each step a base chain of its own, so that what one accepts
 looks at:
 
     track       prerouting  a provider network's connections are counted apart, by bridge
-    isolation   forward     from one of our bridges to another, or to a link-local address: dropped
+    isolation   forward     from one of our bridges to another, or to a link-local address: dropped,
+                            unless a router or a floating IP leads there (translation)
     leaving     forward     what a port of this host may send: its groups' egress rules
     arriving    forward     what a port of this host may get: its groups' ingress rules
     to_host     input       guests reach DHCP, DNS, metadata and ping of the host, nothing else
@@ -18,7 +19,7 @@ host, behind the operator's bridge, or without port security: nothing is done to
 import hashlib
 import ipaddress
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from tasks.messages import GroupSpec, PortSpec, RuleSpec
@@ -35,6 +36,7 @@ from workers.hypervisor.firewall_state import (
     protocol_of,
 )
 from workers.hypervisor.libvirt.firewall import expressions as nft
+from workers.hypervisor.libvirt.firewall import translation
 from workers.hypervisor.libvirt.firewall.expressions import ACCEPT, DROP, IIFNAME, OIFNAME, Json
 from workers.hypervisor.libvirt.firewall.ruleset import Chain, NamedSet, Ruleset
 
@@ -60,8 +62,9 @@ def table(state: FirewallState) -> Ruleset:
     """Return the whole table."""
     ports = [_Placed(port, state.networks[port.network_id]) for port in _placeable(state)]
     parties = _parties(ports)
-    chains = {**_base_chains(state), **_shared_chains()}
-    sets = _host_sets(state.networks.values())
+    chains = {**_base_chains(state), **_shared_chains(), **translation.chains(state)}
+    sets = _host_sets(state.networks.values(), translation.router_bridges(state))
+    sets |= translation.sets(state)
     for group in state.groups.values():
         for direction in (_EGRESS, _INGRESS):
             chains[_group_chain(group.group_id, direction)] = _group(group, direction)
@@ -321,7 +324,7 @@ def _shared_chains() -> dict[str, Chain]:
 def _base_chains(state: FirewallState) -> dict[str, Chain]:
     return {
         "track": _hooked("prerouting", -300, _zones(state.networks.values())),
-        "isolation": _hooked("forward", -30, _isolation()),
+        "isolation": _hooked("forward", -30, _isolation(state)),
         "leaving": _hooked("forward", -20, [[nft.jump("egress")]]),
         "arriving": _hooked("forward", -10, [[nft.jump("ingress")]]),
         "to_host": _hooked("input", -20, _to_host()),
@@ -338,7 +341,7 @@ def _hooked(hook: str, priority: int, rules: list[list[Json]]) -> Chain:
 def _zones(networks: Iterable[HostNetwork]) -> list[list[Json]]:
     """The host's own connections stay in zone 0, by whatever bridge their answers come."""
     to_others = nft.match({"fib": {"result": "type", "flags": ["daddr"]}}, "local", "!=")
-    return [
+    apart = [
         [
             nft.match(IIFNAME, network.bridge),
             to_others,
@@ -347,16 +350,19 @@ def _zones(networks: Iterable[HostNetwork]) -> list[list[Json]]:
         for network in sorted(networks, key=lambda one: one.bridge)
         if network.provider
     ]
+    return [translation.untracked_apart(), *apart] if apart else []
 
 
-def _isolation() -> list[list[Json]]:
+def _isolation(state: FirewallState) -> list[list[Json]]:
     return [
         [nft.match(nft.concat(IIFNAME, OIFNAME), "@same_bridge"), ACCEPT],
+        *translation.routed(state),
         [nft.match(IIFNAME, "@bridges"), nft.match(OIFNAME, "@bridges"), DROP],
         *(
             [nft.match(IIFNAME, "@bridges"), *_within(nft.destination(one.version), one), DROP]
             for one in map(net, _NEVER_ROUTED)
         ),
+        *translation.closed(),
         [nft.match(IIFNAME, "@isolated"), DROP],
         [nft.match(OIFNAME, "@isolated"), DROP],
     ]
@@ -401,18 +407,22 @@ def _from_host() -> list[list[Json]]:
     return [[nft.match(OIFNAME, "@bridges"), *answer, ACCEPT], [nft.jump("ingress")]]
 
 
-def _host_sets(networks: Iterable[HostNetwork]) -> dict[str, NamedSet]:
+def _host_sets(
+    networks: Iterable[HostNetwork], router_bridges: Sequence[str]
+) -> dict[str, NamedSet]:
+    """Networks that only a router leads to are ours like those with ports."""
     ours = sorted((one for one in networks if not one.provider), key=lambda one: one.bridge)
     own: dict[int, list[object]] = {4: [], 6: []}
     for network in ours:
         for text in network.addresses:
             one = net(text)
             own[one.version].append(nft.concat(network.bridge, str(one.network_address)))
+    bridges = sorted({network.bridge for network in ours} | set(router_bridges))
     return {
-        "bridges": NamedSet("ifname", [network.bridge for network in ours]),
+        "bridges": NamedSet("ifname", bridges),
         "isolated": NamedSet("ifname", [one.bridge for one in ours if one.isolated]),
         "same_bridge": NamedSet(
-            ["ifname", "ifname"], [nft.concat(one.bridge, one.bridge) for one in ours]
+            ["ifname", "ifname"], [nft.concat(bridge, bridge) for bridge in bridges]
         ),
         "host4": NamedSet(["ifname", "ipv4_addr"], own[4]),
         "host6": NamedSet(["ifname", "ipv6_addr"], own[6]),
