@@ -10,8 +10,11 @@ from app.api.byre import hypervisors as byre_hypervisors
 from app.api.byre import images as byre_images
 from app.api.compute import (
     aggregates,
+    audit_log,
+    external_events,
     flavor_access,
     flavors,
+    hosts,
     hypervisors,
     instance_actions,
     interfaces,
@@ -25,8 +28,10 @@ from app.api.compute import (
     server_security,
     server_tags,
     servers,
+    usage,
     zones,
 )
+from app.api.compute import extensions as compute_extensions
 from app.api.compute import quotas as compute_quotas
 from app.api.compute import services as compute_services
 from app.api.compute import versions as compute_versions
@@ -90,6 +95,11 @@ ROUTES: tuple[Routes, ...] = (
     compute_services.routes,
     aggregates.routes,
     zones.routes,
+    hosts.routes,
+    usage.routes,
+    audit_log.routes,
+    compute_extensions.routes,
+    external_events.routes,
     limits.routes,
     compute_quotas.routes,
     image_versions.routes,

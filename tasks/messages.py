@@ -604,6 +604,8 @@ class Inventory(Value):
     free_dedicated_vcpus: int = Field(default=0, ge=0)
     #: What cached images take up of the disk: no server can have it.
     image_cache_bytes: int = Field(default=0, ge=0)
+    #: What `uptime` says there; empty if it is not told.
+    uptime: str = Field(default="", max_length=255)
 
 
 class Heartbeat(Message):

@@ -122,8 +122,8 @@ def add_host(sessions: Sessions, name: str, **facts: Any) -> str:
         host = Hypervisor(
             id=str(uuid.uuid4()),
             name=name,
-            number=int(uuid.uuid4()) % 1_000_000_000,
             **{
+                "number": int(uuid.uuid4()) % 1_000_000_000,
                 "vcpus": 8,
                 "memory_mib": 8192,
                 "disk_gib": 100,

@@ -2,6 +2,13 @@
 
 from datetime import UTC, datetime
 
+from marshmallow import validate
+
+#: Nothing of ours is outside; a zone taken off the calendar's first or last year would leave it.
+IN_CALENDAR = validate.Range(
+    min=datetime(1970, 1, 1, tzinfo=UTC), max=datetime(9000, 1, 1, tzinfo=UTC)
+)
+
 
 def second_time(moment: datetime | None) -> str | None:
     """Return `2026-11-23T03:33:44Z`: compute, image and network."""

@@ -1,5 +1,6 @@
 """The hypervisors as operators see them, and the availability zones as everybody does."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -7,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from app.db.models import Hypervisor
 from app.db.repo import fabric, hypervisors
+from app.db.repo.hypervisors import Held
 from app.db.session import reading
 from app.scheduling.rules import alive_since
 from app.services.context import Context
@@ -52,6 +54,8 @@ class HypervisorView:
     dedicated_vcpus: int
     dedicated_vcpus_used: int
     free_dedicated_vcpus: int
+    #: As `uptime` says it; empty if the host does not tell.
+    uptime: str
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,38 @@ def zones(context: Context) -> dict[str, list[HypervisorView]]:
     for view in listed(context):
         found.setdefault(view.zone, []).append(view)
     return dict(sorted(found.items()))
+
+
+@dataclass(frozen=True)
+class HostResources:
+    """A host, and what each project holds of it."""
+
+    host: HypervisorView
+    held: tuple[Held, ...]
+
+
+def resources(context: Context, name: str) -> HostResources:
+    """Return what a host has, and who holds what of it. Raises NotFound."""
+    with reading(context.sessions) as session:
+        row = hypervisors.by_name(session, name)
+        if row is None:
+            raise NotFound(f"Compute host {name} could not be found.")
+        held = hypervisors.held(session, row.id)
+        return HostResources(_views(session, context, [row])[0], tuple(held))
+
+
+def matching(context: Context, pattern: str) -> list[HypervisorView]:
+    """Return the hosts whose names hold the pattern. Raises NotFound if there are none."""
+    found = [view for view in listed(context) if pattern in view.name]
+    if not found:
+        raise NotFound(f"No hypervisor matching '{pattern}' could be found.")
+    return found
+
+
+def servers_of(context: Context, views: Sequence[HypervisorView]) -> dict[str, list[str]]:
+    """Return the ids of the servers on each of these hosts, by the host's id."""
+    with reading(context.sessions) as session:
+        return hypervisors.servers_of(session, [view.id for view in views])
 
 
 def get(context: Context, number: int) -> HypervisorView:
@@ -161,4 +197,5 @@ def _view(row: Hypervisor, since: datetime, servers: int, default_zone: str) -> 
         dedicated_vcpus=row.dedicated_vcpus,
         dedicated_vcpus_used=row.dedicated_vcpus_used,
         free_dedicated_vcpus=row.free_dedicated_vcpus,
+        uptime=row.uptime,
     )

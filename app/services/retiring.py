@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 from app.db.models import Hypervisor, Run, Server
 from app.db.models.base import now
 from app.db.repo import addresses, claims, hypervisors, migrations, runs
+from app.db.session import reading
 from app.runs.checkpoint import blame, end
 from app.runs.fabric import note_server
 from app.services.context import Context
@@ -28,6 +29,15 @@ class Forgotten:
 
     servers: int
     owed: int
+
+
+def forget_number(context: Context, number: int) -> Forgotten:
+    """Remove a host by the number of its service, as `forget`. Raises NotFound, Conflict."""
+    with reading(context.sessions) as session:
+        host = hypervisors.by_number(session, number)
+    if host is None:
+        raise NotFound(f"Service {number} not found.")
+    return forget(context, host.name)
 
 
 def forget(context: Context, name: str) -> Forgotten:

@@ -18,3 +18,8 @@ def hostname_of(name: str, server_id: str) -> str:
 def numbered(name: str, count: int) -> list[str]:
     """Return the names of servers that are asked for together."""
     return [name] if count == 1 else [f"{name}-{number}" for number in range(1, count + 1)]
+
+
+def instance_name(server_id: str) -> str:
+    """Return what a server is called on its host."""
+    return f"byre-{server_id}"

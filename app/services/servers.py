@@ -2,7 +2,7 @@
 them."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -82,6 +82,12 @@ def _views(
     return [
         server_view(row, since, specs.get(row.id, NO_SPEC), tuple(groups[row.id])) for row in rows
     ]
+
+
+def placed(context: Context, server_ids: Collection[str]) -> dict[str, bool]:
+    """Return which of these servers there are, of any project, and whether each has a host."""
+    with reading(context.sessions) as session:
+        return servers.placed(session, server_ids)
 
 
 def update(

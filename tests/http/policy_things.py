@@ -130,6 +130,9 @@ THINGS: dict[str, Thing] = {
     "host": Thing("host-1"),
     "hypervisor_id": Thing("1"),
     "aggregate_id": Thing("1"),
+    "pattern": Thing("host"),
+    "verb": Thing("reboot"),
+    "before": Thing("2026-11-01"),
     "domain_id": Thing("default"),
     "role_id": Thing(role_id("reader")),
     "region_id": Thing("RegionOne"),
@@ -220,6 +223,18 @@ TRIES: dict[tuple[str, str], Try] = {
         {"flavor": {"name": "f", "ram": 64, "vcpus": 1, "disk": 1, "id": None}}
     ),
     ("POST", f"{_FLAVOR}/action"): Try({"addTenantAccess": {"tenant": ALPHA}}, _PRIVATE),
+    # It is heard of.
+    ("DELETE", f"{_V21}/os-services/<service_id>"): Try(
+        things={"service_id": Thing("1")}, answer=409
+    ),
+    ("GET", f"{_V21}/extensions/<alias>"): Try(things={"alias": Thing("os-hosts")}),
+    ("GET", f"{_V21}/os-simple-tenant-usage/<project_id>"): _QUOTA,
+    # Nova's word for what is not done to hosts from here.
+    ("PUT", f"{_V21}/os-hosts/<host>"): Try({"status": "enable"}, answer=501),
+    ("GET", f"{_V21}/os-hosts/<host>/<any(startup, shutdown, reboot):verb>"): Try(answer=501),
+    ("POST", f"{_V21}/os-server-external-events"): Try(
+        {"events": [{"name": "network-changed", "server_uuid": ACTIVE}]}
+    ),
     # Nova's word for a host that does not tell it.
     ("GET", f"{_V21}/os-hypervisors/<hypervisor_id>/uptime"): Try(answer=501),
     ("POST", f"{_V21}/os-aggregates"): Try({"aggregate": {"name": "new"}}),

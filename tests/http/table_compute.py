@@ -606,7 +606,12 @@ CASES = [
         "GET",
         "/compute/v2.1/os-hypervisors/1/uptime",
         501,
-        {"notImplemented": {"code": 501, "message": "Hypervisors do not report their uptime."}},
+        {
+            "notImplemented": {
+                "code": 501,
+                "message": "Virt driver does not implement uptime function.",
+            }
+        },
     ),
     Case("services", "root", "GET", SERVICES, 200, {"services": [SERVICE]}),
     Case(

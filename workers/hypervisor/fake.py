@@ -177,6 +177,7 @@ class FakeHypervisor(Faulty):
             dedicated_vcpus=self.dedicated_vcpus,
             free_dedicated_vcpus=self._free_processors(),
             physical_networks=self._physical_networks,
+            uptime=" 12:00:00 up 1 day,  2:03,  0 users,  load average: 0.00, 0.00, 0.00",
         )
 
     @verb

@@ -9,9 +9,11 @@ from werkzeug import exceptions
 from app.api.auth import context
 from app.api.compute.schema import Json, answer, small_number
 from app.api.dialects import COMPUTE
+from app.api.gates import Gate
 from app.api.routes import Routes
 from app.services import hypervisors
 from app.services.hypervisors import HypervisorView
+from app.services.server_names import instance_name
 from tasks.errors import NotFound
 
 routes = Routes(COMPUTE, "hypervisors", "The hosts of servers, for operators.", "/v2.1")
@@ -66,6 +68,25 @@ class HypervisorStatistics(HypervisorSums):
     count = fields.Integer(required=True)
 
 
+class HypervisorUptime(HypervisorBrief):
+    """For how long a hypervisor is up."""
+
+    uptime = fields.String(required=True)
+
+
+class HypervisorServer(Schema):
+    """A server, by what it is called on its host."""
+
+    name = fields.String(required=True)
+    uuid = fields.String(required=True)
+
+
+class HypervisorServers(HypervisorBrief):
+    """A hypervisor with its servers."""
+
+    servers = fields.List(fields.Nested(HypervisorServer))
+
+
 Hypervisors = answer(
     "HypervisorsAnswer", hypervisors=fields.List(fields.Nested(HypervisorBrief), required=True)
 )
@@ -75,6 +96,11 @@ HypervisorsDetail = answer(
 )
 HypervisorAnswer = answer(
     "HypervisorAnswer", hypervisor=fields.Nested(HypervisorFull, required=True)
+)
+Uptime = answer("HypervisorUptimeAnswer", hypervisor=fields.Nested(HypervisorUptime, required=True))
+HypervisorsServers = answer(
+    "HypervisorsServersAnswer",
+    hypervisors=fields.List(fields.Nested(HypervisorServers), required=True),
 )
 Statistics = answer(
     "HypervisorStatisticsAnswer",
@@ -117,12 +143,53 @@ def show_hypervisor(hypervisor_id: str) -> Any:
 
 
 @routes.endpoint(
-    "GET", "/os-hypervisors/<hypervisor_id>/uptime", "hypervisors:show", errors=(404, 501)
+    "GET",
+    "/os-hypervisors/<hypervisor_id>/uptime",
+    "hypervisors:show",
+    returns=Uptime,
+    errors=(404, 501),
 )
-def show_uptime(hypervisor_id: str) -> None:
-    """Say that a hypervisor's uptime is not known: what clients take for "no uptime" is 501"""
-    _find(hypervisor_id)
-    raise exceptions.NotImplemented("Hypervisors do not report their uptime.")
+def show_uptime(hypervisor_id: str) -> Any:
+    """Show for how long a hypervisor is up, as its own `uptime` says it"""
+    view = _find(hypervisor_id)
+    if not view.uptime:
+        # What clients take for "not known".
+        raise exceptions.NotImplemented("Virt driver does not implement uptime function.")
+    return {"hypervisor": {**_brief(view), "uptime": view.uptime}}
+
+
+@routes.endpoint(
+    "GET",
+    "/os-hypervisors/<pattern>/search",
+    "hypervisors:search",
+    returns=Hypervisors,
+    errors=(404,),
+    until=Gate.UUIDS,
+)
+def search_hypervisors(pattern: str) -> Any:
+    """List the hypervisors whose names hold a pattern"""
+    return {"hypervisors": [_brief(view) for view in hypervisors.matching(context(), pattern)]}
+
+
+@routes.endpoint(
+    "GET",
+    "/os-hypervisors/<pattern>/servers",
+    "hypervisors:search",
+    returns=HypervisorsServers,
+    errors=(404,),
+    until=Gate.UUIDS,
+)
+def list_servers_of_hypervisors(pattern: str) -> Any:
+    """List the hypervisors whose names hold a pattern, with their servers"""
+    views = hypervisors.matching(context(), pattern)
+    there = hypervisors.servers_of(context(), views)
+    return {"hypervisors": [_with_servers(view, there.get(view.id, [])) for view in views]}
+
+
+def _with_servers(view: HypervisorView, server_ids: list[str]) -> Json:
+    servers = [{"name": instance_name(one), "uuid": one} for one in server_ids]
+    # As in Nova, a host without servers says nothing of them.
+    return _brief(view) | ({"servers": servers} if servers else {})
 
 
 def _find(hypervisor_id: str) -> HypervisorView:

@@ -10,6 +10,7 @@ from app.api.compute.schema import Json, bookmark_of, links_field, links_of
 from app.api.gates import Gate
 from app.api.times import bare_micro_time, second_time
 from app.api.versioned import Changed, Versioned, since
+from app.services.server_names import instance_name
 from app.services.server_views import AddressView, ServerView
 
 #: Statuses in which a server has a `progress`.
@@ -296,7 +297,7 @@ def _host(view: ServerView) -> Json:
     return {
         "OS-EXT-SRV-ATTR:host": view.host,
         "OS-EXT-SRV-ATTR:hypervisor_hostname": view.host,
-        "OS-EXT-SRV-ATTR:instance_name": f"byre-{view.id}",
+        "OS-EXT-SRV-ATTR:instance_name": instance_name(view.id),
         "OS-EXT-SRV-ATTR:reservation_id": view.reservation_id,
         "OS-EXT-SRV-ATTR:launch_index": view.launch_index,
         "OS-EXT-SRV-ATTR:hostname": view.hostname,

@@ -5,7 +5,7 @@ import binascii
 import ipaddress
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate, validates_schema
@@ -21,6 +21,7 @@ from app.api.compute.schema import (
 )
 from app.api.gates import Gate
 from app.api.paging import PageQuery
+from app.api.times import IN_CALENDAR
 from app.api.versioned import Changed, since
 from app.services import server_tags
 from app.services.server_networks import AUTO, NONE
@@ -262,10 +263,6 @@ CreateServerRequest = wrapped(
 )
 
 
-#: Nothing of ours is older; a zone taken off the first year of all would leave the calendar.
-_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
-
-
 def _tag_filter(words: str, key: str | None = None) -> fields.Field[Any]:
     metadata = {"description": f"{words}, by commas."}
     return since(Gate.TAGS, fields.String(data_key=key, metadata=metadata))
@@ -277,7 +274,7 @@ class ServerQuery(PageQuery):
     class Meta(PageQuery.Meta):
         include = {
             "changes-since": fields.AwareDateTime(
-                format="iso", validate=validate.Range(min=_EARLIEST), default_timezone=UTC
+                format="iso", validate=IN_CALENDAR, default_timezone=UTC
             )
         }
 

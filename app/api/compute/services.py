@@ -6,13 +6,13 @@ from typing import Any
 from marshmallow import Schema, fields, validate
 
 from app.api.auth import context
-from app.api.compute.schema import Json, Strict, Text, answer, name_like
+from app.api.compute.schema import Json, Strict, Text, answer, name_like, small_number
 from app.api.dialects import COMPUTE
 from app.api.routes import Routes
 from app.api.times import bare_micro_time
-from app.services import hypervisors
+from app.services import hypervisors, retiring
 from app.services.hypervisors import HypervisorView
-from tasks.errors import NotFound
+from tasks.errors import NotFound, RequestError
 
 routes = Routes(
     COMPUTE, "compute-services", "The hypervisors' workers, for operators.", "/v2.1/os-services"
@@ -114,6 +114,18 @@ def disable_service(body: Json) -> Any:
 def disable_service_with_reason(body: Json) -> Any:
     """Let a hypervisor have no new servers, and say why"""
     return _set(body, enabled=False)
+
+
+@routes.endpoint("DELETE", "/<service_id>", "services:delete", status=204, errors=(400, 404, 409))
+def delete_service(service_id: str) -> None:
+    """Forget a hypervisor that was given up and will never be back; its servers are ERROR
+
+    Refused while it is heard of, and until it is given up.
+    """
+    number = small_number(service_id)
+    if number is None:
+        raise RequestError(f"service_id: {service_id} is no number.")
+    retiring.forget_number(context(), number)
 
 
 def _set(body: Json, *, enabled: bool) -> Json:

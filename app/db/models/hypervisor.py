@@ -39,6 +39,8 @@ class Hypervisor(HasId, HasTimes, Base):
     architecture: Mapped[str] = mapped_column(String(32), default="")
     cpu_model: Mapped[str] = mapped_column(String(128), default="")
     running_domains: Mapped[int] = mapped_column(default=0)
+    #: As its `uptime` says it; empty if it does not tell.
+    uptime: Mapped[str] = mapped_column(String(255), default="")
     vcpus: Mapped[int] = mapped_column(default=0)
     memory_mib: Mapped[int] = mapped_column(default=0)
     disk_gib: Mapped[int] = mapped_column(default=0)

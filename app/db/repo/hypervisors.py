@@ -1,6 +1,7 @@
 """Queries on hypervisors, except claims."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 from sqlalchemy import CursorResult, delete, func, select, update
@@ -78,6 +79,46 @@ def servers_there(session: Session, hypervisor_id: str) -> list[Server]:
     """Return the servers that are on this host, locked."""
     query = select(Server).where(Server.hypervisor_id == hypervisor_id, Server.deleted_at.is_(None))
     return list(session.scalars(query.order_by(Server.id).with_for_update()))
+
+
+def servers_of(session: Session, hypervisor_ids: Collection[str]) -> dict[str, list[str]]:
+    """Return the ids of the servers that are on each of these hosts, oldest first."""
+    query = (
+        select(Server.hypervisor_id, Server.id)
+        .where(Server.hypervisor_id.in_(hypervisor_ids), Server.deleted_at.is_(None))
+        .order_by(Server.created_at, Server.id)
+    )
+    found: dict[str, list[str]] = {}
+    for hypervisor_id, server_id in session.execute(query):
+        found.setdefault(str(hypervisor_id), []).append(server_id)
+    return found
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a project's servers hold of a host."""
+
+    project_id: str
+    vcpus: int
+    memory_mib: int
+    disk_gib: int
+
+
+def held(session: Session, hypervisor_id: str) -> list[Held]:
+    """Return what each project holds of a host."""
+    sums = (
+        func.sum(Allocation.vcpus + Allocation.dedicated_vcpus),
+        func.sum(Allocation.memory_mib),
+        func.sum(Allocation.disk_gib),
+    )
+    query = (
+        select(Server.project_id, *sums)
+        .join(Server, Server.id == Allocation.server_id)
+        .where(Allocation.hypervisor_id == hypervisor_id)
+        .group_by(Server.project_id)
+        .order_by(Server.project_id)
+    )
+    return [Held(project, *map(int, found)) for project, *found in session.execute(query)]
 
 
 def remove(session: Session, host: Hypervisor) -> None:

@@ -1,6 +1,6 @@
 """Queries on servers and on their runs, as their owners see them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -99,6 +99,14 @@ def get(session: Session, server_id: str) -> Server | None:
     """Return a server that is not deleted, with all that is shown of it, or None."""
     query = select(Server).where(Server.id == server_id, Server.deleted_at.is_(None))
     return session.scalars(query.options(*_WHOLE)).unique().one_or_none()
+
+
+def placed(session: Session, server_ids: Collection[str]) -> dict[str, bool]:
+    """Return which of these servers are there, and whether each has a host."""
+    query = select(Server.id, Server.hypervisor_id).where(
+        Server.id.in_(server_ids), Server.deleted_at.is_(None)
+    )
+    return {server_id: host is not None for server_id, host in session.execute(query)}
 
 
 def lock(session: Session, server_id: str) -> None:

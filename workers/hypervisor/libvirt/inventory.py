@@ -14,6 +14,7 @@ from workers.hypervisor.libvirt.errors import translated
 from workers.hypervisor.libvirt.machine_xml import DomainType
 from workers.hypervisor.libvirt.processors import Processors
 from workers.hypervisor.libvirt.shaping import can_shape
+from workers.hypervisor.libvirt.uptime import Uptime
 
 _GIB = 1024**3
 
@@ -35,6 +36,7 @@ class HostInventory:
         self._cpu_model: str | None = None
         self._uefi: bool | None = None
         self._shapes: bool | None = None
+        self._uptime = Uptime()
 
     def read(self, domain_type: DomainType) -> Inventory:
         """Return the host's inventory now. Raises HostGone, HostError."""
@@ -63,6 +65,7 @@ class HostInventory:
                 physical_networks=self._physical_networks,
                 dedicated_vcpus=processors.dedicated,
                 free_dedicated_vcpus=processors.free,
+                uptime=self._uptime.read(),
             )
 
     def _has_uefi(self, handle: libvirt.virConnect, domain_type: DomainType) -> bool:
