@@ -423,6 +423,9 @@ class MachineSpec(Value):
     cpu_policy: Literal["shared", "dedicated"] = "shared"
     hardware: Hardware = Field(default_factory=Hardware)
     limits: Limits = Field(default_factory=Limits)
+    #: Whether the guest sees its config drive. The drive is made in any case, from the same data as
+    #: what the metadata service tells.
+    config_drive: bool = True
 
 
 class BuildSpec(Value):

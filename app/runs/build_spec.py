@@ -121,6 +121,7 @@ def _machine(server: Server, spec: RequestSpec, size: Size) -> MachineSpec:
         cpu_policy=cpu_policy_of(size.extra_specs),
         hardware=hardware_of(spec.image_words),
         limits=limits_of(size.extra_specs),
+        config_drive=server.config_drive,
     )
 
 

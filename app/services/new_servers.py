@@ -55,6 +55,7 @@ class NewServer:
     access_ipv4: str = ""
     access_ipv6: str = ""
     disk_config: str = "MANUAL"
+    config_drive: bool = True
     min_count: int = 1
     max_count: int = 1
     hints: Hints = field(default_factory=Hints)
@@ -236,6 +237,7 @@ def _server(caller: Caller, new: NewServer, name: str, flavor: Flavor) -> Server
         access_ipv4=new.access_ipv4,
         access_ipv6=new.access_ipv6,
         disk_config=new.disk_config,
+        config_drive=new.config_drive,
         # Said here so that starting the run need not ask or change them.
         hypervisor=None,
         task_state=stages_of(CREATE)[0].name,

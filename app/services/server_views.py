@@ -69,6 +69,7 @@ class ServerView:
     access_ipv4: str
     access_ipv6: str
     disk_config: str
+    config_drive: bool
     created_at: datetime
     updated_at: datetime
     launched_at: datetime | None
@@ -121,6 +122,7 @@ def server_view(
         access_ipv4=row.access_ipv4,
         access_ipv6=row.access_ipv6,
         disk_config=row.disk_config,
+        config_drive=row.config_drive,
         created_at=row.created_at,
         updated_at=row.updated_at or row.created_at,
         launched_at=row.launched_at,

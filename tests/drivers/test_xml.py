@@ -1,5 +1,6 @@
 """Descriptions for libvirt, as values in and elements out."""
 
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -25,16 +26,16 @@ DISKS = [
 ]
 
 
+GROUND = Ground(
+    domain_type="qemu", cache="none", console_dir=Path("/console"), storage_dir=Path("/pool")
+)
+
+
 def domain(domain_type: DomainType = "qemu") -> ET.Element:
     """Return the parsed description of a server."""
     with ImageServer(b"any") as images:
         server = Server(images.source())
-    ground = Ground(
-        domain_type=domain_type,
-        cache="none",
-        console_dir=Path("/console"),
-        storage_dir=Path("/pool"),
-    )
+    ground = replace(GROUND, domain_type=domain_type)
     text = domain_xml(server.job, server.spec(DISKS), ground, Pins())
     return ET.fromstring(text)  # noqa: S314
 
@@ -43,6 +44,19 @@ def attributes(element: ET.Element, path: str) -> dict[str, str]:
     """Return the attributes of the one element at the path."""
     (found,) = element.findall(path)
     return found.attrib
+
+
+def test_a_guest_without_a_config_drive_is_given_none() -> None:
+    with ImageServer(b"any") as images:
+        server = Server(images.source())
+    spec = server.spec(DISKS)
+    bare = spec.model_copy(
+        update={"machine": spec.machine.model_copy(update={"config_drive": False})}
+    )
+    [root] = ET.fromstring(domain_xml(server.job, bare, GROUND, Pins())).findall(  # noqa: S314
+        "devices/disk"
+    )
+    assert attributes(root, "source")["file"] == "/pool/root.qcow2"
 
 
 @pytest.mark.parametrize(("kind", "mode"), [("kvm", "host-model"), ("qemu", "maximum")])

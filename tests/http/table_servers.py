@@ -229,6 +229,12 @@ CASES: list[Case] = [
             ("availability_zone=other", []),
             ("vm_state=active", [{"id": ACTIVE, "name": "web", "links": WEB["links"]}]),
             ("power_state=4", []),
+            ("config_drive=False", []),
+            ("locked_by=admin", []),
+            ("reservation_id=r-none", []),
+            ("launch_index=1", []),
+            ("access_ip_v4=192.0.2.9", []),
+            ("access_ip_v6=fd00::1", []),
             ("hostname=nobody", []),
         )
     ),

@@ -113,6 +113,20 @@ def test_create_keeps_what_the_build_needs(api: Api) -> None:
     assert answer.get_json()["server"]["OS-DCF:diskConfig"] == "AUTO"
 
 
+@pytest.mark.parametrize(
+    ("asked", "has"), [("False", False), (False, False), (None, True), ("True", True)]
+)
+def test_a_server_has_a_config_drive_unless_it_is_refused(
+    api: Api, asked: Any, *, has: bool
+) -> None:
+    made = create(api, config_drive=asked).get_json()["server"]["id"]
+    assert server(api, made).config_drive is has
+    shown = api.call("alice", "GET", f"/compute/v2.1/servers/{made}").get_json()["server"]
+    assert shown["config_drive"] == ("True" if has else "")
+    found = api.call("alice", "GET", f"/compute/v2.1/servers?config_drive={not has}").get_json()
+    assert made not in [one["id"] for one in found["servers"]]
+
+
 @pytest.mark.parametrize("networks", [None, []])
 def test_the_only_network_is_taken(api: Api, networks: list[Any] | None) -> None:
     body = {key: value for key, value in GOOD.items() if key != "networks"}

@@ -78,3 +78,8 @@ def test_an_image_that_is_gone_is_told_by_its_id(sessions: Sessions) -> None:
         with session.no_autoflush, pytest.raises(ImageUnusable, match=r"0{36}"):
             build_spec(session, server, spec, [], SETTINGS, 2e9, attempt)
         session.rollback()
+
+
+@pytest.mark.parametrize("has", [True, False])
+def test_whether_the_guest_has_a_config_drive_is_told(sessions: Sessions, *, has: bool) -> None:
+    assert told(sessions, make_world(sessions), config_drive=has).machine.config_drive is has

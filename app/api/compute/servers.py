@@ -161,6 +161,8 @@ def read_server(body: Json) -> NewServer:
         access_ipv4=request.get("accessIPv4", ""),
         access_ipv6=request.get("accessIPv6", ""),
         disk_config=request.get("OS-DCF:diskConfig", "MANUAL"),
+        # Unless it is refused, there is one: it is how a guest learns its name and keys.
+        config_drive=request.get("config_drive") is not False,
         min_count=min_count,
         max_count=request.get("max_count", min_count),
         hints=_hints(body.get("os:scheduler_hints") or body.get("OS-SCH-HNT:scheduler_hints", {})),
@@ -232,6 +234,12 @@ _FACTS = {
     "task_state": "task_state",
     "power_state": "power_state",
     "hostname": "hostname",
+    "access_ip_v4": "access_ipv4",
+    "access_ip_v6": "access_ipv6",
+    "config_drive": "config_drive",
+    "locked_by": "locked_by",
+    "reservation_id": "reservation_id",
+    "launch_index": "launch_index",
 }
 
 
@@ -247,7 +255,7 @@ def _list(query: Json) -> list[ServerView]:
         deleted=_flag(query, "deleted"),
         changes_since=query.get("changes-since"),
         name=query.get("name"),
-        host=query.get("host"),
+        host=query.get("host", query.get("node")),
         addresses=[query[name] for name in ("ip", "ip6") if query.get(name)],
         availability_zone=query.get("availability_zone"),
         facts=facts,

@@ -216,8 +216,7 @@ def full(view: ServerView, *, for_admin: bool) -> Json:
     body = {
         **core(view),
         "addresses": addresses(view.addresses),
-        # A server always has one: it is how it learns its name and keys.
-        "config_drive": "True",
+        "config_drive": "True" if view.config_drive else "",
         "key_name": view.key_name,
         **_state(view),
     }

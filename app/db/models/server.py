@@ -53,6 +53,8 @@ class Server(HasId, HasTimes, Base):
     #: The request that it was made by, together with others perhaps, and its place among them.
     reservation_id: Mapped[str] = mapped_column(String(16), default="")
     launch_index: Mapped[int] = mapped_column(default=0)
+    #: Whether its guest has a config drive; without one, it asks the metadata service.
+    config_drive: Mapped[bool] = mapped_column(default=True)
     hypervisor_id: Mapped[str | None] = mapped_column(ForeignKey("hypervisors.id"), default=None)
     launched_at: Mapped[datetime | None] = mapped_column(default=None)
     deleted_at: Mapped[datetime | None] = mapped_column(default=None)
@@ -98,7 +100,6 @@ class RequestSpec(Base):
     admin_pass: Mapped[str] = mapped_column(String(255), default="")
     #: The zone that was asked for; empty: any.
     availability_zone: Mapped[str] = mapped_column(String(255), default="")
-    config_drive: Mapped[bool] = mapped_column(default=True)
     #: The flavor's extra specs at creation.
     extra_specs: Mapped[dict[str, str]] = mapped_column(default=dict)
     #: What its image said of hardware and boot at creation (app.runs.image_words).

@@ -49,7 +49,8 @@ def domain_xml(job: Job, spec: DomainSpec, ground: Ground, pins: Pins) -> str:
     add_clock(domain, machine, ground)
     _add_endings(domain)
     devices = add(domain, "devices")
-    add_disks(devices, machine.hardware, spec.disks, machine.limits, ground.cache)
+    disks = [disk for disk in spec.disks if machine.config_drive or disk.role != "config"]
+    add_disks(devices, machine.hardware, disks, machine.limits, ground.cache)
     for port in spec.ports:
         _add_interface(devices, port, machine)
     _add_console(devices, ground.console_dir / names.console_file(job.server_id))
