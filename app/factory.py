@@ -102,6 +102,7 @@ ROUTES: tuple[Routes, ...] = (
     external_events.routes,
     limits.routes,
     compute_quotas.routes,
+    compute_quotas.class_routes,
     image_versions.routes,
     images.routes,
     image_patches.routes,

@@ -74,6 +74,7 @@ POLICY: dict[str, Who] = {
     "compute:quotas:show": READER,
     "compute:quotas:defaults": READER,
     "compute:quotas:change": ADMIN,
+    "compute:quotas:classes": ADMIN,
     "compute:metadata:show": READER,
     "compute:metadata:change": MEMBER,
     "compute:interfaces:list": READER,

@@ -178,7 +178,9 @@ class ControlSettings(CommonSettings):
     quota_ports: int = Field(default=500, ge=-1)
     quota_routers: int = Field(default=10, ge=-1)
     quota_floating_ips: int = Field(default=50, ge=-1)
-    #: Of every project, as they are now: -1 is no limit.
+    #: Of each user in a project, and of each server.
+    quota_key_pairs: int = Field(default=100, ge=-1)
+    quota_metadata_items: int = Field(default=128, ge=-1)
     quota_server_groups: int = Field(default=10, ge=-1)
     quota_server_group_members: int = Field(default=10, ge=-1)
     quota_security_groups: int = Field(default=10, ge=-1)

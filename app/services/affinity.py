@@ -6,10 +6,9 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from app.db.models import RequestSpec, Server, ServerGroup, ServerGroupMember
+from app.db.models import Project, RequestSpec, Server, ServerGroup, ServerGroupMember
 from app.db.repo import server_groups
 from app.services.context import Caller
-from config.settings import ControlSettings
 from tasks.errors import QuotaExceeded, RequestError
 
 AFFINITY, ANTI_AFFINITY = "affinity", "anti-affinity"
@@ -57,12 +56,10 @@ def check(session: Session, caller: Caller, hints: Hints) -> ServerGroup | None:
     return group
 
 
-def join(
-    session: Session, settings: ControlSettings, group: ServerGroup, servers: list[Server]
-) -> None:
-    """Make the servers, whose rows are there, members of the locked group. Raises
+def join(session: Session, project: Project, group: ServerGroup, servers: list[Server]) -> None:
+    """Make the project's servers, whose rows are there, members of the locked group. Raises
     QuotaExceeded."""
-    most = settings.quota_server_group_members
+    most = project.quota_server_group_members
     there = len(server_groups.members(session, [group.id])[group.id])
     if 0 <= most < there + len(servers):
         raise QuotaExceeded("Quota exceeded, too many servers in group")

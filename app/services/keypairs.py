@@ -7,14 +7,11 @@ from sqlalchemy.exc import IntegrityError
 
 from app.db.models import Keypair
 from app.db.models.base import new_id, now
-from app.db.repo import keypairs
+from app.db.repo import keypairs, quota
 from app.db.session import reading
 from app.services.context import Caller, Context
 from app.services.ssh_keys import make_pair, read_public_key
 from tasks.errors import Conflict, NotFound, QuotaExceeded
-
-#: Nova's limit of keypairs a user.
-MAX_KEYPAIRS = 100
 
 
 @dataclass(frozen=True)
@@ -61,7 +58,8 @@ def create(context: Context, caller: Caller, name: str, public_key: str | None) 
         with context.sessions.begin() as session:
             if keypairs.get(session, caller.user_id, name) is not None:
                 raise Conflict(taken)
-            if keypairs.count(session, caller.user_id) >= MAX_KEYPAIRS:
+            most = quota.lock_project(session, caller.project_id).quota_key_pairs
+            if 0 <= most <= keypairs.count(session, caller.user_id):
                 raise QuotaExceeded("Quota exceeded, too many key pairs.")
             session.add(row)
     except IntegrityError as error:

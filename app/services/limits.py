@@ -6,7 +6,6 @@ from app.db.models import Project
 from app.db.repo import networks, quota, security_groups, server_groups
 from app.db.session import reading
 from app.services.context import Caller, Context
-from app.services.keypairs import MAX_KEYPAIRS
 
 
 @dataclass(frozen=True)
@@ -28,6 +27,7 @@ class LimitsView:
     server_groups_used: int
     floating_ips: int
     floating_ips_used: int
+    metadata_items: int
 
 
 def get(context: Context, caller: Caller) -> LimitsView:
@@ -45,13 +45,14 @@ def get(context: Context, caller: Caller) -> LimitsView:
         used.servers,
         used.vcpus,
         used.memory_mib,
-        MAX_KEYPAIRS,
+        project.quota_key_pairs,
         project.quota_security_groups,
         project.quota_security_group_rules,
         groups,
-        context.settings.quota_server_groups,
-        context.settings.quota_server_group_members,
+        project.quota_server_groups,
+        project.quota_server_group_members,
         groups_of_servers,
         project.quota_floating_ips,
         floating_ips,
+        project.quota_metadata_items,
     )

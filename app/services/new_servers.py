@@ -12,7 +12,7 @@ from app.db.repo import images, keypairs, quota
 from app.runs.boot_properties import check_boot_properties, merged
 from app.runs.image_words import image_words
 from app.runs.start import Asker, start_run
-from app.services import affinity
+from app.services import affinity, server_metadata
 from app.services.affinity import Hints
 from app.services.context import Caller, Context
 from app.services.flavors import usable
@@ -144,7 +144,7 @@ def _write(
     session.add_all(servers)
     session.flush()
     if parts.server_group is not None:
-        affinity.join(session, context.settings, parts.server_group, servers)
+        affinity.join(session, parts.project, parts.server_group, servers)
     attach(servers[0], parts.interfaces)
     session.add_all(_spec(server, new, parts, admin_pass) for server in servers)
     asker = Asker(caller.request_id, caller.user_id)
@@ -182,6 +182,7 @@ def _look_up(session: Session, context: Context, caller: Caller, new: NewServer)
     server_group = affinity.check(session, caller, new.hints)
     # Last of all: whoever holds the project makes its other requests wait.
     project = quota.lock_project(session, caller.project_id)
+    server_metadata.check_count(session, project.id, new.metadata)
     return _Parts(project, flavor, image, group_ids, interfaces, key, server_group, choice)
 
 

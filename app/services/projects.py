@@ -12,6 +12,7 @@ from app.db.models.base import new_id, now
 from app.db.repo import identity, quota, tokens
 from app.db.repo.identity import AccountFilter
 from app.db.session import added, reading
+from app.services import compute_quotas
 from app.services.account_names import PROJECT_NAME, check_name
 from app.services.context import Caller, Context
 from config.settings import ControlSettings
@@ -63,7 +64,7 @@ def create(context: Context, new: NewProject) -> ProjectView:
     """Make a project with the settings' limits. Raises Conflict, RequestError."""
     check_name(new.name, PROJECT_NAME)
     with context.sessions.begin() as session:
-        row = _row(context.settings, new)
+        row = _row(session, context.settings, new)
         if not added(session, row):
             raise _taken(new.name)
         return _view(row)
@@ -118,21 +119,18 @@ def ensure(session: Session, settings: ControlSettings, name: str) -> Project:
     project = identity.project_by_name(session, name)
     if project is None:
         check_name(name, PROJECT_NAME)
-        project = _row(settings, NewProject(name))
+        project = _row(session, settings, NewProject(name))
         session.add(project)
         session.flush()
     return project
 
 
-def _row(settings: ControlSettings, new: NewProject) -> Project:
-    return Project(
+def _row(session: Session, settings: ControlSettings, new: NewProject) -> Project:
+    row = Project(
         id=new_id(),
         name=new.name,
         description=new.description,
         enabled=new.enabled,
-        quota_servers=settings.quota_servers,
-        quota_vcpus=settings.quota_vcpus,
-        quota_memory_mib=settings.quota_memory_mib,
         quota_security_groups=settings.quota_security_groups,
         quota_security_group_rules=settings.quota_security_group_rules,
         quota_networks=settings.quota_networks,
@@ -141,6 +139,8 @@ def _row(settings: ControlSettings, new: NewProject) -> Project:
         quota_routers=settings.quota_routers,
         quota_floating_ips=settings.quota_floating_ips,
     )
+    compute_quotas.follow_defaults(session, settings, row)
+    return row
 
 
 def _taken(name: str) -> Conflict:

@@ -16,6 +16,7 @@ from app.services.context import Caller, Context
 from app.services.image_fit import GIB, check_fits
 from app.services.images import visible_to
 from app.services.new_servers import new_password, public_key
+from app.services.server_metadata import check_count
 from tasks.errors import ImageUnusable, RequestError
 from tasks.messages import Kept
 from tasks.pipelines import REBUILD
@@ -82,6 +83,7 @@ def _change(
 ) -> None:
     spec = session.get_one(RequestSpec, server.id)
     metadata = server.user_metadata if wanted.metadata is None else wanted.metadata
+    check_count(session, server.project_id, metadata)
     check_boot_properties(merged(image.properties, metadata))
     server.image_id, server.user_metadata = image.id, metadata
     server.name = wanted.name or server.name

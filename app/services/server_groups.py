@@ -59,9 +59,8 @@ def create(
     max_server_per_host: int | None = None,
 ) -> ServerGroupView:
     """Make a group, of which nothing is a member yet. Raises QuotaExceeded."""
-    most = context.settings.quota_server_groups
     with context.sessions.begin() as session:
-        quota.lock_project(session, caller.project_id)
+        most = quota.lock_project(session, caller.project_id).quota_server_groups
         if 0 <= most <= server_groups.count(session, caller.project_id):
             raise QuotaExceeded("Quota exceeded, too many server groups.")
         group = ServerGroup(

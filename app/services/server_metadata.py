@@ -5,16 +5,13 @@ from collections.abc import Callable, Mapping
 
 from sqlalchemy.orm import Session
 
-from app.db.models import Server
+from app.db.models import Project, Server
 from app.db.repo import images, servers
 from app.db.session import reading
 from app.runs.boot_properties import check_boot_properties, merged
 from app.services.context import Caller, Context
 from app.services.servers import found, refuse_locked
-from tasks.errors import Conflict, Forbidden, NotFound
-
-#: Nova's limit of items a server.
-MAX_ITEMS = 128
+from tasks.errors import Conflict, NotFound, QuotaExceeded
 
 #: Nova's states in which metadata and tags may change: what is built or deleted is left alone.
 STEADY = frozenset({"active", "paused", "suspended", "stopped"})
@@ -22,10 +19,11 @@ STEADY = frozenset({"active", "paused", "suspended", "stopped"})
 Items = Mapping[str, str]
 
 
-def check_count(items: Items) -> None:
-    """Raise Forbidden, as Nova does for a limit, if these are more than a server may have."""
-    if len(items) > MAX_ITEMS:
-        raise Forbidden(f"Maximum number of metadata items exceeds {MAX_ITEMS}")
+def check_count(session: Session, project_id: str, items: Items, refusal: str = "") -> None:
+    """Raise QuotaExceeded if these are more than a server or image of the project may have."""
+    most = session.get_one(Project, project_id).quota_metadata_items
+    if 0 <= most < len(items):
+        raise QuotaExceeded(refusal or f"Maximum number of metadata items exceeds {most}")
 
 
 def get(context: Context, caller: Caller, server_id: str) -> dict[str, str]:
@@ -40,7 +38,7 @@ def get_item(context: Context, caller: Caller, server_id: str, key: str) -> str:
 
 
 def merge(context: Context, caller: Caller, server_id: str, items: Items) -> dict[str, str]:
-    """Add items or change them, and return all. Raises NotFound, Conflict, Forbidden,
+    """Add items or change them, and return all. Raises NotFound, Conflict, QuotaExceeded,
     RequestError."""
     return _change(context, caller, server_id, "update", lambda old: {**old, **items})
 
@@ -80,7 +78,7 @@ def _change(
         refuse_locked(server, caller)
         items = make(server.user_metadata)
         _check_state(server, f"{verb} metadata")
-        check_count(items)
+        check_count(session, server.project_id, items)
         _check_boot(session, server, items)
         server.user_metadata = items
     return items

@@ -13,8 +13,7 @@ from app.services import server_actions
 from app.services.context import Caller, Context
 from app.services.image_properties import check_properties
 from app.services.server_actions import IMAGE
-from app.services.server_metadata import MAX_ITEMS
-from tasks.errors import Forbidden
+from app.services.server_metadata import check_count
 from tasks.pipelines import CREATE_BACKUP, CREATE_IMAGE
 
 #: Nova's defaults of `non_inheritable_image_properties`: what an image says of its own bytes.
@@ -77,9 +76,8 @@ def add_image(
 ) -> Image:
     """Add the record of an image that the server's root disk becomes: with the words of the image
     that the server was made from, by which the next one starts as well. Raises RequestError,
-    Forbidden."""
-    if len(new.metadata) > MAX_ITEMS:
-        raise Forbidden("Image metadata limit exceeded")
+    QuotaExceeded."""
+    check_count(session, server.project_id, new.metadata, "Image metadata limit exceeded")
     base = images.get(session, server.image_id)
     spec = session.get(RequestSpec, server.id)
     properties = {

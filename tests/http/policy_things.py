@@ -131,7 +131,6 @@ THINGS: dict[str, Thing] = {
     "hypervisor_id": Thing("1"),
     "aggregate_id": Thing("1"),
     "pattern": Thing("host"),
-    "verb": Thing("reboot"),
     "before": Thing("2026-11-01"),
     "domain_id": Thing("default"),
     "role_id": Thing(role_id("reader")),
@@ -231,7 +230,10 @@ TRIES: dict[tuple[str, str], Try] = {
     ("GET", f"{_V21}/os-simple-tenant-usage/<project_id>"): _QUOTA,
     # Nova's word for what is not done to hosts from here.
     ("PUT", f"{_V21}/os-hosts/<host>"): Try({"status": "enable"}, answer=501),
-    ("GET", f"{_V21}/os-hosts/<host>/<any(startup, shutdown, reboot):verb>"): Try(answer=501),
+    **{
+        ("GET", f"{_V21}/os-hosts/<host>/{verb}"): Try(answer=501)
+        for verb in ("startup", "shutdown", "reboot")
+    },
     ("POST", f"{_V21}/os-server-external-events"): Try(
         {"events": [{"name": "network-changed", "server_uuid": ACTIVE}]}
     ),
@@ -251,6 +253,10 @@ TRIES: dict[tuple[str, str], Try] = {
     # They are the same for all.
     ("GET", f"{_V21}/os-quota-sets/<project_id>/defaults"): Try(things={"project_id": Thing(BETA)}),
     ("PUT", f"{_V21}/os-quota-sets/<project_id>"): Try({"quota_set": {"cores": 40}}),
+    ("GET", f"{_V21}/os-quota-class-sets/<name>"): Try(things={"name": Thing("default")}),
+    ("PUT", f"{_V21}/os-quota-class-sets/<name>"): Try(
+        {"quota_class_set": {"cores": 40}}, {"name": Thing("default")}
+    ),
     ("POST", f"{_V21}/os-server-groups"): Try(
         {"server_group": {"name": "new", "policies": ["affinity"]}}
     ),

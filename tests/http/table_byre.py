@@ -192,6 +192,8 @@ PLAN = {
     "rules": [
         {"rule": rule, "refuses": 0}
         for rule in (
+            "zone",
+            "host",
             "enabled",
             "not_forced",
             "alive",
@@ -200,6 +202,8 @@ PLAN = {
             "untried",
             "affinity",
             "anti_affinity",
+            "aggregate_extra_specs",
+            "tenant_isolation",
             "uefi",
             "vif_limits",
             "physical_networks",

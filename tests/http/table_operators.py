@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from app.api.compute.extensions import EXTENSIONS
 from tests.http.cases import Case, Like, compute_fault
 from tests.http.table_compute import HYPERVISOR, NOT_ALLOWED
 from tests.http.world import ACTIVE, ALPHA, BETA, BETA_SERVER, FAILED, HOST, THEN_MICRO, uid
@@ -39,6 +40,17 @@ class _Any:
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, int)
+
+    def __hash__(self) -> int:
+        return 0
+
+
+class _Extensions:
+    """Equal to a list of them by their aliases."""
+
+    def __eq__(self, other: object) -> bool:
+        listed = other["extensions"] if isinstance(other, dict) else []
+        return [one["alias"] for one in listed] == sorted(EXTENSIONS)
 
     def __hash__(self) -> int:
         return 0
@@ -131,6 +143,7 @@ CASES: list[Case] = [
     _refused("root", "PUT", f"{HOSTS}/host-1", 400, "status: must hold", {}),
     _refused("root", "GET", f"{HOSTS}/host-1/reboot", 501, "power management"),
     _refused("root", "GET", f"{HOSTS}/nope/startup", 404, NO_HOST),
+    _refused("root", "GET", f"{HOSTS}/nope/shutdown", 404, NO_HOST),
     *(
         Case(
             f"a member's {method} {path}",
@@ -214,6 +227,7 @@ CASES: list[Case] = [
     ),
     _refused("root", "GET", f"{V21}/{AUDITS}/soon", 400, "Invalid timestamp for date soon"),
     _refused("root", "GET", f"{V21}/{AUDITS}/0001-01-01", 400, "Invalid timestamp"),
+    _get("rita", f"{V21}/extensions", _Extensions()),
     _get(
         "rita",
         f"{V21}/extensions/os-aggregates",

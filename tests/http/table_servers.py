@@ -77,13 +77,13 @@ FIXED = {
     "metadata_items": 128,
     "server_groups": 10,
     "server_group_members": 10,
+    "security_groups": 10,
+    "security_group_rules": 100,
     "injected_files": 0,
     "injected_file_content_bytes": 0,
     "injected_file_path_bytes": 0,
-    "floating_ips": 0,
+    "floating_ips": 50,
     "fixed_ips": -1,
-    "security_groups": -1,
-    "security_group_rules": -1,
 }
 LIMITS = {"instances": 5, "cores": 20, "ram": 8192, **FIXED}
 SETTINGS = make_settings()
@@ -93,7 +93,13 @@ DEFAULTS = {
     "ram": SETTINGS.quota_memory_mib,
     **FIXED,
 }
-USED = {"instances": 2, "cores": 2, "ram": 512}
+USED = {
+    "instances": 2,
+    "cores": 2,
+    "ram": 512,
+    "security_groups": 4,
+    "security_group_rules": 3,
+}
 DETAILS = {
     name: {"limit": limit, "in_use": USED.get(name, 0), "reserved": 0}
     for name, limit in LIMITS.items()
@@ -104,6 +110,24 @@ NOBODY = compute_fault(404, "Project none could not be found.")
 
 def _quota(name: str, who: str, path: str, status: int, answer: Any, project: str = ALPHA) -> Case:
     return Case(f"quota {name}", who, "GET", f"{QUOTAS}/{project}{path}", status, answer)
+
+
+CLASSES = "/compute/v2.1/os-quota-class-sets"
+#: What a class has at 2.1.
+CLASS = {name: limit for name, limit in DEFAULTS.items() if not name.startswith("server_group")}
+NO_CLASS = "Quota class gold could not be found; there is default."
+
+
+def _class(method: str, name: str, who: str, status: int, answer: Any, limits: Any = None) -> Case:
+    send = None if limits is None else {"quota_class_set": limits}
+    title = f"quota class {name} by {method} of {who}: {limits}"
+    return Case(title, who, method, f"{CLASSES}/{name}", status, answer, send=send)
+
+
+def _of_user(method: str, send: Any) -> Case:
+    answer = compute_fault(400, "user_id: users have no limits of their own.")
+    path = f"{QUOTAS}/{ALPHA}?user_id={ALICE}"
+    return Case(f"quota of a user by {method}", "root", method, path, 400, answer, send=send)
 
 
 ITEM = {"meta": {"role": "db"}}
@@ -202,6 +226,15 @@ CASES: list[Case] = [
             ("DELETE", "root", f"{QUOTAS}/none", 404, NOBODY, None),
         )
     ),
+    _of_user("PUT", MORE),
+    _of_user("DELETE", None),
+    _class("GET", "default", "root", 200, {"quota_class_set": {"id": "default", **CLASS}}),
+    _class("GET", "gold", "root", 404, compute_fault(404, NO_CLASS)),
+    _class("PUT", "gold", "root", 404, compute_fault(404, NO_CLASS), {"cores": 5}),
+    _class("PUT", "default", "root", 400, _bad("cores"), {"cores": "many"}),
+    _class("PUT", "default", "root", 400, _bad("floating_ips"), {"floating_ips": 5}),
+    _class("GET", "default", "alice", 403, compute_fault(403, NOT_ALLOWED)),
+    _class("PUT", "default", "alice", 403, compute_fault(403, NOT_ALLOWED), {"cores": 5}),
     *(
         Case(
             f"quota: {limits}",
@@ -216,7 +249,9 @@ CASES: list[Case] = [
             ({"cores": -2}, "cores"),
             ({"cores": "many"}, "cores"),
             ({"ram": 2**31}, "ram"),
-            ({"key_pairs": 5}, "key_pairs"),
+            ({"injected_files": 5}, "injected_files: Unknown field"),
+            ({"security_groups": 5}, "security_groups: Unknown field"),
+            ({"key_pairs": -2}, "key_pairs"),
             ({"cores": 1}, "Quota limit 1 for cores must be .* used and reserved 2"),
             ({"instances": 9, "ram": 0}, "Quota limit 0 for ram"),
         )

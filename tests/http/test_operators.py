@@ -4,7 +4,6 @@ hosts that are forgotten."""
 from datetime import timedelta
 from typing import Any
 
-from app.api.compute.extensions import EXTENSIONS
 from app.db.models import Hypervisor, Server
 from app.db.models.base import now
 from tests.http.cases import Api
@@ -57,8 +56,3 @@ def test_a_host_that_is_lost_is_forgotten_with_its_service(api: Api) -> None:
     assert api.call("root", "DELETE", f"{V21}/os-services/{number}").status_code == 204
     with api.sessions() as session:
         assert session.get(Hypervisor, host) is None
-
-
-def test_extensions_are_listed_by_their_aliases(api: Api) -> None:
-    listed = show(api, f"{V21}/extensions", "rita")["extensions"]
-    assert [one["alias"] for one in listed] == sorted(EXTENSIONS)

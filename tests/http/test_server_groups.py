@@ -1,16 +1,14 @@
 """Server groups: made, joined by creates, shown with their servers, and forgotten."""
 
-from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import select
 
-from app.api.auth import EXTENSION
-from app.db.models import Allocation, RequestSpec, Run, ServerGroupMember
+from app.db.models import Allocation, Project, RequestSpec, Run, ServerGroupMember
 from tests.http.cases import UUID, Api
 from tests.http.table_groups import GROUP, GROUPS, SERVERS
 from tests.http.table_refusals import GOOD
-from tests.http.world import ACTIVE, HOST
+from tests.http.world import ACTIVE, ALPHA, HOST
 from tests.rows import add_host
 
 
@@ -93,9 +91,8 @@ def test_nobody_joins_another_projects_group(api: Api) -> None:
 
 
 def test_a_group_holds_so_many_servers_and_a_project_so_many_groups(api: Api) -> None:
-    context = api.app.extensions[EXTENSION]
-    settings = context.settings.model_copy(update={"quota_server_group_members": 1})
-    api.app.extensions[EXTENSION] = replace(context, settings=settings)
+    with api.sessions.begin() as session:
+        session.get_one(Project, ALPHA).quota_server_group_members = 1
     hints, before = {"group": make(api)["id"]}, api.count_rows()
     refused = create(api, hints, min_count=2)
     assert refused.status_code == 403

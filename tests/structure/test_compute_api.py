@@ -21,7 +21,10 @@ LAST = list(Gate)[-1].text
 
 #: What is there only to say that it is not to be had, and how.
 REFUSED = {
-    "GET /os-hypervisors/{}/uptime": "501: hosts do not tell it",
+    "PUT /os-hosts/{}": "501, as by Nova's libvirt driver; its service is disabled instead",
+    "GET /os-hosts/{}/startup": "501, as by Nova's libvirt driver",
+    "GET /os-hosts/{}/shutdown": "501, as by Nova's libvirt driver",
+    "GET /os-hosts/{}/reboot": "501, as by Nova's libvirt driver",
     "GET /servers/{}/migrations/{}": "404: servers are not moved while they run",
     "DELETE /servers/{}/migrations/{}": "404: servers are not moved while they run",
     "POST /servers/{}/migrations/{}/action": "404: servers are not moved while they run",
@@ -46,7 +49,6 @@ REASONS = {
     "/os-fixed-ips": "nova-network's",
     "/os-networks": "nova-network's; networks are made by the network API",
     "/os-tenant-networks": "networks are made by the network API",
-    "/os-instance_usage_audit_log": "no audit periods",
 }
 
 HEAD = """# The compute API, beside Nova's

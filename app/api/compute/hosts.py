@@ -106,19 +106,27 @@ def update_host(body: Json, host: str) -> None:
     raise exceptions.NotImplemented(f"Virt driver does not implement {what}.")
 
 
-@routes.endpoint(
-    "GET",
-    "/<host>/<any(startup, shutdown, reboot):verb>",
-    "hosts:change",
-    errors=(404, 501),
-    until=Gate.NO_HOSTS,
-)
-def switch_host(host: str, verb: str) -> None:
-    """Say that hosts are not switched on or off from here, as Nova's libvirt driver does"""
+@routes.endpoint("GET", "/<host>/startup", "hosts:change", errors=(404, 501), until=Gate.NO_HOSTS)
+def startup_host(host: str) -> None:
+    """Say that hosts are not switched from here, as Nova's libvirt driver does"""
+    _refuse_power(host)
+
+
+@routes.endpoint("GET", "/<host>/shutdown", "hosts:change", errors=(404, 501), until=Gate.NO_HOSTS)
+def shutdown_host(host: str) -> None:
+    """Say that hosts are not switched from here, as Nova's libvirt driver does"""
+    _refuse_power(host)
+
+
+@routes.endpoint("GET", "/<host>/reboot", "hosts:change", errors=(404, 501), until=Gate.NO_HOSTS)
+def reboot_host(host: str) -> None:
+    """Say that hosts are not switched from here, as Nova's libvirt driver does"""
+    _refuse_power(host)
+
+
+def _refuse_power(host: str) -> None:
     hypervisors.resources(context(), host)
-    raise exceptions.NotImplemented(
-        f"Virt driver does not implement host power management: {verb}."
-    )
+    raise exceptions.NotImplemented("Virt driver does not implement host power management.")
 
 
 def _parts(found: HostResources) -> list[Json]:

@@ -10,7 +10,6 @@ from app.api.dialects import COMPUTE
 from app.api.routes import Routes
 from app.services import limits
 from app.services.limits import LimitsView
-from app.services.server_metadata import MAX_ITEMS
 
 routes = Routes(COMPUTE, "limits", "What a project may have.", "/v2.1/limits")
 
@@ -40,8 +39,8 @@ def _absolute(view: LimitsView) -> Json:
         "maxTotalCores": view.vcpus,
         "maxTotalRAMSize": view.memory_mib,
         "maxTotalKeypairs": view.keypairs,
-        "maxServerMeta": MAX_ITEMS,
-        "maxImageMeta": MAX_ITEMS,
+        "maxServerMeta": view.metadata_items,
+        "maxImageMeta": view.metadata_items,
         "maxPersonality": 0,
         "maxPersonalitySize": 0,
         "maxServerGroups": view.server_groups,

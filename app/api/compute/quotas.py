@@ -1,4 +1,4 @@
-"""Quotas: how many servers, processors and how much memory a project may have."""
+"""Quotas: what a project may have, and what projects without limits of their own."""
 
 from typing import Any
 
@@ -7,31 +7,36 @@ from marshmallow import Schema, fields, validate
 from app.api.auth import caller, context
 from app.api.compute.schema import Count, Flag, Json, Strict, answer, wrapped
 from app.api.dialects import COMPUTE
+from app.api.gates import Gate
 from app.api.routes import Routes
+from app.api.versioned import Versioned, since, until
 from app.services import compute_quotas
-from app.services.compute_quotas import COLUMNS
-from app.services.keypairs import MAX_KEYPAIRS
+from app.services.compute_quotas import COLUMNS, OF_NETWORK
 from app.services.network_quotas import Quota
-from app.services.server_metadata import MAX_ITEMS
+from tasks.errors import NotFound, RequestError
 
 routes = Routes(COMPUTE, "quotas", "What projects may have.", "/v2.1/os-quota-sets")
+class_routes = Routes(
+    COMPUTE, "quota_classes", "What new projects may have.", "/v2.1/os-quota-class-sets"
+)
+
+#: The one class that there is.
+DEFAULT = "default"
 
 _MAX = 0x7FFFFFFF
 
-#: What Nova names beside those and no setting changes; 0 for what cannot be had.
+#: What Nova names beside those that are stored: what cannot be had, and what no quota counts.
 _FIXED = {
-    "key_pairs": MAX_KEYPAIRS,
-    "metadata_items": MAX_ITEMS,
     "injected_files": 0,
     "injected_file_content_bytes": 0,
     "injected_file_path_bytes": 0,
-    "floating_ips": 0,
-    # Network's quotas say how many there may be.
+    # Ports are counted, by network's quotas.
     "fixed_ips": -1,
-    "security_groups": -1,
-    "security_group_rules": -1,
 }
-_NAMES = (*COLUMNS, *_FIXED, "server_groups", "server_group_members")
+_GROUPS = frozenset({"server_groups", "server_group_members"})
+_NETWORKS = frozenset({*OF_NETWORK, "fixed_ips"})
+_FILES = frozenset(name for name in _FIXED if name.startswith("injected_"))
+_NAMES = (*COLUMNS, *OF_NETWORK, *_FIXED)
 
 
 class QuotaUse(Schema):
@@ -43,9 +48,17 @@ class QuotaUse(Schema):
 
 
 class QuotaQuery(Schema):
-    """Users have no limits of their own: theirs are their project's."""
+    """Users have no limits of their own: their project's are shown, and none can be set."""
 
     user_id = fields.String()
+
+
+def _of_class(name: str, field: fields.Field[Any]) -> fields.Field[Any]:
+    if name in _GROUPS:
+        return since(Gate.QUOTA_CLASSES, field)
+    if name in _NETWORKS:
+        return until(Gate.QUOTA_CLASSES, field)
+    return until(Gate.NO_PERSONALITY, field) if name in _FILES else field
 
 
 _LIMITS: dict[str, fields.Field[Any]] = {name: fields.Integer(required=True) for name in _NAMES}
@@ -63,11 +76,28 @@ def _quota_set(name: str, parts: dict[str, fields.Field[Any]]) -> type[Schema]:
 QuotaSet = _quota_set("QuotaSet", _ID | _LIMITS)
 ChangedQuotaSet = _quota_set("ChangedQuotaSet", _LIMITS)
 DetailedQuotaSet = _quota_set("DetailedQuotaSet", _ID | _DETAILS)
+_CHANGES: dict[str, fields.Field[Any]] = {
+    name: Count(validate=validate.Range(min=-1, max=_MAX)) for name in COLUMNS
+}
 ChangeQuotaSet = Strict.from_dict(
-    {name: Count(validate=validate.Range(min=-1, max=_MAX)) for name in COLUMNS}
-    | {"force": Flag(), "tenant_id": fields.String()},
-    name="ChangeQuotaSet",
+    _CHANGES | {"force": Flag(), "tenant_id": fields.String()}, name="ChangeQuotaSet"
 )
+
+
+#: From 2.50 on a class has server groups, and nothing of networks; from 2.57 on nothing of files.
+_CLASS_LIMITS: dict[str, fields.Field[Any]] = {
+    name: _of_class(name, fields.Integer(required=True)) for name in _NAMES
+}
+
+
+def _quota_class(name: str, parts: dict[str, fields.Field[Any]]) -> type[Schema]:
+    inner = Versioned.from_dict(parts, name=name)
+    return answer(f"{name}Answer", quota_class_set=fields.Nested(inner, required=True))
+
+
+QuotaClass = _quota_class("QuotaClass", _ID | _CLASS_LIMITS)
+ChangedQuotaClass = _quota_class("ChangedQuotaClass", _CLASS_LIMITS)
+ChangeQuotaClass = Strict.from_dict(_CHANGES, name="ChangeQuotaClass")
 
 
 @routes.endpoint(
@@ -82,7 +112,7 @@ def show_quota_set(_query: Json, project_id: str) -> Any:
 @routes.endpoint("GET", "/<project_id>/defaults", "quotas:defaults", returns=QuotaSet)
 def show_defaults(project_id: str) -> Any:
     """Show the limits of a new project"""
-    return {"quota_set": {"id": project_id, **compute_quotas.defaults(context()), **_fixed()}}
+    return {"quota_set": {"id": project_id, **compute_quotas.defaults(context()), **_FIXED}}
 
 
 @routes.endpoint(
@@ -96,7 +126,7 @@ def show_defaults(project_id: str) -> Any:
 def show_details(_query: Json, project_id: str) -> Any:
     """Show a project's limits, and what is used of them"""
     found = compute_quotas.get(context(), caller(), project_id)
-    fixed = {name: Quota(limit, 0) for name, limit in _fixed().items()}
+    fixed = {name: Quota(limit, 0) for name, limit in _FIXED.items()}
     details = {name: _detail(one) for name, one in {**fixed, **found}.items()}
     return {"quota_set": {"id": project_id, **details}}
 
@@ -106,11 +136,13 @@ def show_details(_query: Json, project_id: str) -> Any:
     "/<project_id>",
     "quotas:change",
     body=wrapped("quota_set", ChangeQuotaSet),
+    query=QuotaQuery,
     returns=ChangedQuotaSet,
     errors=(404,),
 )
-def change_quota_set(body: Json, project_id: str) -> Any:
-    """Change some of a project's limits: instances, cores, ram (MiB)"""
+def change_quota_set(body: Json, query: Json, project_id: str) -> Any:
+    """Change some of a project's limits; ram is in MiB"""
+    _refuse_user(query)
     asked = body["quota_set"]
     limits = {name: asked[name] for name in COLUMNS if name in asked}
     forced = asked.get("force", False)
@@ -119,24 +151,50 @@ def change_quota_set(body: Json, project_id: str) -> Any:
     }
 
 
-@routes.endpoint("DELETE", "/<project_id>", "quotas:change", status=202, errors=(404,))
-def reset_quota_set(project_id: str) -> None:
-    """Give a project the limits of a new one"""
+@routes.endpoint(
+    "DELETE", "/<project_id>", "quotas:change", query=QuotaQuery, status=202, errors=(404,)
+)
+def reset_quota_set(query: Json, project_id: str) -> None:
+    """Let a project have no limits of its own any more"""
+    _refuse_user(query)
     compute_quotas.reset(context(), project_id)
 
 
-def _fixed() -> dict[str, int]:
-    """Return the limits that are the same for all projects."""
-    settings = context().settings
-    return {
-        **_FIXED,
-        "server_groups": settings.quota_server_groups,
-        "server_group_members": settings.quota_server_group_members,
-    }
+@class_routes.endpoint("GET", "/<name>", "quotas:classes", returns=QuotaClass, errors=(404,))
+def show_quota_class(name: str) -> Any:
+    """Show the limits of projects without their own: the class `default`"""
+    _check_class(name)
+    found = compute_quotas.defaults(context())
+    return {"quota_class_set": {"id": name, **found, **_FIXED}}
+
+
+@class_routes.endpoint(
+    "PUT",
+    "/<name>",
+    "quotas:classes",
+    body=wrapped("quota_class_set", ChangeQuotaClass),
+    returns=ChangedQuotaClass,
+    errors=(404,),
+)
+def change_quota_class(body: Json, name: str) -> Any:
+    """Change some of the limits of projects without their own, those that there are included"""
+    _check_class(name)
+    found = compute_quotas.change_defaults(context(), body["quota_class_set"])
+    return {"quota_class_set": {**found, **_FIXED}}
+
+
+def _check_class(name: str) -> None:
+    if name != DEFAULT:
+        raise NotFound(f"Quota class {name} could not be found; there is {DEFAULT}.")
+
+
+def _refuse_user(query: Json) -> None:
+    if "user_id" in query:
+        raise RequestError("user_id: users have no limits of their own.")
 
 
 def _limits(found: dict[str, Quota]) -> Json:
-    return {**{name: one.limit for name, one in found.items()}, **_fixed()}
+    return {**{name: one.limit for name, one in found.items()}, **_FIXED}
 
 
 def _detail(one: Quota) -> Json:

@@ -16,7 +16,6 @@ from app.services import (
     rebuilds,
     rescues,
     server_actions,
-    server_metadata,
     servers,
 )
 from app.services.context import Caller, Context
@@ -78,7 +77,6 @@ class LifeActions(Strict):
 
 
 def _rebuild(context: Context, who: Caller, server_id: str, said: Json) -> Response:
-    server_metadata.check_count(said.get("metadata", {}))
     wanted = rebuilds.Rebuild(
         image_id=_id_of(said["imageRef"]),
         name=said.get("name"),

@@ -27,7 +27,7 @@ from app.api.gates import Gate
 from app.api.links import base_url, next_page
 from app.api.paging import read_page
 from app.api.routes import Routes
-from app.services import new_servers, server_metadata, servers
+from app.services import new_servers, servers
 from app.services.affinity import Hints
 from app.services.idempotency import Once
 from app.services.new_servers import NewServer
@@ -143,8 +143,6 @@ def _once(headers: Json) -> Once | None:
 def read_server(body: Json) -> NewServer:
     """Return what a body asks for: its `server`, and the hints beside it."""
     request = body["server"]
-    metadata = request.get("metadata", {})
-    server_metadata.check_count(metadata)
     min_count: int = request.get("min_count", 1)
     networks = request.get("networks", [])
     return NewServer(
@@ -155,7 +153,7 @@ def read_server(body: Json) -> NewServer:
         interfaces=networks if networks in (AUTO, NONE) else tuple(map(_interface, networks)),
         key_name=request.get("key_name"),
         user_data=request.get("user_data") or "",
-        metadata=metadata,
+        metadata=request.get("metadata", {}),
         availability_zone=request.get("availability_zone"),
         admin_pass=request.get("adminPass"),
         access_ipv4=request.get("accessIPv4", ""),

@@ -33,6 +33,23 @@ class Project(HasId, HasTimes, HasEnd, Base):
     quota_floating_ips: Mapped[int] = mapped_column(default=50)
     quota_security_groups: Mapped[int] = mapped_column(default=10)
     quota_security_group_rules: Mapped[int] = mapped_column(default=100)
+    quota_key_pairs: Mapped[int] = mapped_column(default=100)
+    quota_metadata_items: Mapped[int] = mapped_column(default=128)
+    quota_server_groups: Mapped[int] = mapped_column(default=10)
+    quota_server_group_members: Mapped[int] = mapped_column(default=10)
+    #: Which of compute's limits an administrator has set for this project: all others follow the
+    #: defaults (QuotaDefault).
+    own_quotas: Mapped[list[str]] = mapped_column(default=list)
+
+
+class QuotaDefault(Base):
+    """A limit of projects that have none of their own, if it is not the settings'."""
+
+    __tablename__ = "quota_defaults"
+
+    #: In Nova's word.
+    resource: Mapped[str] = mapped_column(String(64), primary_key=True)
+    limit: Mapped[int]
 
 
 class User(HasId, HasTimes, HasEnd, Base):

@@ -1,12 +1,13 @@
 """What a project uses, counted from its live rows: a counter could leak, this cannot."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, case, func, select
 from sqlalchemy.orm import Session
 
-from app.db.models import Migration, Project, Server
+from app.db.models import Migration, Project, QuotaDefault, Server
 from tasks.errors import NotFound
 
 
@@ -30,6 +31,18 @@ def lock_project(session: Session, project_id: str) -> Project:
     if project is None or project.deleted_at is not None:
         raise NotFound(f"Project {project_id} could not be found.")
     return project
+
+
+def lock_all(session: Session) -> Sequence[Project]:
+    """Return all projects that are not deleted, locked as by `lock_project`."""
+    query = select(Project).where(Project.deleted_at.is_(None)).order_by(Project.id)
+    query = query.with_for_update(key_share=True)
+    return session.scalars(query.execution_options(populate_existing=True)).all()
+
+
+def defaults(session: Session) -> dict[str, int]:
+    """Return the limits, by resource, that were set for projects without their own."""
+    return {row.resource: row.limit for row in session.scalars(select(QuotaDefault))}
 
 
 def usage(session: Session, project_id: str) -> Usage:

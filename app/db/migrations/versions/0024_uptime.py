@@ -1,13 +1,13 @@
 """What hosts say of for how long they are up
 
-Revision 0020, after 0019.
+Revision 0024, after 0023.
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0020"
-down_revision = "0019"
+revision = "0024"
+down_revision = "0023"
 branch_labels = None
 depends_on = None
 
