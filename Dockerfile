@@ -1,6 +1,6 @@
 # Byre's images, one target a kind of process:
 #
-#   control   the API, the control worker, beat and the `byre` command; no libvirt
+#   control   the API, the control worker, beat, the console proxy and the `byre` command; no libvirt
 #   flower    the dashboard of the queues
 #   compute   a hypervisor: libvirt, QEMU and the worker; no web framework, no database driver
 #
@@ -32,6 +32,10 @@ RUN python3 -m venv /opt/byre && /opt/byre/bin/pip install setuptools wheel
 
 FROM source AS control-build
 RUN /opt/byre/bin/pip install '.[control]'
+COPY deploy/console-pages ./
+RUN apt-get update \
+    && ./console-pages /opt/byre/share/byre-console \
+    && rm -rf /var/lib/apt/lists/*
 
 FROM source AS flower-build
 RUN /opt/byre/bin/pip install '.[flower]'

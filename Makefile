@@ -7,7 +7,8 @@ SHELL := /bin/bash
 
 PYTHON := .venv/bin/python
 STACK := $(PYTHON) -m deploy.stack
-SHELL_SCRIPTS := deploy/install deploy/libvirtd deploy/compose-secrets deploy/container/compute \
+SHELL_SCRIPTS := deploy/install deploy/libvirtd deploy/compose-secrets deploy/console-pages \
+	deploy/container/compute \
 	guest/build guest/build-debian tests/compose/run tests/compose/stand-ins/postgres/entrypoint .ci/run
 
 help: ## List the commands

@@ -61,6 +61,9 @@ POLICY: dict[str, Who] = {
     "compute:servers:update": MEMBER,
     # Each action has a row of its own below.
     "compute:servers:act": READER,
+    "compute:remote_consoles:create": MEMBER,
+    # For console proxies of others; Byre's own asks nobody.
+    "compute:console_auth_tokens:show": ADMIN,
     "compute:server_groups:list": READER,
     "compute:server_groups:show": READER,
     "compute:server_groups:create": MEMBER,
@@ -185,6 +188,10 @@ SERVER_ACTIONS: dict[str, Who] = {
     "forceDelete": MEMBER,
     "lock": MEMBER,
     "os-getConsoleOutput": MEMBER,
+    "os-getRDPConsole": MEMBER,
+    "os-getSPICEConsole": MEMBER,
+    "os-getSerialConsole": MEMBER,
+    "os-getVNCConsole": MEMBER,
     "os-resetState": ADMIN,
     "os-start": MEMBER,
     "os-stop": MEMBER,

@@ -16,8 +16,9 @@ PULSE_TASKS = frozenset(
         "domain_change",
         "fabric_changed",
         "cache_report",
-        # Somebody waits for it.
+        # Somebody waits for these.
         "console",
+        "console_way",
     }
 )
 
@@ -27,8 +28,9 @@ TIDY = "tidy"
 FABRIC = "fabric"
 WARM_CACHE = "warm_cache"
 READ_CONSOLE = "read_console"
+OPEN_CONSOLE = "open_console"
 
-_ORDERS = frozenset({CANARY, TIDY, FABRIC, WARM_CACHE, READ_CONSOLE})
+_ORDERS = frozenset({CANARY, TIDY, FABRIC, WARM_CACHE, READ_CONSOLE, OPEN_CONSOLE})
 
 #: Says that hosts have something to learn (app.runs.fabric). It has no message.
 FABRIC_CHANGED = "fabric_changed"
@@ -41,6 +43,9 @@ CACHE_REPORT = "cache_report"
 
 #: What a server's console says.
 CONSOLE = "console"
+
+#: Where a server's console can be reached.
+CONSOLE_WAY = "console_way"
 
 Router = Callable[..., dict[str, str]]
 

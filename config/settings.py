@@ -198,6 +198,24 @@ class ControlSettings(CommonSettings):
     reserved_prefixes: str = ""
     #: Processes of the control worker: they can be killed when a stage hangs, threads cannot.
     control_processes: int = Field(default=2, ge=1)
+    #: Where the console proxy listens for browsers, HOST:PORT.
+    console_bind: str = "127.0.0.1:6080"
+    #: How browsers reach it, which is what URLs of consoles begin with; `https://` if something in
+    #: front of it serves TLS. Empty: `http://` and `console_bind`.
+    console_url: str = Field(default="", pattern=r"^(https?://[^\s/?#]+(/[^\s?#]*)?)?$")
+    #: Other sites whose pages may open consoles (a dashboard's), as `https://HOST[:PORT]`,
+    #: separated by commas. Pages of the proxy itself always may.
+    console_origins: str = ""
+    #: Proxies in front of it whose X-Forwarded-For is believed, to tell who guesses at tokens.
+    console_trusted_proxies: int = Field(default=0, ge=0)
+    #: How long a console's URL is good, which is for one visit. Nova's default.
+    console_token_ttl_s: float = Field(default=600.0, gt=0)
+    #: A console on which nothing has moved for so long is closed; 0: never.
+    console_idle_limit_s: float = Field(default=3600.0, ge=0)
+    #: Consoles open at once through one proxy.
+    console_connections: int = Field(default=256, ge=1)
+    #: Files of the pages that browsers are given: noVNC and xterm.js (deploy/console-pages).
+    console_pages: Path = Path(sys.prefix) / "share" / "byre-console"
     #: How often beat looks for runs that are overdue, were never sent, or that nobody carries on.
     sweep_interval_s: float = Field(default=5.0, gt=0)
     #: How long a sign that a stage is at work holds: four heartbeats of a hypervisor.
@@ -263,6 +281,9 @@ class ComputeSettings(CommonSettings):
     #: Marks of finished and torn-down servers: the host's own memory, kept over restarts.
     state_dir: Path = Path("/var/lib/byre/state")
     console_dir: Path = Path("/var/log/byre/console")
+    #: Where the worker lets the console proxy in to its guests' consoles, HOST:PORT. Empty: the
+    #: host's own address (`host_ip`), and a port that is free. The control plane is told.
+    console_gate: str = Field(default="", pattern=r"^([^\s:]+:\d{1,5}|\[[0-9a-f:]+\]:\d{1,5})?$")
     #: `auto` uses KVM only after a probe guest has run under it.
     acceleration: Literal["auto", "kvm", "qemu"] = "auto"
     #: Linux kernel for the probe guest; without one the newest under /boot is taken.

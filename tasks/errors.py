@@ -169,6 +169,18 @@ class HostFull(HostError):
     code = "host_full"
 
 
+class NotRunning(HostError):
+    """The server has no domain that runs, and so nothing to look at."""
+
+    code = "not_running"
+
+
+class NoConsole(HostError):
+    """The server's domain was made without a console of that kind."""
+
+    code = "no_console"
+
+
 class ImageCorrupt(HostError):
     """What was downloaded is not what the control plane promised: length or digest differ."""
 

@@ -44,6 +44,7 @@ from workers import orders
 from workers.cache_keeper import CacheKeeper, Warmer
 from workers.compute_ledger import ComputeLedger
 from workers.fabric import FabricKeeper
+from workers.gate.gate import Gate
 from workers.heartbeat import Heart
 from workers.hosted import Hosted
 from workers.hypervisor.image_cache import CacheRules
@@ -55,7 +56,7 @@ from workers.surveyor import Surveyor
 from workers.watchdog import Watchdog, end_surely
 
 #: What runs beside the stages.
-Beside = Heart | Surveyor | CacheKeeper | Warmer | MetadataKeeper | Watchdog
+Beside = Heart | Surveyor | CacheKeeper | Warmer | MetadataKeeper | Gate | Watchdog
 
 _GIB = 1024**3
 
@@ -186,6 +187,7 @@ def _threads(worker: Hosted) -> list[Beside]:
         CacheKeeper(worker),
         Warmer(worker),
         MetadataKeeper(worker.settings),
+        worker.gate,
         _watchdog(worker),
     ]
 

@@ -23,6 +23,7 @@ from config.queues import (
     CANARY,
     CANARY_ANSWER,
     CONSOLE,
+    CONSOLE_WAY,
     CONTROL,
     FABRIC_CHANGED,
     PULSE,
@@ -100,6 +101,7 @@ _TAKEN: dict[str, Callable[[Store, dict[str, Any]], None]] = {
     "domain_change": reports.take_domain_change,
     CACHE_REPORT: reports.take_cache_report,
     CONSOLE: reports.take_console,
+    CONSOLE_WAY: reports.take_console_way,
     CANARY: reports.take_canary,
     CANARY_ANSWER: reports.take_canary,
 }

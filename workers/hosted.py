@@ -1,12 +1,14 @@
 """What the parts of one hypervisor's worker share."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from celery import Celery
 
 from config.settings import ComputeSettings
 from workers.compute_ledger import ComputeLedger
 from workers.fabric import FabricKeeper
+from workers.gate.gate import Gate
 from workers.hypervisor.journal import Journal
 from workers.hypervisor.port import Hypervisor
 from workers.warming import Warming
@@ -24,3 +26,8 @@ class Hosted:
     settings: ComputeSettings
     process: str
     warming: Warming = field(default_factory=Warming)
+
+    @cached_property
+    def gate(self) -> Gate:
+        """The way in to the guests' consoles."""
+        return Gate(self.host, self.settings)

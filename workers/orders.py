@@ -1,5 +1,5 @@
 """Messages to a hypervisor that are no stage of a run: canaries, what is to be tidied up, what its
-networks and groups have to be like, images to fetch ahead, consoles to be read."""
+networks and groups have to be like, images to fetch ahead, consoles to be read or opened."""
 
 import time
 from collections.abc import Callable
@@ -8,9 +8,29 @@ from typing import Any
 
 import structlog
 
-from config.queues import CANARY, CANARY_ANSWER, CONSOLE, FABRIC, READ_CONSOLE, TIDY, WARM_CACHE
+from config.queues import (
+    CANARY,
+    CANARY_ANSWER,
+    CONSOLE,
+    CONSOLE_WAY,
+    FABRIC,
+    OPEN_CONSOLE,
+    READ_CONSOLE,
+    TIDY,
+    WARM_CACHE,
+)
 from tasks.errors import ByreError
-from tasks.messages import Canary, Console, Fabric, ReadConsole, Thing, Tidy, WarmCache
+from tasks.messages import (
+    Canary,
+    Console,
+    ConsoleWay,
+    Fabric,
+    OpenConsole,
+    ReadConsole,
+    Thing,
+    Tidy,
+    WarmCache,
+)
 from tasks.runner import understood
 from workers.hosted import Hosted
 
@@ -35,6 +55,9 @@ def register(worker: Hosted) -> None:
     def console(message: dict[str, Any]) -> None:
         tell_console(worker, understood(ReadConsole, message, READ_CONSOLE))
 
+    def way(message: dict[str, Any]) -> None:
+        open_console(worker, understood(OpenConsole, message, OPEN_CONSOLE))
+
     task: Any = worker.celery.task
     bodies = {
         CANARY: canary,
@@ -42,6 +65,7 @@ def register(worker: Hosted) -> None:
         FABRIC: fabric,
         WARM_CACHE: warm,
         READ_CONSOLE: console,
+        OPEN_CONSOLE: way,
     }
     for name, body in bodies.items():
         task(name=name, shared=False)(body)
@@ -87,6 +111,25 @@ def tell_console(worker: Hosted, order: ReadConsole) -> None:
     # Flower shows what tasks are given: what a guest writes is its owner's.
     shown = f"(console of {order.server_id})"
     worker.celery.send_task(CONSOLE, args=[answer.model_dump()], retry=False, argsrepr=shown)
+
+
+def open_console(worker: Hosted, order: OpenConsole) -> None:
+    """Have the gate let somebody in, and say where, or why not; unless nobody waits for it any
+    more."""
+    if time.time() > order.deadline:
+        log.info("console.late", server=order.server_id)
+        return
+    try:
+        answer = worker.gate.announce(order)
+    except ByreError as error:
+        log.info("console.refused", server=order.server_id, reason=error.public)
+        answer = ConsoleWay(
+            question=order.question,
+            deadline=order.deadline,
+            code=error.code,
+            refused=error.public,
+        )
+    worker.celery.send_task(CONSOLE_WAY, args=[answer.model_dump()], retry=False)
 
 
 def _domains_first(things: list[Thing]) -> list[Thing]:

@@ -76,6 +76,8 @@ def hardware_of(properties: Mapping[str, str]) -> Hardware:
         raise ImageUnusable(f"{SECURE_BOOT}: there is no Secure Boot here.")
     if properties.get(OS_TYPE, "").lower() == "windows":
         asked["os_type"] = "windows"
+    # Without a card there is nothing for a VNC console to show. The plainest is seen by all.
+    asked.setdefault("video_model", "vga")
     if asked.get("disk_bus") == "ide" and asked.setdefault("machine_type", "pc") != "pc":
         raise ImageUnusable(f"{DISK_BUS}: ide is for {MACHINE} pc only.")
     return Hardware.parse(asked)

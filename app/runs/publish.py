@@ -17,9 +17,17 @@ from app.db.models.base import now
 from app.db.repo import runs
 from app.db.session import Sessions, reading
 from app.runs.envelope import Chain, remaining
-from config.queues import CANARY, FABRIC, FABRIC_CHANGED, READ_CONSOLE, TIDY, WARM_CACHE
+from config.queues import (
+    CANARY,
+    FABRIC,
+    FABRIC_CHANGED,
+    OPEN_CONSOLE,
+    READ_CONSOLE,
+    TIDY,
+    WARM_CACHE,
+)
 from config.settings import ControlSettings
-from tasks.messages import Canary, Fabric, ReadConsole, Tidy, WarmCache
+from tasks.messages import Canary, Fabric, OpenConsole, ReadConsole, Tidy, WarmCache
 
 log = structlog.get_logger(__name__)
 
@@ -59,6 +67,10 @@ class Publisher(Protocol):
 
     def read_console(self, order: ReadConsole) -> None:
         """Ask a host what a server's console says."""
+        ...
+
+    def open_console(self, order: OpenConsole) -> None:
+        """Have a host let somebody in to a server's console."""
         ...
 
     def broker_answers(self) -> bool:
@@ -121,6 +133,10 @@ class CeleryPublisher:
     def read_console(self, order: ReadConsole) -> None:
         """Send the question."""
         self._one(READ_CONSOLE, order.model_dump())
+
+    def open_console(self, order: OpenConsole) -> None:
+        """Send the order."""
+        self._one(OPEN_CONSOLE, order.model_dump())
 
     def broker_answers(self) -> bool:
         """Open a connection, or see that there is one."""

@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from sqlalchemy.exc import IntegrityError
 
-from app.db.models import ConsoleAnswer
+from app.db.models import ConsoleAnswer, Hypervisor
 from app.db.models.base import new_id, now
 from app.db.repo import consoles, servers
 from app.db.session import Sessions, reading
@@ -34,13 +34,13 @@ def output(context: Context, caller: Caller, server_id: str, lines: int | None) 
     remembers of it (64 KiB). Raises NotFound, and Conflict if the server has no host or its host
     does not answer."""
     order = ReadConsole(
-        host=_host_of(context, caller, server_id),
+        host=host_of(context, caller, server_id, "getConsoleOutput").name,
         server_id=server_id,
         question=new_id(),
         deadline=time.time() + PATIENCE_S,
     )
     context.publisher.read_console(order)
-    text = _awaited(context, order.question)
+    text = awaited(context, order.question)
     if text is None:
         raise Conflict(
             f"Cannot 'getConsoleOutput' instance {server_id}: its host did not answer within"
@@ -52,28 +52,34 @@ def output(context: Context, caller: Caller, server_id: str, lines: int | None) 
 def take_answer(sessions: Sessions, answer: Console) -> None:
     """Keep what a host says for whoever asked, unless nobody waits any more; the same may come
     twice."""
-    if time.time() > answer.deadline:
-        return
     # PostgreSQL's text holds no NUL, a guest's console may.
-    row = ConsoleAnswer(question=answer.question, text=answer.text.replace("\0", ""))
+    keep_answer(sessions, answer.question, answer.text.replace("\0", ""), answer.deadline)
+
+
+def keep_answer(sessions: Sessions, question: str, text: str, deadline: float) -> None:
+    """Keep an answer until it is fetched, unless nobody waits any more."""
+    if time.time() > deadline:
+        return
+    row = ConsoleAnswer(question=question, text=text)
     with suppress(IntegrityError), sessions.begin() as session:
         consoles.prune(session, now() - timedelta(seconds=_KEEP_S))
         session.add(row)
 
 
-def _host_of(context: Context, caller: Caller, server_id: str) -> str:
+def host_of(context: Context, caller: Caller, server_id: str, deed: str) -> Hypervisor:
+    """Return the host that can be asked about the server. Raises NotFound, and Conflict if the
+    server has none or it does not answer."""
     with reading(context.sessions) as session:
         host = found(servers.get(session, server_id), caller, server_id).hypervisor
         if host is None:
             raise Conflict(f"Instance {server_id} is not ready")
         if not is_heard(host, alive_since(context.settings)):
-            raise Conflict(
-                f"Cannot 'getConsoleOutput' instance {server_id} while its host does not answer"
-            )
-        return host.name
+            raise Conflict(f"Cannot '{deed}' instance {server_id} while its host does not answer")
+        return host
 
 
-def _awaited(context: Context, question: str) -> str | None:
+def awaited(context: Context, question: str) -> str | None:
+    """Return the answer as soon as it is there, or None if it does not come in time."""
     end = time.monotonic() + PATIENCE_S
     while time.monotonic() < end:
         with reading(context.sessions) as session:

@@ -10,6 +10,7 @@ from app.db.repo import metrics, watch
 from app.db.session import reading
 from app.scheduling.rules import alive_since
 from app.services.context import Context
+from app.services.remote_consoles import open_by_kind
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,8 @@ class Figures:
     hosts_alive: int
     hosts_silent: int
     oldest_queued_s: float
+    #: kind -> consoles that somebody looks at
+    consoles: dict[str, int]
 
 
 def database_answers(context: Context) -> bool:
@@ -64,5 +67,6 @@ def figures(context: Context) -> Figures:
             runs=metrics.runs_by_state(session),
             hosts_alive=alive,
             hosts_silent=silent,
+            consoles=open_by_kind(session),
             oldest_queued_s=(now() - queued).total_seconds() if queued else 0.0,
         )

@@ -10,7 +10,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt
 
 from app.db.models import Image, Port, RequestSpec, Run, Server
 from app.db.models.base import now
-from app.db.repo import runs, watch
+from app.db.repo import console_tokens, runs, watch
 from app.db.session import Sessions
 from app.runs.attempts import hosts_tried
 from app.runs.build_spec import build_spec
@@ -191,6 +191,7 @@ def forget(sessions: Sessions, job: Job) -> None:
         if spec is not None:
             # It holds user data and a password; nobody needs them any more.
             session.delete(spec)
+        console_tokens.remove_of_server(session, server.id)
         server.deleted_at = server.deleted_at or now()
         server.status, server.vm_state, server.task_state = "DELETED", "deleted", None
 

@@ -11,6 +11,7 @@ Driver = Literal["libvirt", "fake"]
 API_PORT = "BYRE_STACK_API_PORT"
 REDIS_PORT = "BYRE_STACK_REDIS_PORT"
 FLOWER_PORT = "BYRE_STACK_FLOWER_PORT"
+CONSOLE_PORT = "BYRE_STACK_CONSOLE_PORT"
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -29,6 +30,7 @@ class Layout:
     api_port: int
     redis_port: int
     flower_port: int
+    console_port: int
 
     @property
     def config(self) -> Path:
@@ -93,6 +95,7 @@ def read_layout(environ: Mapping[str, str] = os.environ) -> Layout:
         api_port=_port(environ, API_PORT, 8774),
         redis_port=_port(environ, REDIS_PORT, 6389),
         flower_port=_port(environ, FLOWER_PORT, 5555),
+        console_port=_port(environ, CONSOLE_PORT, 6080),
     )
 
 

@@ -59,7 +59,14 @@ class Stack:
             settings.api_port,
             lambda: Api(settings.api_address).answers("/healthz"),
         )
-        self.parts = (self.redis, self.api, *self._workers(), _flower(layout))
+        console = settings.console_address
+        self.console = Part(
+            _process(layout, "console", program("byre-console")),
+            f"http://{console}",
+            settings.console_port,
+            lambda: Api(console).answers("/healthz"),
+        )
+        self.parts = (self.redis, self.api, *self._workers(), self.console, _flower(layout))
         #: Starts again what has ended by itself: started last and ended first, so that it never
         #: works against `up` or `down`.
         self.keeper = Part(

@@ -20,6 +20,7 @@ database_url = "sqlite:///{home}/byre.db"
 image_store = "{home}/images"
 api_bind = "127.0.0.1:{api_port}"
 internal_api_url = "http://127.0.0.1:{api_port}"
+console_bind = "127.0.0.1:{console_port}"
 
 [compute]
 driver = "{driver}"
@@ -36,6 +37,8 @@ class StackSettings:
 
     api_host: str
     api_port: int
+    console_host: str
+    console_port: int
     redis_host: str
     redis_port: int
     redis_password: str
@@ -46,6 +49,11 @@ class StackSettings:
     def api_address(self) -> str:
         """HOST:PORT of the API."""
         return f"{self.api_host}:{self.api_port}"
+
+    @property
+    def console_address(self) -> str:
+        """HOST:PORT of the console proxy."""
+        return f"{self.console_host}:{self.console_port}"
 
 
 def ensure_settings(layout: Layout) -> StackSettings:
@@ -62,18 +70,29 @@ def read_settings(layout: Layout) -> StackSettings:
     if broker.scheme != "redis" or broker.hostname is None:
         raise ValueError(f"{layout.config}: broker_url: the stack starts a Redis and needs its URL")
     compute = document.get("compute", {})
-    api_host, _, api_port = document.get("control", {}).get("api_bind", "").rpartition(":")
-    if not api_port.isdecimal():
-        raise ValueError(f"{layout.config}: [control] api_bind: needs HOST:PORT")
+    control = document.get("control", {})
+    api_host, api_port = _address(layout, "api_bind", control.get("api_bind", ""))
+    # A settings file that was written before there were consoles does not name it.
+    console = control.get("console_bind", "127.0.0.1:6080")
+    console_host, console_port = _address(layout, "console_bind", console)
     return StackSettings(
         api_host=api_host,
-        api_port=int(api_port),
+        api_port=api_port,
+        console_host=console_host,
+        console_port=console_port,
         redis_host=broker.hostname,
         redis_port=broker.port or 6379,
         redis_password=broker.password or "",
         driver=compute.get("driver", "libvirt"),
         storage_pool=compute.get("storage_pool", "byre"),
     )
+
+
+def _address(layout: Layout, key: str, value: str) -> tuple[str, int]:
+    host, _, port = value.rpartition(":")
+    if not port.isdecimal():
+        raise ValueError(f"{layout.config}: [control] {key}: needs HOST:PORT")
+    return host, int(port)
 
 
 def write_private(path: Path, text: str) -> None:
@@ -93,6 +112,7 @@ def _render(layout: Layout) -> str:
         probe_kernel=layout.probe_kernel,
         driver=layout.driver,
         api_port=layout.api_port,
+        console_port=layout.console_port,
         redis_port=layout.redis_port,
         redis_password=secrets.token_urlsafe(24),
         secret_key=secrets.token_urlsafe(48),

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 
-from deploy.stack.layout import API_PORT, FLOWER_PORT, REDIS_PORT, ROOT, Layout
+from deploy.stack.layout import API_PORT, CONSOLE_PORT, FLOWER_PORT, REDIS_PORT, ROOT, Layout
 from deploy.stack.parts import Part, Stack
 from deploy.stack.ports import holder_of
 from deploy.stack.say import Failure, step
@@ -21,6 +21,7 @@ def refuse_taken_first_ports(layout: Layout) -> None:
     """The same, before settings with these ports are written. Raises Failure."""
     _refuse_taken_port("redis", layout.redis_port, REDIS_PORT)
     _refuse_taken_port("api", layout.api_port, API_PORT)
+    _refuse_taken_port("console", layout.console_port, CONSOLE_PORT)
     _refuse_taken_port("flower", layout.flower_port, FLOWER_PORT)
 
 

@@ -25,6 +25,7 @@ from deploy.stack.start import refuse_taken_ports, start_keeper, start_parts
 NEXT = (
     "server list",
     f"server create --image {IMAGE_NAME} --flavor {FLAVOR} --key-name {NAME} --wait second",
+    "console url show second",
     "server delete --wait second",
 )
 
@@ -94,6 +95,7 @@ def _tell(stack: Stack, server: dict[str, Any] | None) -> None:
     layout, api = stack.layout, f"http://{stack.settings.api_address}"
     say()
     say(f"  API      {api}   documentation: {api}/docs")
+    say(f"  Console  http://{stack.settings.console_address}   (openstack console url show)")
     say(f"  Flower   http://127.0.0.1:{layout.flower_port}")
     if server is not None and stack.uses_libvirt:
         say(f"  Guest    ssh -F {_shown(layout.ssh_config)} {addresses(server)[0]}")

@@ -8,7 +8,7 @@ import structlog
 
 from app.db.models.base import now
 from app.runs import checkpoint, settle, sweep
-from app.services import consoles, drift, fleet, image_cache, watching
+from app.services import consoles, drift, fleet, image_cache, remote_consoles, watching
 from tasks.control.ledger import record_failure
 from tasks.control.store import Store
 from tasks.errors import StaleMessage
@@ -18,6 +18,7 @@ from tasks.messages import (
     CacheReport,
     Canary,
     Console,
+    ConsoleWay,
     DomainChange,
     DomainRef,
     DomainSpec,
@@ -107,6 +108,12 @@ def take_console(store: Store, message: dict[str, Any]) -> None:
     """Keep what a server's console says for whoever asked. Raises MalformedMessage,
     NewerMessage."""
     consoles.take_answer(store.sessions, Console.parse(message))
+
+
+def take_console_way(store: Store, message: dict[str, Any]) -> None:
+    """Keep what a host says of the way to a server's console for whoever asked. Raises
+    MalformedMessage, NewerMessage."""
+    remote_consoles.take_way(store.sessions, ConsoleWay.parse(message))
 
 
 def take_domain_change(store: Store, message: dict[str, Any]) -> None:

@@ -151,7 +151,17 @@ def test_video_and_agent_are_as_the_image_says() -> None:
     assert one(odd, "devices/video/model").get("type") == "qxl"
     assert len(plain.findall("devices/channel")) == 1
     assert odd.find("devices/channel") is None
-    assert odd.find("devices/graphics") is None
+
+
+@pytest.mark.parametrize(("os_type", "bus"), [("linux", "virtio"), ("windows", "usb")])
+def test_screen_is_shown_by_a_server_that_listens_nowhere(os_type: str, bus: str) -> None:
+    plain = described({})
+    shown = described(hardware(video_model="vga", os_type=os_type))
+    assert one(shown, "devices/graphics").attrib == {"type": "vnc"}
+    assert [each.attrib for each in one(shown, "devices/graphics")] == [{"type": "none"}]
+    assert one(shown, "devices/input").attrib == {"type": "tablet", "bus": bus}
+    assert plain.find("devices/graphics") is None
+    assert plain.find("devices/input") is None
 
 
 @pytest.mark.parametrize(("ground", "enlightened"), [(EMULATED, False), (KVM, True)])

@@ -14,7 +14,7 @@ from werkzeug.test import TestResponse
 
 from app.db.models import Base
 from app.db.session import Sessions, reading
-from tasks.messages import Fabric, ReadConsole, Tidy, WarmCache
+from tasks.messages import Fabric, OpenConsole, ReadConsole, Tidy, WarmCache
 from tests.http.world import token_of
 
 
@@ -26,6 +26,8 @@ class Recorder:
     warmed: list[WarmCache] = field(default_factory=list)
     asked: list[ReadConsole] = field(default_factory=list)
     answer: Callable[[ReadConsole], None] | None = None
+    opened: list[OpenConsole] = field(default_factory=list)
+    let_in: Callable[[OpenConsole], None] | None = None
     broker: bool = True
     nudges: int = 0
 
@@ -58,6 +60,12 @@ class Recorder:
         self.asked.append(order)
         if self.answer is not None:
             self.answer(order)
+
+    def open_console(self, order: OpenConsole) -> None:
+        """Let the host answer what the test says, if it says anything."""
+        self.opened.append(order)
+        if self.let_in is not None:
+            self.let_in(order)
 
     def broker_answers(self) -> bool:
         """Say what the test wants to hear."""

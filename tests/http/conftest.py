@@ -32,9 +32,9 @@ def make_app(settings: ControlSettings, sessions: Sessions, recorder: Recorder) 
     return app
 
 
-def make_api(sessions: Sessions, directory: Path) -> Api:
+def make_api(sessions: Sessions, directory: Path, **changes: object) -> Api:
     """Return the application, with the world written."""
-    settings = make_settings(image_store=directory / "images", image_max_gib=1)
+    settings = make_settings(image_store=directory / "images", image_max_gib=1, **changes)
     make_world(sessions, directory / "images")
     recorder = Recorder()
     return Api(make_app(settings, sessions, recorder), sessions, recorder)

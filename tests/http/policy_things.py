@@ -257,6 +257,13 @@ TRIES: dict[tuple[str, str], Try] = {
     ("PUT", f"{_V21}/os-quota-class-sets/<name>"): Try(
         {"quota_class_set": {"cores": 40}}, {"name": Thing("default")}
     ),
+    ("POST", f"{_ONE}/remote-consoles"): Try(
+        {"remote_console": {"protocol": "vnc", "type": "novnc"}}
+    ),
+    # There is none, and whoever may not ask is not told so.
+    ("GET", f"{_V21}/os-console-auth-tokens/<token>"): Try(
+        things={"token": Thing("none")}, answer=404
+    ),
     ("POST", f"{_V21}/os-server-groups"): Try(
         {"server_group": {"name": "new", "policies": ["affinity"]}}
     ),
@@ -365,6 +372,10 @@ ACTIONS: dict[str, Any] = {
     "forceDelete": None,
     "lock": None,
     "os-getConsoleOutput": {},
+    "os-getRDPConsole": {"type": "rdp-html5"},
+    "os-getSPICEConsole": {"type": "spice-html5"},
+    "os-getSerialConsole": {"type": "serial"},
+    "os-getVNCConsole": {"type": "novnc"},
     "os-resetState": {"state": "error"},
     "os-start": None,
     "os-stop": None,
@@ -382,6 +393,10 @@ ACTIONS: dict[str, Any] = {
     "unpause": None,
     "unrescue": None,
 }
+
+
+#: What is answered to who may ask for a console that there is not.
+ANSWERS = {"os-getRDPConsole": 400, "os-getSPICEConsole": 400}
 
 
 def write_bytes(images: Path) -> None:

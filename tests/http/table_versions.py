@@ -216,6 +216,25 @@ GROUPS = [
     _group(64, "rules: Only anti-aff", policy="affinity", rules={"max_server_per_host": 2}),
 ]
 
+
+def _console(protocol: str, console_type: str) -> dict[str, Any]:
+    return {"remote_console": {"protocol": protocol, "type": console_type}}
+
+
+_SPICE = _console("spice", "spice-html5")
+_NOT_HERE = "is not supported on this method"
+_TOKEN = "/os-console-auth-tokens/none"
+_VNC = {"os-getVNCConsole": {"type": "novnc"}}
+
+#: URLs that are given are in tests.http.test_remote_consoles.
+CONSOLES = [
+    refused(5, "POST", f"{ONE}/remote-consoles", _SPICE, 404, _NOT_HERE),
+    refused(6, "POST", f"{ONE}/remote-consoles", _SPICE, 400, "Unavailable console type spice"),
+    refused(6, "POST", f"{ONE}/action", _VNC, 404, _NOT_HERE),
+    get(30, "root", _TOKEN, compute_fault(404, "Token not found"), 404),
+    get(31, "root", _TOKEN, compute_fault(404, "Token not found"), 404),
+]
+
 CASES: list[Case] = [
     *KEYPAIRS,
     *SHOWN_SERVERS,
@@ -223,4 +242,5 @@ CASES: list[Case] = [
     *TAGS,
     *LIVE_MIGRATIONS,
     *GROUPS,
+    *CONSOLES,
 ]

@@ -1,6 +1,6 @@
 """How much one guest may ask."""
 
-from workers.metadata.limits import Allowance, Held
+from workers.limits import Allowance, Held
 
 
 def test_each_holds_no_more_than_it_may_and_gives_back() -> None:

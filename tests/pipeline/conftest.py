@@ -21,11 +21,13 @@ from app.db.repo import runs
 from app.db.session import Sessions, make_engine, make_sessions, reading
 from app.runs.attempts import resume
 from app.runs.publish import CeleryPublisher
-from app.services import consoles, guest_passwords, servers
+from app.services import consoles, guest_passwords, remote_consoles, servers
 from app.services.context import Caller, Context
+from app.services.remote_consoles import Visit
 from config.celery import make_celery
 from config.queues import compute_queue
 from config.settings import ComputeSettings, ControlSettings
+from tasks.messages import ConsoleKind
 from tasks.pipelines import COMPUTE_STAGES, DELETE, PIPELINES, RESIZE
 from tests.asking import ask
 from tests.processes import SECRET_KEY, Byre, RedisServer, wait_until
@@ -78,6 +80,16 @@ class Plane:
     def console(self, server_id: str) -> str:
         """Return what the server's console says, as the API does."""
         return consoles.output(self._context(), self._caller("req-console"), server_id, None)
+
+    def visit(self, server_id: str, kind: ConsoleKind) -> tuple[Visit, bytes]:
+        """Ask for a server's console, as the API does, and begin the visit, as the proxy does."""
+        url = remote_consoles.open_console(
+            self._context(), self._caller("req-console"), server_id, kind
+        )
+        token = url[-64:]
+        visit = remote_consoles.begin(self.sessions, token)
+        assert visit is not None
+        return visit, remote_consoles.word_of(token)
 
     def forget_end(self, run: Run) -> None:
         """Let the run be as if nobody had heard of what became of it, and send it again."""
@@ -187,7 +199,7 @@ class Plane:
         worker = make_worker(settings, fake, memory)
         worker.celery.conf.task_default_queue = compute_queue(name)
         worker.celery.conf.worker_soft_shutdown_timeout = 0
-        threads = Heart(worker), Surveyor(worker)
+        threads = Heart(worker), Surveyor(worker), worker.gate
         with start_worker(
             worker.celery,
             concurrency=4,

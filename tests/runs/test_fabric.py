@@ -32,7 +32,7 @@ from app.runs import fabric
 from app.runs.checkpoint import end
 from app.runs.settle import settle
 from app.services import placement
-from tasks.messages import Fabric, FirewallSpec, ReadConsole, Tidy, WarmCache
+from tasks.messages import Fabric, FirewallSpec, OpenConsole, ReadConsole, Tidy, WarmCache
 from tests.rows import World, add_host, add_server, make_settings, make_world
 from tests.runs.test_checkpoint import job_for
 
@@ -65,6 +65,9 @@ class Outbox:
         raise AssertionError(order)
 
     def read_console(self, order: ReadConsole) -> None:
+        raise AssertionError(order)
+
+    def open_console(self, order: OpenConsole) -> None:
         raise AssertionError(order)
 
     def broker_answers(self) -> bool:

@@ -16,7 +16,16 @@ from app.runs.attempts import resume
 from app.runs.start import Asker, request_delete
 from app.runs.sweep import _resume, sweep, take_over
 from app.services import fleet
-from tasks.messages import AttemptRef, Fabric, Heartbeat, Job, ReadConsole, Tidy, WarmCache
+from tasks.messages import (
+    AttemptRef,
+    Fabric,
+    Heartbeat,
+    Job,
+    OpenConsole,
+    ReadConsole,
+    Tidy,
+    WarmCache,
+)
 from tasks.pipelines import CREATE, stages_of
 from tests.rows import add_host, make_settings, make_world
 from tests.runs.test_checkpoint import begin_create, job_for, report, states, told
@@ -55,6 +64,9 @@ class Outbox:
 
     def read_console(self, order: ReadConsole) -> None:
         raise AssertionError("the sweep reads no console")
+
+    def open_console(self, order: OpenConsole) -> None:
+        raise AssertionError("the sweep opens no console")
 
     def broker_answers(self) -> bool:
         return True

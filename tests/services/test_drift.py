@@ -30,6 +30,7 @@ from tasks.messages import (
     DomainChange,
     DomainState,
     Fabric,
+    OpenConsole,
     ReadConsole,
     Survey,
     Thing,
@@ -696,6 +697,9 @@ class NoPublisher:
         raise AssertionError(order)
 
     def read_console(self, order: ReadConsole) -> None:
+        raise AssertionError(order)
+
+    def open_console(self, order: OpenConsole) -> None:
         raise AssertionError(order)
 
     def broker_answers(self) -> bool:

@@ -65,6 +65,10 @@ def test_what_the_operator_changes_in_the_file_is_what_counts(layout: Layout) ->
         ('[control]\napi_bind = "127.0.0.1:1"', "broker_url"),
         ('broker_url = "amqp://somewhere"\n[control]\napi_bind = "127.0.0.1:1"', "broker_url"),
         ('broker_url = "redis://:x@127.0.0.1:1/0"', "api_bind"),
+        (
+            'broker_url = "redis://:x@h:1/0"\n[control]\napi_bind = "h:1"\nconsole_bind = "h"',
+            "console_bind",
+        ),
     ],
 )
 def test_a_file_that_the_stack_cannot_run_by_names_its_key(

@@ -14,7 +14,7 @@ from deploy.stack.layout import ROOT, read_layout
 from deploy.stack.settings import ensure_settings
 from tests.processes import wait_until
 
-PARTS = ("redis", "api", "control", "beat", "compute", "flower", "keeper")
+PARTS = ("redis", "api", "control", "beat", "compute", "console", "flower", "keeper")
 #: Words of the command lines of those that are killed.
 KILLED = ("byre-beat", "byre-compute", "byre-control", "byre-api", "redis-server")
 STAGES = (
@@ -32,7 +32,7 @@ class Commands:
 
     def __init__(self, directory: Path) -> None:
         self.home = directory / "home"
-        ports = free_ports(3)
+        ports = free_ports(4)
         kept = {key: value for key, value in os.environ.items() if not key.startswith("BYRE_")}
         self.environ = kept | {
             "BYRE_STACK_DIR": str(self.home),
@@ -41,6 +41,7 @@ class Commands:
             "BYRE_STACK_API_PORT": str(ports[0]),
             "BYRE_STACK_REDIS_PORT": str(ports[1]),
             "BYRE_STACK_FLOWER_PORT": str(ports[2]),
+            "BYRE_STACK_CONSOLE_PORT": str(ports[3]),
         }
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:

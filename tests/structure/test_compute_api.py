@@ -28,6 +28,8 @@ REFUSED = {
     "GET /servers/{}/migrations/{}": "404: servers are not moved while they run",
     "DELETE /servers/{}/migrations/{}": "404: servers are not moved while they run",
     "POST /servers/{}/migrations/{}/action": "404: servers are not moved while they run",
+    "action os-getRDPConsole": "400: Hyper-V's",
+    "action os-getSPICEConsole": "400: screens are shown by VNC",
 }
 
 #: Where Nova goes on with the same path in another meaning.
@@ -39,7 +41,6 @@ REASONS = {
     "action injectNetworkInfo": "XenServer's",
     "action resetNetwork": "XenServer's",
     "action restore": "a deleted server is gone",
-    "action os-getRDPConsole": "Hyper-V's",
     "/servers/{}/consoles": "XenServer's",
     "/servers/{}/os-virtual-interfaces": "nova-network's",
     "/os-assisted-volume-snapshots": "no volumes",

@@ -14,8 +14,8 @@ from packaging.requirements import Requirement
 
 #: Extra -> the programs and packages that it is installed for.
 PARTS = {
-    "compute": ["workers.compute", "workers.hypervisor", "workers.metadata"],
-    "control": ["app", "workers.control", "workers.beat"],
+    "compute": ["workers.compute", "workers.gate", "workers.hypervisor", "workers.metadata"],
+    "control": ["app", "workers.control", "workers.beat", "workers.console"],
     "flower": ["workers.flower"],
 }
 

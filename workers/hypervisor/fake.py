@@ -20,11 +20,14 @@ from tasks.errors import (
     HostError,
     HostFull,
     ImageUnusable,
+    NoConsole,
+    NotRunning,
     StaleMessage,
 )
 from tasks.messages import (
     BuildSpec,
     CachedImage,
+    ConsoleKind,
     DiskRef,
     DiskRole,
     DomainSpec,
@@ -42,6 +45,7 @@ from tasks.messages import (
     Thing,
 )
 from workers.hypervisor import names
+from workers.hypervisor.fake_consoles import serve_console
 from workers.hypervisor.fake_faults import Faulty, verb
 from workers.hypervisor.fake_images import (
     cached_bytes,
@@ -555,6 +559,17 @@ class FakeHypervisor(Faulty):
         return f"{server_id} login: " if up else ""
 
     @verb
+    def open_console(self, server_id: str, kind: ConsoleKind) -> int:
+        """Return one end of a pair of sockets; a screen, or an echo, is at the other one. Raises
+        ForeignOwner, NotRunning, NoConsole."""
+        guest = self._find(server_id) and self._state.guests[server_id]
+        if not guest or guest.state not in {"running", "paused"}:
+            raise NotRunning("The server does not run.", server=server_id)
+        if kind == "vnc" and guest.spec.machine.hardware.video_model == "none":
+            raise NoConsole("The server has no graphics card.", server=server_id)
+        return serve_console(kind, server_id, lambda: self._shows(server_id))
+
+    @verb
     def traces(self, server_id: str, ports: list[PortSpec]) -> list[str]:
         """Name what is still noted of the server. Raises ForeignOwner."""
         domain = self._find(server_id)
@@ -723,6 +738,12 @@ class FakeHypervisor(Faulty):
     def _forget(self, server_id: str) -> None:
         if self._state.guests.pop(server_id, None) is not None:
             self._changed.append(server_id)
+
+    def _shows(self, server_id: str) -> bool:
+        """Say whether the guest's machine is on, as whoever looks at its console sees."""
+        with self.lock:
+            guest = self._state.guests.get(server_id)
+            return guest is not None and guest.state in {"running", "paused"}
 
     def _is_up(self, server_id: str, guest: Guest) -> bool:
         booting_s = self._now() - guest.started_at

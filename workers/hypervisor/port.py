@@ -16,6 +16,7 @@ from pydantic import Field
 from tasks.messages import (
     BuildSpec,
     CachedImage,
+    ConsoleKind,
     DiskRef,
     DomainSpec,
     DomainState,
@@ -295,6 +296,13 @@ class Hypervisor(Protocol):
     def console(self, server_id: str) -> str:
         """Return the last of what the server's guests have written to its serial console, at most
         64 KiB, decoded with replacement; empty if there is nothing."""
+        ...
+
+    def open_console(self, server_id: str, kind: ConsoleKind) -> int:
+        """Return a file descriptor, the caller's to close, that reads and writes a running guest's
+        console: `vnc` speaks RFB, `serial` is its first serial port. It ends when the guest's
+        machine does. What the serial console writes is logged all the same. Raises NotRunning,
+        NoConsole if it was made without, ForeignOwner."""
         ...
 
     def traces(self, server_id: str, ports: list[PortSpec]) -> list[str]:

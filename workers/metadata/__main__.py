@@ -16,9 +16,9 @@ from config.logs import setup_logs
 from config.settings import ComputeSettings, SettingsError, end_with, load_compute
 from workers.hypervisor.first_boot import METADATA_ADDRESS
 from workers.hypervisor.guest_data import GuestStore
+from workers.limits import Allowance
 from workers.metadata import address
 from workers.metadata.answer import Answers
-from workers.metadata.limits import Allowance
 from workers.metadata.server import make_server
 
 log = structlog.get_logger(__name__)

@@ -16,9 +16,9 @@ import structlog
 from tasks.errors import MalformedMessage
 from workers.hypervisor.first_boot import METADATA_ADDRESS, PHONE_HOME_PATH
 from workers.hypervisor.guest_data import GuestData, GuestStore, Result
+from workers.limits import Allowance
 from workers.metadata.asker import Asker, is_port
 from workers.metadata.directory import Directory
-from workers.metadata.limits import Allowance
 from workers.metadata.pages import pages
 
 log = structlog.get_logger(__name__)

@@ -10,9 +10,9 @@ from waitress.channel import HTTPChannel
 from waitress.server import create_server
 from waitress.task import WSGITask
 
+from workers.limits import Held
 from workers.metadata.answer import ASKER, MAX_BODY_BYTES, Answers
 from workers.metadata.asker import asker_of
-from workers.metadata.limits import Held
 
 #: From the first packet of a connection to its end.
 CONNECTION_LIMIT_S = 10.0

@@ -83,3 +83,6 @@ def _fill(registry: CollectorRegistry, figures: Figures) -> None:
         registry=registry,
     )
     oldest.set(figures.oldest_queued_s)
+    consoles = Gauge("byre_consoles", "Open consoles by kind", ["kind"], registry=registry)
+    for kind in ("vnc", "serial"):
+        consoles.labels(kind).set(figures.consoles.get(kind, 0))

@@ -8,7 +8,8 @@ from flask import Response, jsonify
 from marshmallow import ValidationError, fields, pre_load, validate, validates_schema
 
 from app.api.auth import caller, context, require
-from app.api.compute import server_life, server_resize
+from app.api.compute import remote_consoles, server_life, server_resize
+from app.api.compute.remote_consoles import ConsoleActions, ConsoleView
 from app.api.compute.schema import Count, Json, MetadataField, Strict, Text, answer, name_like
 from app.api.compute.server_life import LifeActions, RebuildAnswer
 from app.api.compute.server_resize import ResizeActions
@@ -89,10 +90,16 @@ class GetConsoleOutput(Strict):
     length = Count(allow_none=True, validate=validate.Range(min=-1))
 
 
-ActionAnswer = answer("ServerActionAnswer", output=fields.String(), adminPass=fields.String())
+#: Of the actions that are answered with something, each with its own.
+ActionAnswer = answer(
+    "ServerActionAnswer",
+    output=fields.String(),
+    adminPass=fields.String(),
+    console=fields.Nested(ConsoleView),
+)
 
 
-class ServerAction(LifeActions, ResizeActions):
+class ServerAction(LifeActions, ResizeActions, ConsoleActions):
     """What is to be done to a server: one thing."""
 
     addSecurityGroup = fields.Nested(NamedGroup)  # noqa: N815
@@ -193,6 +200,7 @@ _DOERS: dict[str, Doer] = {
         context, who, server_id, how["state"]
     ),
     "console": _console,
+    **remote_consoles.DOERS,
     **server_life.DOERS,
     "createImage": _create_image,
     "createBackup": _create_backup,
@@ -223,7 +231,7 @@ _DOERS: dict[str, Doer] = {
 )
 def act(body: Json, server_id: str) -> Any:
     """Start, stop, reboot, pause, suspend, lock, rebuild or resize a server, change its groups,
-    read its console
+    read or open its console
 
     Or make an image or a backup of it, whose place the `Location` of the answer names.
     """

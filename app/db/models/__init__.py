@@ -2,7 +2,7 @@
 
 from app.db.models.aggregate import Aggregate, AggregateHost
 from app.db.models.base import Base
-from app.db.models.console import ConsoleAnswer
+from app.db.models.console import ConsoleAnswer, ConsoleToken
 from app.db.models.fabric import FabricChange, FabricState
 from app.db.models.flavor import Flavor, FlavorAccess
 from app.db.models.hypervisor import Allocation, CachedImage, Hypervisor
@@ -35,6 +35,7 @@ __all__ = [
     "Base",
     "CachedImage",
     "ConsoleAnswer",
+    "ConsoleToken",
     "Drift",
     "FabricChange",
     "FabricState",

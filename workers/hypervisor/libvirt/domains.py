@@ -12,11 +12,19 @@ import structlog
 from lxml import etree
 from tenacity import retry, retry_if_exception, stop_after_attempt, wait_random
 
-from tasks.errors import ByreError, ForeignOwner, HostError, HostFull, StaleMessage
-from tasks.messages import DomainSpec, DomainState, Job, Password
+from tasks.errors import (
+    ByreError,
+    ForeignOwner,
+    HostError,
+    HostFull,
+    NotRunning,
+    StaleMessage,
+)
+from tasks.messages import ConsoleKind, DomainSpec, DomainState, Job, Password
 from workers.hypervisor import names
 from workers.hypervisor.libvirt import agent
 from workers.hypervisor.libvirt.connection import Keeper
+from workers.hypervisor.libvirt.consoles import open_console
 from workers.hypervisor.libvirt.disks import prepare_directory
 from workers.hypervisor.libvirt.domain_xml import (
     METADATA_PREFIX,
@@ -165,6 +173,14 @@ class Domains:
                         handle.undefineFlags(_UNDEFINE_EVERYTHING)
         for path in self.console_logs(server_id):
             path.unlink(missing_ok=True)
+
+    def open_console(self, server_id: str, kind: ConsoleKind) -> int:
+        """See the port."""
+        with translated("open the server's console"):
+            handle = self.handle(server_id)
+            if handle is None or _described(server_id, handle).state not in ("running", "paused"):
+                raise NotRunning("The server does not run.", server=server_id)
+            return open_console(handle, kind)
 
     def is_quarantined(self, server_id: str) -> bool:
         """Say whether the domain is there and was put out of action."""

@@ -8,6 +8,7 @@ from tasks.errors import HostError
 from tasks.messages import (
     BuildSpec,
     CachedImage,
+    ConsoleKind,
     DiskRef,
     DomainSpec,
     FirewallSpec,
@@ -297,6 +298,10 @@ class LibvirtHypervisor:
     def console(self, server_id: str) -> str:
         """See the port."""
         return console_tail(self._settings.console_dir / names.console_file(server_id))
+
+    def open_console(self, server_id: str, kind: ConsoleKind) -> int:
+        """See the port."""
+        return self._domains.open_console(server_id, kind)
 
     def traces(self, server_id: str, ports: list[PortSpec]) -> list[str]:
         """See the port."""

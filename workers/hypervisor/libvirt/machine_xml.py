@@ -116,6 +116,12 @@ def add_clock(domain: etree._Element, machine: MachineSpec, ground: Ground) -> N
 
 
 def add_video(devices: etree._Element, machine: MachineSpec) -> None:
-    """Add the graphics card: none, unless the image asks for one. It is for what will not start
-    without; servers have a serial console, and what nobody looks at only takes time to set up."""
-    add(add(devices, "video"), "model", type=machine.hardware.video_model)
+    """Add the graphics card, and a VNC server that shows it. That listens nowhere: libvirt hands it
+    connections of whom our gate lets in."""
+    model = machine.hardware.video_model
+    add(add(devices, "video"), "model", type=model)
+    if model != "none":
+        add(add(devices, "graphics", type="vnc"), "listen", type="none")
+        # It points where the viewer's mouse is, which a mouse of the guest's own does not.
+        bus = "usb" if machine.hardware.os_type == "windows" else "virtio"
+        add(devices, "input", type="tablet", bus=bus)

@@ -1,4 +1,4 @@
-"""How much one guest may ask: connections at once, and requests in a while. Safe for threads."""
+"""How much one source may ask: connections at once, and requests in a while. Safe for threads."""
 
 import threading
 import time

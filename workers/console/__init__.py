@@ -1,0 +1,1 @@
+"""The console proxy: from browsers' WebSockets to the gates of hosts. Part of the control plane."""

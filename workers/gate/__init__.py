@@ -1,0 +1,1 @@
+"""The host's console gate: the only way from the network to its guests' consoles."""
