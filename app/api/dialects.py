@@ -32,7 +32,10 @@ _NETWORK_TYPES = {
     404: "HTTPNotFound",
     405: "HTTPMethodNotAllowed",
     409: "Conflict",
+    413: "HTTPRequestEntityTooLarge",
+    415: "HTTPUnsupportedMediaType",
     501: "HTTPNotImplemented",
+    503: "HTTPServiceUnavailable",
 }
 
 #: Those that clients tell apart, by our code word.
