@@ -84,6 +84,7 @@ POLICY: dict[str, Who] = {
     "compute:flavors:list": READER,
     "compute:flavors:show": READER,
     "compute:flavors:create": ADMIN,
+    "compute:flavors:update": ADMIN,
     "compute:flavors:delete": ADMIN,
     "compute:flavors:access:list": ADMIN,
     "compute:flavors:access:change": ADMIN,

@@ -10,7 +10,7 @@ from copy import deepcopy
 from typing import Any, TypeVar
 
 from apispec.ext.marshmallow.openapi import OpenAPIConverter
-from marshmallow import Schema, fields
+from marshmallow import Schema, ValidationError, fields
 
 from app.api import microversions
 from app.api.gates import ALWAYS, Gate, Span
@@ -32,6 +32,14 @@ class Versioned(Schema):
             for name, field in self.fields.items()
             if not span_of(field).is_open
         }
+
+    def refuse_unknown(self, given: Mapping[str, Any]) -> None:
+        """Raise ValidationError for a key that is not there: where a version ends leaving unknown
+        parameters out."""
+        known = {field.data_key or name for name, field in self.load_fields.items()}
+        unknown = {name: ["Unknown field."] for name in given if name not in known}
+        if unknown:
+            raise ValidationError(unknown)
 
     # What marshmallow reads whenever it loads or dumps; it sets them once, with all fields.
 

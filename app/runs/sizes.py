@@ -20,6 +20,8 @@ class Size:
     ephemeral_gib: int
     swap_mib: int
     extra_specs: dict[str, str]
+    #: What the flavor was called.
+    flavor_name: str = ""
 
     @classmethod
     def of_flavor(cls, flavor: Flavor) -> Self:
@@ -32,6 +34,7 @@ class Size:
             ephemeral_gib=flavor.ephemeral_gib,
             swap_mib=flavor.swap_mib,
             extra_specs=dict(flavor.extra_specs),
+            flavor_name=flavor.name,
         )
 
     @classmethod
@@ -45,6 +48,7 @@ class Size:
             ephemeral_gib=server.ephemeral_gib,
             swap_mib=server.swap_mib,
             extra_specs=dict(spec.extra_specs),
+            flavor_name=server.flavor_name,
         )
 
     @classmethod

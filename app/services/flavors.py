@@ -28,6 +28,8 @@ class FlavorView:
     ephemeral_gib: int
     swap_mib: int
     is_public: bool
+    description: str | None
+    extra_specs: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class NewFlavor:
     ephemeral_gib: int
     swap_mib: int
     is_public: bool
+    description: str | None = None
 
 
 def listed(context: Context, caller: Caller, wanted: FlavorFilter, part: Page) -> list[FlavorView]:
@@ -101,6 +104,8 @@ def create(context: Context, new: NewFlavor) -> FlavorView:
         ephemeral_gib=new.ephemeral_gib,
         swap_mib=new.swap_mib,
         is_public=new.is_public,
+        description=new.description,
+        extra_specs={},
     )
     try:
         with context.sessions.begin() as session:
@@ -109,6 +114,14 @@ def create(context: Context, new: NewFlavor) -> FlavorView:
     except IntegrityError as error:
         raise Conflict(f"Flavor with name {new.name} or ID {row.id} already exists.") from error
     return view(row)
+
+
+def describe(context: Context, flavor_id: str, description: str | None) -> FlavorView:
+    """Say something else of the flavor, or nothing. Raises NotFound."""
+    with context.sessions.begin() as session:
+        row = _locked(session, flavor_id)
+        row.description = description
+        return view(row)
 
 
 def delete(context: Context, flavor_id: str) -> None:
@@ -136,6 +149,8 @@ def view(row: Flavor) -> FlavorView:
         ephemeral_gib=row.ephemeral_gib,
         swap_mib=row.swap_mib,
         is_public=row.is_public,
+        description=row.description,
+        extra_specs=dict(row.extra_specs),
     )
 
 

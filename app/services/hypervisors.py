@@ -139,22 +139,57 @@ def servers_of(context: Context, views: Sequence[HypervisorView]) -> dict[str, l
         return hypervisors.servers_of(session, [view.id for view in views])
 
 
-def get(context: Context, number: int) -> HypervisorView:
-    """Return a host by its number. Raises NotFound."""
+def get(context: Context, key: int | str) -> HypervisorView:
+    """Return a host by its number, or by its id. Raises NotFound."""
     with reading(context.sessions) as session:
-        row = hypervisors.by_number(session, number)
+        if isinstance(key, int):
+            row = hypervisors.by_number(session, key)
+        else:
+            row = session.get(Hypervisor, key)
         if row is None:
-            raise NotFound(f"Compute host {number} could not be found.")
+            raise NotFound(f"Compute host {key} could not be found.")
+        return _views(session, context, [row])[0]
+
+
+def force_down(context: Context, name: str, *, forced: bool) -> None:
+    """Say that a host is down, whatever is heard of it, or no more. Raises NotFound."""
+    with context.sessions.begin() as session:
+        _named(session, name).forced_down = forced
+
+
+def change(
+    context: Context,
+    hypervisor_id: str,
+    *,
+    enabled: bool | None,
+    reason: str | None,
+    forced_down: bool | None,
+) -> HypervisorView:
+    """Let a host get new servers or not, and say that it is down or not; None leaves as it is.
+    Raises NotFound."""
+    with context.sessions.begin() as session:
+        row = session.get(Hypervisor, hypervisor_id)
+        if row is None:
+            raise NotFound(f"Service {hypervisor_id} could not be found.")
+        if enabled is not None:
+            row.enabled, row.disabled_reason = enabled, None if enabled else reason
+        if forced_down is not None:
+            row.forced_down = forced_down
         return _views(session, context, [row])[0]
 
 
 def set_enabled(context: Context, name: str, *, enabled: bool, reason: str | None = None) -> None:
     """Let a host get new servers, or not; those that it has stay. Raises NotFound."""
     with context.sessions.begin() as session:
-        row = hypervisors.by_name(session, name)
-        if row is None:
-            raise NotFound(f"No hypervisor is named {name}.")
+        row = _named(session, name)
         row.enabled, row.disabled_reason = enabled, None if enabled else reason
+
+
+def _named(session: Session, name: str) -> Hypervisor:
+    row = hypervisors.by_name(session, name)
+    if row is None:
+        raise NotFound(f"No hypervisor is named {name}.")
+    return row
 
 
 def _views(session: Session, context: Context, rows: list[Hypervisor]) -> list[HypervisorView]:

@@ -7,11 +7,12 @@ from sqlalchemy.exc import IntegrityError
 
 from app.db.models import Keypair
 from app.db.models.base import new_id, now
-from app.db.repo import keypairs, quota
+from app.db.repo import identity, keypairs, quota
+from app.db.repo.paging import Page
 from app.db.session import reading
 from app.services.context import Caller, Context
 from app.services.ssh_keys import make_pair, read_public_key
-from tasks.errors import Conflict, NotFound, QuotaExceeded
+from tasks.errors import Conflict, Forbidden, NotFound, QuotaExceeded, RequestError
 
 
 @dataclass(frozen=True)
@@ -27,27 +28,37 @@ class KeypairView:
     private_key: str | None = None
 
 
-def listed(context: Context, caller: Caller) -> list[KeypairView]:
-    """Return the caller's keypairs."""
+def listed(context: Context, caller: Caller, user_id: str | None, part: Page) -> list[KeypairView]:
+    """Return a page of the caller's keypairs, or of somebody's. Raises Forbidden, RequestError."""
+    owner_id = _owner(caller, user_id, "index")
     with reading(context.sessions) as session:
-        return [_view(row) for row in keypairs.listed(session, caller.user_id)]
+        return [_view(row) for row in keypairs.listed(session, owner_id, part)]
 
 
-def get(context: Context, caller: Caller, name: str) -> KeypairView:
-    """Return one of the caller's keypairs. Raises NotFound."""
+def get(context: Context, caller: Caller, name: str, user_id: str | None = None) -> KeypairView:
+    """Return one of the caller's keypairs, or of somebody's. Raises NotFound, Forbidden."""
+    owner_id = _owner(caller, user_id, "show")
     with reading(context.sessions) as session:
-        return _view(_found(keypairs.get(session, caller.user_id, name), name))
+        return _view(_found(keypairs.get(session, owner_id, name), name))
 
 
-def create(context: Context, caller: Caller, name: str, public_key: str | None) -> KeypairView:
-    """Keep a public key, or make a pair. Raises RequestError, Conflict, QuotaExceeded."""
+def create(
+    context: Context,
+    caller: Caller,
+    name: str,
+    public_key: str | None,
+    user_id: str | None = None,
+) -> KeypairView:
+    """Keep a public key, or make a pair, for the caller or for somebody. Raises RequestError,
+    Conflict, QuotaExceeded, Forbidden."""
+    owner_id = _owner(caller, user_id, "create")
     private_key = None
     if public_key is None:
         private_key, public_key = make_pair()
     line, fingerprint = read_public_key(public_key)
     row = Keypair(
         id=new_id(),
-        user_id=caller.user_id,
+        user_id=owner_id,
         name=name,
         public_key=line,
         fingerprint=fingerprint,
@@ -56,10 +67,12 @@ def create(context: Context, caller: Caller, name: str, public_key: str | None) 
     taken = f"Key pair '{name}' already exists."
     try:
         with context.sessions.begin() as session:
-            if keypairs.get(session, caller.user_id, name) is not None:
+            if identity.user_by_id(session, owner_id) is None:
+                raise RequestError(f"user_id: user {owner_id} could not be found.")
+            if keypairs.get(session, owner_id, name) is not None:
                 raise Conflict(taken)
             most = quota.lock_project(session, caller.project_id).quota_key_pairs
-            if 0 <= most <= keypairs.count(session, caller.user_id):
+            if 0 <= most <= keypairs.count(session, owner_id):
                 raise QuotaExceeded("Quota exceeded, too many key pairs.")
             session.add(row)
     except IntegrityError as error:
@@ -67,11 +80,21 @@ def create(context: Context, caller: Caller, name: str, public_key: str | None) 
     return _view(row, private_key)
 
 
-def delete(context: Context, caller: Caller, name: str) -> None:
-    """Forget one of the caller's keypairs. Raises NotFound."""
+def delete(context: Context, caller: Caller, name: str, user_id: str | None = None) -> None:
+    """Forget one of the caller's keypairs, or of somebody's. Raises NotFound, Forbidden."""
+    owner_id = _owner(caller, user_id, "delete")
     with context.sessions.begin() as session:
-        row = _found(keypairs.get(session, caller.user_id, name), name)
+        row = _found(keypairs.get(session, owner_id, name), name)
         keypairs.remove(session, row)
+
+
+def _owner(caller: Caller, user_id: str | None, verb: str) -> str:
+    """Others' keypairs are for administrators."""
+    if user_id in (None, "", caller.user_id):
+        return caller.user_id
+    if not caller.is_admin:
+        raise Forbidden(f"Policy doesn't allow os_compute_api:os-keypairs:{verb} to be performed.")
+    return str(user_id)
 
 
 def _found(row: Keypair | None, name: str) -> Keypair:

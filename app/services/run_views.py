@@ -72,6 +72,13 @@ class RunView:
     attempts: tuple[AttemptView, ...]
     stages: tuple[StageView, ...]
 
+    @property
+    def changed_at(self) -> datetime:
+        """When something of it was heard of last."""
+        times = [self.created_at, self.finished_at]
+        times += [time for stage in self.stages for time in (stage.started_at, stage.finished_at)]
+        return max(time for time in times if time is not None)
+
 
 @dataclass(frozen=True)
 class RunsView:
@@ -82,10 +89,13 @@ class RunsView:
     owed: tuple[RunView, ...]
 
 
-def of_server(context: Context, caller: Caller, server_id: str) -> RunsView:
+def of_server(
+    context: Context, caller: Caller, server_id: str, *, also_deleted: bool = False
+) -> RunsView:
     """Return the server's runs. Raises NotFound."""
     with reading(context.sessions) as session:
-        server = found(servers.get(session, server_id), caller, server_id)
+        row = servers.get(session, server_id, also_deleted=also_deleted)
+        server = found(row, caller, server_id)
         views = [_run(run, server.project_id) for run in servers.runs_of(session, server.id)]
     return RunsView(
         wishes=tuple(view for view in views if view.pipeline not in _FOLLOWING),

@@ -172,6 +172,7 @@ def compute_fault(status: int, message: Any) -> dict[str, Any]:
         405: "badMethod",
         409: "conflictingRequest",
         413: "overLimit",
+        501: "notImplemented",
     }
     return {keys.get(status, "computeFault"): {"code": status, "message": message}}
 

@@ -41,6 +41,7 @@ from tests.http.world import (
     ALPHA_IMAGE,
     BETA,
     BYTES,
+    HOST,
     NETWORK,
     OPERATIONS,
     PASSWORD,
@@ -221,6 +222,7 @@ TRIES: dict[tuple[str, str], Try] = {
     ("POST", f"{_V21}/flavors"): Try(
         {"flavor": {"name": "f", "ram": 64, "vcpus": 1, "disk": 1, "id": None}}
     ),
+    ("PUT", _FLAVOR): Try({"flavor": {"description": "small"}}),
     ("POST", f"{_FLAVOR}/action"): Try({"addTenantAccess": {"tenant": ALPHA}}, _PRIVATE),
     # It is heard of.
     ("DELETE", f"{_V21}/os-services/<service_id>"): Try(
@@ -271,6 +273,10 @@ TRIES: dict[tuple[str, str], Try] = {
     ("DELETE", _GROUP): Try(things=_SERVER_GROUP),
     ("PUT", f"{_V21}/os-services/enable"): Try(_HOST_SERVICE),
     ("PUT", f"{_V21}/os-services/disable"): Try(_HOST_SERVICE),
+    ("PUT", f"{_V21}/os-services/force-down"): Try({**_HOST_SERVICE, "forced_down": True}),
+    ("PUT", f"{_V21}/os-services/<service_id>"): Try(
+        {"status": "enabled"}, {"service_id": Thing(HOST)}
+    ),
     ("PUT", f"{_V21}/os-services/disable-log-reason"): Try(
         {**_HOST_SERVICE, "disabled_reason": "memory"}
     ),

@@ -2,11 +2,22 @@
 
 from typing import Any
 
-from tests.http.cases import Case, Like, compute_fault
-from tests.http.table_compute import BROKEN, KEY, NOT_ALLOWED, ON_HOST, WEB
+from app.services.server_views import host_id
+from tests.http.cases import BASE, Case, Like, compute_fault
+from tests.http.table_compute import (
+    ABSOLUTE,
+    BROKEN,
+    KEY,
+    NANO,
+    NOT_ALLOWED,
+    ON_HOST,
+    REF,
+    SERVICE,
+    WEB,
+)
 from tests.http.table_refusals import GOOD
-from tests.http.table_servers import HIDDEN, PRIVATE
-from tests.http.world import ACTIVE, BETA_SERVER, FAILED
+from tests.http.table_servers import EVENTS, HIDDEN, LATER, LIMITS, MADE, PRIVATE
+from tests.http.world import ACTIVE, ALICE, ALPHA, BETA_SERVER, BOB, FAILED, GONE, HOST
 
 COMPUTE = "/compute/v2.1"
 
@@ -235,7 +246,199 @@ CONSOLES = [
     get(31, "root", _TOKEN, compute_fault(404, "Token not found"), 404),
 ]
 
+
+def _without(whole: dict[str, Any], *words: str) -> dict[str, Any]:
+    return {name: value for name, value in whole.items() if not any(w in name for w in words)}
+
+
+_OF_NETWORKS = ("ecurity", "loating")
+
+
+def _limits(at: int, *gone: str) -> Case:
+    body = {"limits": {"rate": [], "absolute": _without(ABSOLUTE, *gone)}}
+    return get(at, "alice", "/limits", body)
+
+
+def _quotas(at: int, *gone: str) -> Case:
+    body = {"quota_set": {"id": ALPHA, **_without(LIMITS, *gone)}}
+    return get(at, "rita", f"/os-quota-sets/{ALPHA}", body)
+
+
+NUMBERS = [
+    _limits(35),
+    _limits(36, *_OF_NETWORKS),
+    _limits(39, *_OF_NETWORKS, "ImageMeta"),
+    _limits(57, *_OF_NETWORKS, "ImageMeta", "Personality"),
+    _quotas(35),
+    _quotas(36, "security", "floating", "fixed"),
+    _quotas(57, "security", "floating", "fixed", "injected"),
+]
+
+DESCRIBED_NANO = {**NANO, "description": None}
+FLAVORS = [
+    get(54, "alice", "/flavors/42", {"flavor": NANO}),
+    get(55, "alice", "/flavors/42", {"flavor": DESCRIBED_NANO}),
+    get(61, "alice", "/flavors/42", {"flavor": {**DESCRIBED_NANO, "extra_specs": {}}}),
+    refused(54, "PUT", "/flavors/42", {"flavor": {"description": "x"}}, 404, "2.54 is not sup"),
+    refused(55, "PUT", "/flavors/42", {"flavor": {"description": "x"}}, 403, "Policy"),
+    Case(
+        "2.55 describe no flavor",
+        "root",
+        "PUT",
+        f"{COMPUTE}/flavors/none",
+        404,
+        compute_fault(404, "Flavor none could not be found."),
+        send={"flavor": {"description": "x"}},
+        at=55,
+    ),
+]
+
+HYPERVISORS_PATH = "/os-hypervisors"
+BRIEF = {"hypervisor_hostname": "host-1", "state": "up", "status": "enabled"}
+NUMBERED, NAMED = {"id": 1, **BRIEF}, {"id": HOST, **BRIEF}
+THERE = [{"uuid": one, "name": f"byre-{one}"} for one in (BETA_SERVER, ACTIVE)]
+
+
+def _hosts(at: int, query: str, *found: dict[str, Any], **more: Any) -> Case:
+    return get(at, "root", f"{HYPERVISORS_PATH}{query}", {"hypervisors": list(found), **more})
+
+
+def _no_host(at: int, path: str, status: int, words: str) -> Case:
+    answer = compute_fault(status, Like(f".*{words}.*"))
+    return get(at, "root", f"{HYPERVISORS_PATH}{path}", answer, status)
+
+
+def _next(query: str, marker: object) -> list[dict[str, str]]:
+    href = f"{BASE}{COMPUTE}{HYPERVISORS_PATH}?{query}&marker={marker}"
+    return [{"rel": "next", "href": href}]
+
+
+HYPERVISORS = [
+    _hosts(32, "?limit=1&marker=none", NUMBERED),
+    _hosts(33, "?limit=1", NUMBERED, hypervisors_links=_next("limit=1", 1)),
+    _hosts(33, "?limit=1&marker=1"),
+    _no_host(33, "?marker=7", 400, "Marker .7. not found"),
+    _hosts(52, "?with_servers=True&hypervisor_hostname_pattern=none", NUMBERED),
+    _hosts(53, "", NAMED),
+    _hosts(53, "?limit=1", NAMED, hypervisors_links=_next("limit=1", HOST)),
+    _hosts(53, "?hypervisor_hostname_pattern=ost-", NAMED),
+    _hosts(53, "?with_servers=True", {**NAMED, "servers": THERE}),
+    _no_host(53, "?hypervisor_hostname_pattern=none", 404, "No hypervisor matching 'none'"),
+    _no_host(53, "?hypervisor_hostname_pattern=host&limit=1", 400, "Paging over"),
+    _no_host(53, "?colour=red", 400, "colour: Unknown field"),
+    _no_host(53, "/1", 400, "Invalid uuid 1"),
+    _no_host(53, f"/{ACTIVE}", 404, "could not be found"),
+]
+
+SERVICE_PATH = "/os-services"
+UPDATED = {**SERVICE, "forced_down": False}
+
+
+def _service(at: int, path: str, send: Any, status: int, words: str) -> Case:
+    answer = compute_fault(status, Like(f".*{words}.*"))
+    where = f"{COMPUTE}{SERVICE_PATH}/{path}"
+    return Case(f"2.{at} {path} {words}", "root", "PUT", where, status, answer, send=send, at=at)
+
+
+COMPUTE_SERVICES = [
+    get(10, "root", SERVICE_PATH, {"services": [SERVICE]}),
+    get(11, "root", SERVICE_PATH, {"services": [UPDATED]}),
+    get(53, "root", SERVICE_PATH, {"services": [{**UPDATED, "id": HOST}]}),
+    _service(10, "force-down", {**REF, "forced_down": True}, 404, "2.10 is not supported"),
+    _service(11, "force-down", REF, 400, "forced_down: Missing data"),
+    _service(53, "force-down", {**REF, "forced_down": True}, 404, "2.53 is not supported"),
+    _service(53, "enable", REF, 404, "2.53 is not supported"),
+    _service(52, HOST, {"status": "enabled"}, 404, "2.52 is not supported"),
+    _service(53, HOST, {}, 400, "No updates were requested"),
+    _service(53, HOST, {"status": "enabled", "disabled_reason": "x"}, 400, "disabled_reason: is"),
+    _service(53, HOST, {"status": "off"}, 400, "status: Must be one of"),
+    _service(53, "1", {"status": "enabled"}, 400, "Invalid uuid 1"),
+    _service(53, ACTIVE, {"status": "enabled"}, 404, "could not be found"),
+]
+
+ACTIONS_PATH = f"{ONE}/os-instance-actions"
+CHANGED_AT = {**MADE, "updated_at": LATER}
+ON_CONTROL = {"hostId": ""}
+ON_COMPUTE = {"hostId": host_id(ALPHA, "host-1")}
+PLACED = [{**EVENTS[0], **ON_COMPUTE}, {**EVENTS[1], **ON_CONTROL}]
+NEXT = [{"rel": "next", "href": f"{BASE}{COMPUTE}{ACTIONS_PATH}?limit=1&marker=req-1"}]
+DONE = [
+    get(20, "alice", f"/servers/{GONE}/os-instance-actions", compute_fault(404, Like(".*")), 404),
+    get(21, "alice", f"/servers/{GONE}/os-instance-actions", {"instanceActions": []}),
+    get(57, "alice", f"{ACTIONS_PATH}?limit=0&colour=red", {"instanceActions": [MADE]}),
+    get(58, "alice", ACTIONS_PATH, {"instanceActions": [CHANGED_AT]}),
+    get(58, "alice", f"{ACTIONS_PATH}?limit=1", {"instanceActions": [CHANGED_AT], "links": NEXT}),
+    get(58, "alice", f"{ACTIONS_PATH}?limit=1&marker=req-1", {"instanceActions": []}),
+    get(
+        58,
+        "alice",
+        f"{ACTIONS_PATH}?changes-since=2030-01-01T00:00:00Z",
+        {"instanceActions": []},
+    ),
+    refused(58, "GET", f"{ACTIONS_PATH}?marker=req-9", None, 400, "marker .req-9. not found"),
+    refused(58, "GET", f"{ACTIONS_PATH}?colour=red", None, 400, "colour: Unknown field"),
+    get(
+        62,
+        "alice",
+        f"{ACTIONS_PATH}/req-1",
+        {"instanceAction": {**CHANGED_AT, "events": PLACED}},
+    ),
+    get(
+        62,
+        "root",
+        f"{ACTIONS_PATH}/req-1",
+        {
+            "instanceAction": {
+                **CHANGED_AT,
+                "events": [{**PLACED[0], "host": "host-1"}, {**PLACED[1], "host": None}],
+            }
+        },
+    ),
+]
+
+TYPED = {**KEY, "type": "ssh"}
+MORE_KEYPAIRS = [
+    get(9, "root", f"/os-keypairs?user_id={ALICE}", {"keypairs": []}),
+    get(10, "root", f"/os-keypairs?user_id={ALICE}", {"keypairs": [{"keypair": TYPED}]}),
+    refused(10, "GET", f"/os-keypairs?user_id={BOB}", None, 403, "os-keypairs:index"),
+    refused(10, "GET", f"/os-keypairs/key?user_id={BOB}", None, 403, "os-keypairs:show"),
+    refused(10, "DELETE", f"/os-keypairs/key?user_id={BOB}", None, 403, "os-keypairs:delete"),
+    refused(10, "POST", "/os-keypairs", _keypair(user_id=BOB), 403, "os-keypairs:create"),
+    refused(9, "POST", "/os-keypairs", _keypair(user_id=BOB), 400, "user_id: Unknown field"),
+    Case(
+        "2.10 a keypair of nobody",
+        "root",
+        "POST",
+        f"{COMPUTE}/os-keypairs",
+        400,
+        compute_fault(400, "user_id: user none could not be found."),
+        send=_keypair(user_id="none"),
+        at=10,
+    ),
+    get(34, "alice", "/os-keypairs?limit=0", {"keypairs": [{"keypair": TYPED}]}),
+    get(35, "alice", "/os-keypairs?limit=0", {"keypairs": []}),
+    get(35, "alice", "/os-keypairs?marker=key", {"keypairs": []}),
+    get(
+        35,
+        "alice",
+        "/os-keypairs?limit=1",
+        {
+            "keypairs": [{"keypair": TYPED}],
+            "keypairs_links": [
+                {"rel": "next", "href": f"{BASE}{COMPUTE}/os-keypairs?limit=1&marker=key"}
+            ],
+        },
+    ),
+    refused(35, "GET", "/os-keypairs?marker=none", None, 400, "marker .none. not found"),
+]
+
 CASES: list[Case] = [
+    *MORE_KEYPAIRS,
+    *NUMBERS,
+    *FLAVORS,
+    *HYPERVISORS,
+    *COMPUTE_SERVICES,
+    *DONE,
     *KEYPAIRS,
     *SHOWN_SERVERS,
     *ASKED_SERVERS,

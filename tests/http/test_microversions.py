@@ -15,7 +15,7 @@ from app.api.versioned import Changed, Versioned, since, until
 from app.db.models import Network
 from tests.http.cases import BASE, UUID, Api, compute_fault
 from tests.http.table_refusals import GOOD
-from tests.http.world import ACTIVE, NETWORK, PUBLIC_KEY
+from tests.http.world import ACTIVE, ALICE, HOST, NETWORK, PUBLIC_KEY
 
 LAST = list(Gate)[-1].version
 SERVERS = "/compute/v2.1/servers"
@@ -261,3 +261,65 @@ def test_2_54_a_rebuild_changes_key_and_description(at: Call) -> None:
 
     server = answer.get_json()["server"]
     assert {name: server[name] for name in more} == more
+
+
+SERVICES = "/compute/v2.1/os-services"
+
+
+def _down(at: Call) -> tuple[str, str, str]:
+    """Return what is told of a host by its service, its hypervisor and its server."""
+    [service] = at(11, "root", "GET", SERVICES).get_json()["services"]
+    [host] = at(11, "root", "GET", "/compute/v2.1/os-hypervisors").get_json()["hypervisors"]
+    server = at(16, "root", "GET", ONE).get_json()["server"]
+    return service["state"], host["state"], server["host_status"]
+
+
+def test_2_11_a_host_that_is_said_to_be_down(at: Call) -> None:
+    body = {"host": "host-1", "binary": "nova-compute"}
+
+    answer = at(11, "root", "PUT", f"{SERVICES}/force-down", json={**body, "forced_down": True})
+
+    assert answer.get_json() == {"service": {**body, "forced_down": True}}
+    assert _down(at) == ("down", "down", "DOWN")
+    refused = at(1, "alice", "POST", f"{ONE}/action", json={"os-stop": None})
+    assert "while its host does not answer" in refused.get_json()["conflictingRequest"]["message"]
+    at(11, "root", "PUT", f"{SERVICES}/force-down", json={**body, "forced_down": False})
+    assert _down(at) == ("up", "up", "UP")
+
+
+def test_2_53_a_service_is_changed_by_its_id(at: Call) -> None:
+    where = f"{SERVICES}/{HOST}"
+    off = {"status": "disabled", "disabled_reason": "memory"}
+
+    service = at(53, "root", "PUT", where, json={**off, "forced_down": True}).get_json()["service"]
+
+    assert {name: service[name] for name in off} == off
+    assert (service["id"], service["forced_down"], service["state"]) == (HOST, True, "down")
+    on = at(53, "root", "PUT", where, json={"status": "enabled"}).get_json()["service"]
+    assert (on["status"], on["disabled_reason"], on["forced_down"]) == ("enabled", None, True)
+
+
+def test_2_10_an_administrator_keeps_a_keypair_for_somebody(at: Call) -> None:
+    body = {"keypair": {"name": "given", "public_key": PUBLIC_KEY, "user_id": ALICE}}
+
+    assert at(10, "root", "POST", KEYPAIRS, json=body).get_json()["keypair"]["user_id"] == ALICE
+    assert at(10, "alice", "GET", f"{KEYPAIRS}/given").status_code == 200
+    assert at(10, "root", "DELETE", f"{KEYPAIRS}/given").status_code == 404
+    assert at(10, "root", "DELETE", f"{KEYPAIRS}/given?user_id={ALICE}").status_code == 204
+
+
+def test_2_55_a_flavor_is_described(at: Call) -> None:
+    where = "/compute/v2.1/flavors/42"
+
+    answer = at(55, "root", "PUT", where, json={"flavor": {"description": "small"}})
+
+    assert answer.get_json()["flavor"]["description"] == "small"
+    listed = at(55, "alice", "GET", "/compute/v2.1/flavors").get_json()["flavors"]
+    assert {flavor["id"]: flavor["description"] for flavor in listed}["42"] == "small"
+
+
+def test_2_45_an_image_is_told_in_the_body(at: Call) -> None:
+    answer = at(45, "alice", "POST", f"{ONE}/action", json={"createImage": {"name": "snap"}})
+
+    assert (answer.status_code, answer.get_json()) == (202, {"image_id": UUID})
+    assert "Location" not in answer.headers

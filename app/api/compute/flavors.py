@@ -20,9 +20,11 @@ from app.api.compute.schema import (
     wrapped,
 )
 from app.api.dialects import COMPUTE
+from app.api.gates import Gate
 from app.api.links import next_page
 from app.api.paging import PageQuery, read_page
 from app.api.routes import Routes
+from app.api.versioned import Versioned, since
 from app.services import flavors
 from app.services.flavors import FlavorView, NewFlavor
 from app.services.pages import FLAVOR_ORDERS, FlavorFilter
@@ -35,6 +37,9 @@ _MAX = 2**31 - 1
 _SIZE = validate.Range(min=0, max=_MAX)
 
 
+#: Characters, as in Nova.
+MAX_DESCRIPTION = 65_535
+
 #: MiB; Nova writes an empty text for none, until 2.75.
 SWAP_FORMS = [{"type": "integer", "minimum": 1}, {"type": "string", "enum": [""]}]
 
@@ -42,12 +47,13 @@ SWAP_FORMS = [{"type": "integer", "minimum": 1}, {"type": "string", "enum": [""]
 _KEY = re.compile(r"[a-zA-Z0-9\-_:. ]{1,255}")
 
 
-class FlavorBrief(Schema):
+class FlavorBrief(Versioned):
     """A flavor's id and name."""
 
     id = fields.String(required=True)
     name = fields.String(required=True)
     links = links_field()
+    description = since(Gate.FLAVOR_DESCRIPTION, fields.String(allow_none=True))
 
 
 class FlavorSchema(FlavorBrief):
@@ -65,6 +71,13 @@ class FlavorSchema(FlavorBrief):
     disk = fields.Integer(required=True)
     swap = fields.Raw(required=True, metadata={"oneOf": SWAP_FORMS})
     rxtx_factor = fields.Float(required=True)
+    extra_specs = since(
+        Gate.FLAVOR_SPECS, fields.Dict(keys=fields.String(), values=fields.String())
+    )
+
+
+def _description(**more: Any) -> fields.Field[Any]:
+    return Text(allow_none=True, validate=validate.Length(max=MAX_DESCRIPTION), **more)
 
 
 class CreateFlavor(Strict):
@@ -83,6 +96,13 @@ class CreateFlavor(Strict):
     id = fields.Raw(allow_none=True)
     swap = Count(validate=_SIZE, metadata={"description": "MiB"})
     rxtx_factor = fields.Float(validate=validate.Equal(1.0))
+    description = since(Gate.FLAVOR_DESCRIPTION, _description())
+
+
+class UpdateFlavor(Strict):
+    """What is to be different of a flavor."""
+
+    description = _description(required=True)
 
 
 class SpecsField(fields.Field[dict[str, str]]):
@@ -231,8 +251,24 @@ def create_flavor(body: Json) -> Any:
         ephemeral_gib=request.get("OS-FLV-EXT-DATA:ephemeral", 0),
         swap_mib=request.get("swap", 0),
         is_public=request.get("os-flavor-access:is_public", True),
+        description=request.get("description"),
     )
     return {"flavor": _full(flavors.create(context(), new))}
+
+
+@routes.endpoint(
+    "PUT",
+    "/<flavor_id>",
+    "flavors:update",
+    body=wrapped("flavor", UpdateFlavor),
+    returns=FlavorAnswer,
+    errors=(404,),
+    since=Gate.FLAVOR_DESCRIPTION,
+)
+def update_flavor(body: Json, flavor_id: str) -> Any:
+    """Describe a flavor in other words"""
+    found = flavors.describe(context(), flavor_id, body["flavor"]["description"])
+    return {"flavor": _full(found)}
 
 
 @routes.endpoint("DELETE", "/<flavor_id>", "flavors:delete", status=202, errors=(404,))
@@ -283,7 +319,12 @@ def _page(query: Json, found: list[FlavorView], bodies: list[Json]) -> Json:
 
 
 def _brief(view: FlavorView) -> Json:
-    return {"id": view.id, "name": view.name, "links": links_of("flavors", view.id)}
+    return {
+        "id": view.id,
+        "name": view.name,
+        "links": links_of("flavors", view.id),
+        "description": view.description,
+    }
 
 
 def _full(view: FlavorView) -> Json:
@@ -297,4 +338,5 @@ def _full(view: FlavorView) -> Json:
         "OS-FLV-EXT-DATA:ephemeral": view.ephemeral_gib,
         "OS-FLV-DISABLED:disabled": False,
         "os-flavor-access:is_public": view.is_public,
+        "extra_specs": view.extra_specs,
     }

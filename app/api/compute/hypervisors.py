@@ -1,37 +1,49 @@
 """Hypervisors: what each host has, and what of it is promised."""
 
 import json
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from marshmallow import Schema, fields
+from marshmallow import EXCLUDE, Schema, fields, validate, validates_schema
 from werkzeug import exceptions
 
 from app.api.auth import context
-from app.api.compute.schema import Json, answer, small_number
+from app.api.compute.schema import Flag, Json, answer, links_field, read_uuid, small_number
 from app.api.dialects import COMPUTE
 from app.api.gates import Gate
+from app.api.links import next_page
+from app.api.paging import MAX_LIMIT
 from app.api.routes import Routes
+from app.api.versioned import Changed, Versioned, since
 from app.services import hypervisors
 from app.services.hypervisors import HypervisorView
 from app.services.server_names import instance_name
-from tasks.errors import NotFound
+from tasks.errors import NotFound, RequestError
 
 routes = Routes(COMPUTE, "hypervisors", "The hosts of servers, for operators.", "/v2.1")
 
 
-class HypervisorBrief(Schema):
+class HypervisorServer(Schema):
+    """A server, by what it is called on its host."""
+
+    uuid = fields.String(required=True)
+    name = fields.String(required=True)
+
+
+class HypervisorBrief(Versioned):
     """A hypervisor, and whether it works."""
 
-    id = fields.Integer(required=True)
+    id = Changed(Gate.UUIDS, fields.Integer(), fields.String(), required=True)
     hypervisor_hostname = fields.String(required=True)
     state = fields.String(required=True)
     status = fields.String(required=True)
+    servers = since(Gate.UUIDS, fields.List(fields.Nested(HypervisorServer)))
 
 
 class HypervisorService(Schema):
     """The hypervisor's worker."""
 
-    id = fields.Integer(required=True)
+    id = Changed(Gate.UUIDS, fields.Integer(), fields.String(), required=True)
     host = fields.String(required=True)
     disabled_reason = fields.String(required=True, allow_none=True)
 
@@ -58,7 +70,7 @@ class HypervisorFull(HypervisorBrief, HypervisorSums):
     host_ip = fields.String(required=True)
     hypervisor_type = fields.String(required=True)
     hypervisor_version = fields.Integer(required=True)
-    cpu_info = fields.String(required=True)
+    cpu_info = Changed(Gate.CPU_INFO, fields.String(), fields.Dict(), required=True)
     service = fields.Nested(HypervisorService, required=True)
 
 
@@ -74,25 +86,46 @@ class HypervisorUptime(HypervisorBrief):
     uptime = fields.String(required=True)
 
 
-class HypervisorServer(Schema):
-    """A server, by what it is called on its host."""
-
-    name = fields.String(required=True)
-    uuid = fields.String(required=True)
-
-
 class HypervisorServers(HypervisorBrief):
     """A hypervisor with its servers."""
 
     servers = fields.List(fields.Nested(HypervisorServer))
 
 
+class HypervisorFilter(Versioned):
+    """Whether to tell a hypervisor's servers."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    with_servers = since(Gate.UUIDS, Flag())
+
+    @validates_schema(pass_original=True)
+    def _check_unknown(self, _data: Json, original: Mapping[str, Any], **_: Any) -> None:
+        """From 2.53 on, as in Nova, no parameter is left out silently."""
+        if Gate.UUIDS.is_open:
+            self.refuse_unknown(original)
+
+
+class HypervisorQuery(HypervisorFilter):
+    """Which hypervisors to list."""
+
+    limit = since(Gate.HYPERVISOR_PAGES, fields.Integer(validate=validate.Range(min=0)))
+    marker = since(Gate.HYPERVISOR_PAGES, fields.String())
+    hypervisor_hostname_pattern = since(
+        Gate.UUIDS, fields.String(validate=validate.Length(min=1, max=255))
+    )
+
+
 Hypervisors = answer(
-    "HypervisorsAnswer", hypervisors=fields.List(fields.Nested(HypervisorBrief), required=True)
+    "HypervisorsAnswer",
+    hypervisors=fields.List(fields.Nested(HypervisorBrief), required=True),
+    hypervisors_links=since(Gate.HYPERVISOR_PAGES, links_field(required=False)),
 )
 HypervisorsDetail = answer(
     "HypervisorsDetailAnswer",
     hypervisors=fields.List(fields.Nested(HypervisorFull), required=True),
+    hypervisors_links=since(Gate.HYPERVISOR_PAGES, links_field(required=False)),
 )
 HypervisorAnswer = answer(
     "HypervisorAnswer", hypervisor=fields.Nested(HypervisorFull, required=True)
@@ -108,16 +141,30 @@ Statistics = answer(
 )
 
 
-@routes.endpoint("GET", "/os-hypervisors", "hypervisors:list", returns=Hypervisors)
-def list_hypervisors() -> Any:
+@routes.endpoint(
+    "GET",
+    "/os-hypervisors",
+    "hypervisors:list",
+    query=HypervisorQuery,
+    returns=Hypervisors,
+    errors=(404,),
+)
+def list_hypervisors(query: Json) -> Any:
     """List hypervisors"""
-    return {"hypervisors": [_brief(view) for view in hypervisors.listed(context())]}
+    return _list(query, _brief)
 
 
-@routes.endpoint("GET", "/os-hypervisors/detail", "hypervisors:list", returns=HypervisorsDetail)
-def list_hypervisors_detail() -> Any:
+@routes.endpoint(
+    "GET",
+    "/os-hypervisors/detail",
+    "hypervisors:list",
+    query=HypervisorQuery,
+    returns=HypervisorsDetail,
+    errors=(404,),
+)
+def list_hypervisors_detail(query: Json) -> Any:
     """List hypervisors in full"""
-    return {"hypervisors": [_full(view) for view in hypervisors.listed(context())]}
+    return _list(query, _full)
 
 
 @routes.endpoint("GET", "/os-hypervisors/statistics", "hypervisors:list", returns=Statistics)
@@ -134,12 +181,14 @@ def show_statistics() -> Any:
     "GET",
     "/os-hypervisors/<hypervisor_id>",
     "hypervisors:show",
+    query=HypervisorFilter,
     returns=HypervisorAnswer,
     errors=(404,),
 )
-def show_hypervisor(hypervisor_id: str) -> Any:
+def show_hypervisor(query: Json, hypervisor_id: str) -> Any:
     """Show a hypervisor"""
-    return {"hypervisor": _full(_find(hypervisor_id))}
+    [body] = _bodies(query, [_find(hypervisor_id)], _full)
+    return {"hypervisor": body}
 
 
 @routes.endpoint(
@@ -147,7 +196,7 @@ def show_hypervisor(hypervisor_id: str) -> Any:
     "/os-hypervisors/<hypervisor_id>/uptime",
     "hypervisors:show",
     returns=Uptime,
-    errors=(404, 501),
+    errors=(400, 404, 501),
 )
 def show_uptime(hypervisor_id: str) -> Any:
     """Show for how long a hypervisor is up, as its own `uptime` says it"""
@@ -183,16 +232,55 @@ def list_servers_of_hypervisors(pattern: str) -> Any:
     """List the hypervisors whose names hold a pattern, with their servers"""
     views = hypervisors.matching(context(), pattern)
     there = hypervisors.servers_of(context(), views)
-    return {"hypervisors": [_with_servers(view, there.get(view.id, [])) for view in views]}
+    return {"hypervisors": [_brief(view) | _servers(there.get(view.id, [])) for view in views]}
 
 
-def _with_servers(view: HypervisorView, server_ids: list[str]) -> Json:
+def _servers(server_ids: list[str]) -> Json:
     servers = [{"name": instance_name(one), "uuid": one} for one in server_ids]
     # As in Nova, a host without servers says nothing of them.
-    return _brief(view) | ({"servers": servers} if servers else {})
+    return {"servers": servers} if servers else {}
+
+
+def _list(query: Json, write: Callable[[HypervisorView], Json]) -> Json:
+    views = hypervisors.listed(context())
+    pattern = query.get("hypervisor_hostname_pattern")
+    if pattern is not None:
+        if "limit" in query or "marker" in query:
+            raise RequestError(
+                "Paging over hypervisors with the hypervisor_hostname_pattern query parameter is"
+                " not supported."
+            )
+        found = hypervisors.matching(context(), pattern)
+        return {"hypervisors": _bodies(query, found, write)}
+    marker, limit = query.get("marker"), min(query.get("limit", MAX_LIMIT), MAX_LIMIT)
+    keys = [str(_key(view)) for view in views]
+    if marker is not None and marker not in keys:
+        raise RequestError(f"Marker [{marker}] not found.")
+    begin = 0 if marker is None else keys.index(marker) + 1
+    found = views[begin : begin + limit] if Gate.HYPERVISOR_PAGES.is_open else views
+    body: Json = {"hypervisors": _bodies(query, found, write)}
+    if found and len(found) == limit:
+        body["hypervisors_links"] = [{"rel": "next", "href": next_page(str(_key(found[-1])))}]
+    return body
+
+
+def _bodies(
+    query: Json, views: list[HypervisorView], write: Callable[[HypervisorView], Json]
+) -> list[Json]:
+    if not query.get("with_servers"):
+        return [write(view) for view in views]
+    there = hypervisors.servers_of(context(), views)
+    return [write(view) | _servers(there.get(view.id, [])) for view in views]
+
+
+def _key(view: HypervisorView) -> int | str:
+    """By what it is named in paths: a number, until 2.53."""
+    return view.id if Gate.UUIDS.is_open else view.number
 
 
 def _find(hypervisor_id: str) -> HypervisorView:
+    if Gate.UUIDS.is_open:
+        return hypervisors.get(context(), read_uuid(hypervisor_id))
     number = small_number(hypervisor_id)
     if number is None:
         raise NotFound(f"Hypervisor with ID '{hypervisor_id}' could not be found.")
@@ -201,7 +289,7 @@ def _find(hypervisor_id: str) -> HypervisorView:
 
 def _brief(view: HypervisorView) -> Json:
     return {
-        "id": view.number,
+        "id": _key(view),
         "hypervisor_hostname": view.name,
         "state": "up" if view.alive else "down",
         "status": "enabled" if view.enabled else "disabled",
@@ -243,9 +331,9 @@ def _full(view: HypervisorView) -> Json:
         "hypervisor_type": view.hypervisor_type,
         "hypervisor_version": view.hypervisor_version,
         # Text that holds JSON, until 2.28.
-        "cpu_info": json.dumps(cpu),
+        "cpu_info": cpu if Gate.CPU_INFO.is_open else json.dumps(cpu),
         "service": {
-            "id": view.number,
+            "id": _key(view),
             "host": view.name,
             "disabled_reason": view.disabled_reason,
         },

@@ -4,12 +4,22 @@ import re
 import uuid
 from typing import Any
 
-from marshmallow import ValidationError, fields, validate
+from marshmallow import EXCLUDE, ValidationError, fields, validate
 
 from app.api.auth import caller, context
-from app.api.compute.schema import Json, Strict, Text, answer, name_like, wrapped
+from app.api.compute.schema import (
+    Json,
+    Strict,
+    Text,
+    answer,
+    links_field,
+    name_like,
+    wrapped,
+)
 from app.api.dialects import COMPUTE
 from app.api.gates import Gate
+from app.api.links import next_page
+from app.api.paging import read_page
 from app.api.routes import Routes
 from app.api.times import bare_micro_time
 from app.api.versioned import Versioned, since
@@ -63,25 +73,52 @@ class CreateKeypair(Strict):
         Gate.KEYPAIR_TYPE,
         Text(validate=validate.Equal("ssh", error="must be ssh: certificates are not kept.")),
     )
+    user_id = since(Gate.KEYPAIR_USER, Text(validate=validate.Length(min=1, max=255)))
+
+
+class KeypairOwner(Versioned):
+    """Whose keypair, for administrators."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    user_id = since(Gate.KEYPAIR_USER, fields.String())
+
+
+class KeypairQuery(KeypairOwner):
+    """Which of somebody's keypairs to list."""
+
+    limit = since(Gate.KEYPAIR_PAGES, fields.Integer(validate=validate.Range(min=0)))
+    marker = since(Gate.KEYPAIR_PAGES, fields.String())
 
 
 KeypairItem = answer("KeypairItem", keypair=fields.Nested(KeypairBrief, required=True))
-Keypairs = answer("KeypairsAnswer", keypairs=fields.List(fields.Nested(KeypairItem), required=True))
+Keypairs = answer(
+    "KeypairsAnswer",
+    keypairs=fields.List(fields.Nested(KeypairItem), required=True),
+    keypairs_links=since(Gate.KEYPAIR_PAGES, links_field()),
+)
 KeypairAnswer = answer("KeypairAnswer", keypair=fields.Nested(KeypairFull, required=True))
 Created = answer("KeypairCreateAnswer", keypair=fields.Nested(KeypairCreated, required=True))
 
 
-@routes.endpoint("GET", "", "keypairs:list", returns=Keypairs)
-def list_keypairs() -> Any:
-    """List one's keypairs"""
-    found = keypairs.listed(context(), caller())
-    return {"keypairs": [{"keypair": _brief(view)} for view in found]}
+@routes.endpoint("GET", "", "keypairs:list", query=KeypairQuery, returns=Keypairs)
+def list_keypairs(query: Json) -> Any:
+    """List one's keypairs; an administrator, somebody's"""
+    part = read_page(query, ())
+    found = keypairs.listed(context(), caller(), query.get("user_id"), part)
+    body: Json = {"keypairs": [{"keypair": _brief(view)} for view in found]}
+    if found and len(found) == part.limit:
+        body["keypairs_links"] = [{"rel": "next", "href": next_page(found[-1].name)}]
+    return body
 
 
-@routes.endpoint("GET", "/<name>", "keypairs:show", returns=KeypairAnswer, errors=(404,))
-def show_keypair(name: str) -> Any:
-    """Show one of one's keypairs"""
-    return {"keypair": _full(keypairs.get(context(), caller(), name))}
+@routes.endpoint(
+    "GET", "/<name>", "keypairs:show", query=KeypairOwner, returns=KeypairAnswer, errors=(404,)
+)
+def show_keypair(query: Json, name: str) -> Any:
+    """Show one of one's keypairs; an administrator, somebody's"""
+    return {"keypair": _full(keypairs.get(context(), caller(), name, query.get("user_id")))}
 
 
 @routes.endpoint(
@@ -96,7 +133,9 @@ def show_keypair(name: str) -> Any:
 def create_keypair(body: Json) -> Any:
     """Keep a public key, or make a pair"""
     request = body["keypair"]
-    view = keypairs.create(context(), caller(), request["name"], request.get("public_key"))
+    view = keypairs.create(
+        context(), caller(), request["name"], request.get("public_key"), request.get("user_id")
+    )
     made = {**_brief(view), "user_id": view.user_id}
     if view.private_key is not None:
         made["private_key"] = view.private_key
@@ -107,13 +146,14 @@ def create_keypair(body: Json) -> Any:
     "DELETE",
     "/<name>",
     "keypairs:delete",
+    query=KeypairOwner,
     status=202,
     errors=(404,),
     later={Gate.KEYPAIR_TYPE: 204},
 )
-def delete_keypair(name: str) -> None:
-    """Forget one of one's keypairs"""
-    keypairs.delete(context(), caller(), name)
+def delete_keypair(query: Json, name: str) -> None:
+    """Forget one of one's keypairs; an administrator, somebody's"""
+    keypairs.delete(context(), caller(), name, query.get("user_id"))
 
 
 def _brief(view: KeypairView) -> Json:

@@ -7,6 +7,7 @@ from marshmallow import Schema, fields
 from app.api.auth import caller, context
 from app.api.compute.schema import Json, answer
 from app.api.dialects import COMPUTE
+from app.api.gates import Gate
 from app.api.routes import Routes
 from app.services import limits
 from app.services.limits import LimitsView
@@ -32,9 +33,23 @@ def show_limits() -> Any:
     return {"limits": {"rate": [], "absolute": _absolute(limits.get(context(), caller()))}}
 
 
+#: Which limits are not told any more from a version on.
+_GONE = {
+    Gate.NO_PROXIES: (
+        "maxSecurityGroups",
+        "maxSecurityGroupRules",
+        "maxTotalFloatingIps",
+        "totalSecurityGroupsUsed",
+        "totalFloatingIpsUsed",
+    ),
+    Gate.NO_IMAGE_METADATA: ("maxImageMeta",),
+    Gate.NO_PERSONALITY: ("maxPersonality", "maxPersonalitySize"),
+}
+
+
 def _absolute(view: LimitsView) -> Json:
     """Zeros are limits of what cannot be had yet."""
-    return {
+    every = {
         "maxTotalInstances": view.servers,
         "maxTotalCores": view.vcpus,
         "maxTotalRAMSize": view.memory_mib,
@@ -55,3 +70,5 @@ def _absolute(view: LimitsView) -> Json:
         "totalSecurityGroupsUsed": view.security_groups_used,
         "totalFloatingIpsUsed": view.floating_ips_used,
     }
+    gone = {name for gate, names in _GONE.items() if gate.is_open for name in names}
+    return {name: limit for name, limit in every.items() if name not in gone}

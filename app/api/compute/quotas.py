@@ -1,5 +1,6 @@
 """Quotas: what a project may have, and what projects without limits of their own."""
 
+from collections.abc import Callable
 from typing import Any
 
 from marshmallow import Schema, fields, validate
@@ -61,15 +62,29 @@ def _of_class(name: str, field: fields.Field[Any]) -> fields.Field[Any]:
     return until(Gate.NO_PERSONALITY, field) if name in _FILES else field
 
 
-_LIMITS: dict[str, fields.Field[Any]] = {name: fields.Integer(required=True) for name in _NAMES}
-_DETAILS: dict[str, fields.Field[Any]] = {
-    name: fields.Nested(QuotaUse, required=True) for name in _NAMES
+#: Which of them are not told any more from a version on.
+_GONE = {
+    "floating_ips": Gate.NO_PROXIES,
+    "fixed_ips": Gate.NO_PROXIES,
+    "security_groups": Gate.NO_PROXIES,
+    "security_group_rules": Gate.NO_PROXIES,
+    "injected_files": Gate.NO_PERSONALITY,
+    "injected_file_content_bytes": Gate.NO_PERSONALITY,
+    "injected_file_path_bytes": Gate.NO_PERSONALITY,
 }
+
+
+def _quota_fields(make: Callable[[], fields.Field[Any]]) -> dict[str, fields.Field[Any]]:
+    return {name: until(_GONE[name], make()) if name in _GONE else make() for name in _NAMES}
+
+
+_LIMITS = _quota_fields(lambda: fields.Integer(required=True))
+_DETAILS = _quota_fields(lambda: fields.Nested(QuotaUse, required=True))
 _ID: dict[str, fields.Field[Any]] = {"id": fields.String(required=True)}
 
 
 def _quota_set(name: str, parts: dict[str, fields.Field[Any]]) -> type[Schema]:
-    inner = Schema.from_dict(parts, name=name)
+    inner = Versioned.from_dict(parts, name=name)
     return answer(f"{name}Answer", quota_set=fields.Nested(inner, required=True))
 
 

@@ -2,12 +2,16 @@
 
 import re
 from collections.abc import Mapping
+from datetime import UTC
 from typing import Any
+from uuid import UUID
 
 from marshmallow import RAISE, Schema, ValidationError, fields
 
 from app.api.links import LinkSchema, base_url
+from app.api.times import IN_CALENDAR
 from app.api.versioned import Versioned
+from tasks.errors import RequestError
 
 Json = dict[str, Any]
 
@@ -108,3 +112,17 @@ def links_of(kind: str, thing_id: str) -> list[Json]:
 def bookmark_of(kind: str, thing_id: str) -> Json:
     """Return the link of a thing that names no version."""
     return {"rel": "bookmark", "href": f"{base_url()}/compute/{kind}/{thing_id}"}
+
+
+def read_uuid(given: str) -> str:
+    """Return the UUID in a path. Raises RequestError for what is none, as Nova does where it once
+    took numbers."""
+    try:
+        return str(UUID(given))
+    except ValueError:
+        raise RequestError(f"Invalid uuid {given}") from None
+
+
+def since_field() -> fields.Field[Any]:
+    """Return a moment since which things must have changed."""
+    return fields.AwareDateTime(format="iso", validate=IN_CALENDAR, default_timezone=UTC)

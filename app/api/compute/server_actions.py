@@ -11,14 +11,14 @@ from app.api.auth import caller, context, require
 from app.api.compute import remote_consoles, server_life, server_resize
 from app.api.compute.remote_consoles import ConsoleActions, ConsoleView
 from app.api.compute.schema import Count, Json, MetadataField, Strict, Text, answer, name_like
-from app.api.compute.server_life import LifeActions, RebuildAnswer
+from app.api.compute.server_life import LifeActions, RebuiltServer
 from app.api.compute.server_resize import ResizeActions
 from app.api.dialects import COMPUTE
 from app.api.gates import Gate
 from app.api.links import base_url
 from app.api.microversions import not_there
 from app.api.routes import Routes
-from app.api.versioned import until
+from app.api.versioned import since, until
 from app.services import (
     consoles,
     server_actions,
@@ -96,6 +96,14 @@ ActionAnswer = answer(
     output=fields.String(),
     adminPass=fields.String(),
     console=fields.Nested(ConsoleView),
+)
+
+
+#: What a rebuild is answered, and an image.
+Accepted = answer(
+    "ServerActionAccepted",
+    server=fields.Nested(RebuiltServer),
+    image_id=since(Gate.IMAGE_ID, fields.String()),
 )
 
 
@@ -178,6 +186,10 @@ def _create_backup(context: Context, who: Caller, server_id: str, said: Json) ->
 
 
 def _image_begun(image_id: str | None) -> Response:
+    if Gate.IMAGE_ID.is_open and image_id:
+        told = jsonify({"image_id": image_id})
+        told.status_code = 202
+        return told
     where = {"Location": f"{base_url()}/compute/v2.1/images/{image_id}"} if image_id else {}
     response = Response(status=202, headers=where)
     del response.headers["Content-Type"]
@@ -226,14 +238,15 @@ _DOERS: dict[str, Doer] = {
     "servers:act",
     body=ServerAction,
     status=202,
-    also={200: ActionAnswer, 202: RebuildAnswer, 204: None},
+    also={200: ActionAnswer, 202: Accepted, 204: None},
     errors=(403, 404, 409),
 )
 def act(body: Json, server_id: str) -> Any:
     """Start, stop, reboot, pause, suspend, lock, rebuild or resize a server, change its groups,
     read or open its console
 
-    Or make an image or a backup of it, whose place the `Location` of the answer names.
+    Or make an image or a backup of it, whose place the `Location` of the answer names; from 2.45
+    on, whose id the answer is.
     """
     [(name, said)] = body.items()
     require(f"compute:servers:act:{NAMES[name]}", server_id)

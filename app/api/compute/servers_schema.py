@@ -5,7 +5,6 @@ import binascii
 import ipaddress
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC
 from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate, validates_schema
@@ -17,11 +16,11 @@ from app.api.compute.schema import (
     Strict,
     Text,
     name_like,
+    since_field,
     wrapped,
 )
 from app.api.gates import Gate
 from app.api.paging import PageQuery
-from app.api.times import IN_CALENDAR
 from app.api.versioned import Changed, since
 from app.services import server_tags
 from app.services.server_networks import AUTO, NONE
@@ -272,11 +271,7 @@ class ServerQuery(PageQuery):
     """Which servers a list is to have. What is unknown is ignored, as at 2.1."""
 
     class Meta(PageQuery.Meta):
-        include = {
-            "changes-since": fields.AwareDateTime(
-                format="iso", validate=IN_CALENDAR, default_timezone=UTC
-            )
-        }
+        include = {"changes-since": since_field()}
 
     name = fields.String(metadata={"description": "Part of the name; knows ^ $ . and .*"})
     status = fields.List(fields.String())

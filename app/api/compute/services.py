@@ -3,13 +3,24 @@
 from collections.abc import Mapping
 from typing import Any
 
-from marshmallow import Schema, fields, validate
+from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
 from app.api.auth import context
-from app.api.compute.schema import Json, Strict, Text, answer, name_like, small_number
+from app.api.compute.schema import (
+    Flag,
+    Json,
+    Strict,
+    Text,
+    answer,
+    name_like,
+    read_uuid,
+    small_number,
+)
 from app.api.dialects import COMPUTE
+from app.api.gates import Gate
 from app.api.routes import Routes
 from app.api.times import bare_micro_time
+from app.api.versioned import Changed, Versioned, since
 from app.services import hypervisors, retiring
 from app.services.hypervisors import HypervisorView
 from tasks.errors import NotFound, RequestError
@@ -29,10 +40,10 @@ class ServiceFilter(Schema):
     binary = fields.String()
 
 
-class ComputeServiceSchema(Schema):
+class ComputeServiceSchema(Versioned):
     """A service, whether it may have new servers, and whether it is heard of."""
 
-    id = fields.Integer(required=True)
+    id = Changed(Gate.UUIDS, fields.Integer(), fields.String(), required=True)
     binary = fields.String(required=True)
     host = fields.String(required=True)
     zone = fields.String(required=True)
@@ -40,6 +51,7 @@ class ComputeServiceSchema(Schema):
     state = fields.String(required=True)
     updated_at = fields.String(required=True)
     disabled_reason = fields.String(required=True, allow_none=True)
+    forced_down = since(Gate.FORCED_DOWN, fields.Boolean())
 
 
 class ComputeServiceRef(Strict):
@@ -69,6 +81,44 @@ class ReasonedComputeServiceStatus(ComputeServiceStatus):
     disabled_reason = fields.String(required=True)
 
 
+class ForcedComputeServiceRef(ComputeServiceRef):
+    """A service, and whether it is down whatever is heard of it."""
+
+    forced_down = Flag(required=True)
+
+
+class ForcedComputeService(Schema):
+    """A service, and what is said of it."""
+
+    host = fields.String(required=True)
+    binary = fields.String(required=True)
+    forced_down = fields.Boolean(required=True)
+
+
+class ChangeComputeService(Strict):
+    """What is to be different of a service."""
+
+    status = Text(validate=validate.OneOf(("enabled", "disabled")))
+    disabled_reason = Text(validate=name_like)
+    forced_down = Flag()
+
+    @validates_schema
+    def _check_whole(self, data: Json, **_: Any) -> None:
+        if "disabled_reason" in data and data.get("status") != "disabled":
+            raise ValidationError("is for the status `disabled` only.", "disabled_reason")
+        if not data:
+            raise ValidationError(
+                "No updates were requested. Fields 'status' or 'forced_down' should be specified.",
+                "status",
+            )
+
+
+Forced = answer(
+    "ForcedComputeServiceAnswer", service=fields.Nested(ForcedComputeService, required=True)
+)
+Service = answer(
+    "FullComputeServiceAnswer", service=fields.Nested(ComputeServiceSchema, required=True)
+)
 Services = answer(
     "ComputeServicesAnswer",
     services=fields.List(fields.Nested(ComputeServiceSchema), required=True),
@@ -88,7 +138,13 @@ def list_services(query: Json) -> Any:
 
 
 @routes.endpoint(
-    "PUT", "/enable", "services:change", body=ComputeServiceRef, returns=Status, errors=(404,)
+    "PUT",
+    "/enable",
+    "services:change",
+    body=ComputeServiceRef,
+    returns=Status,
+    errors=(404,),
+    until=Gate.UUIDS,
 )
 def enable_service(body: Json) -> Any:
     """Let a hypervisor have new servers again"""
@@ -96,7 +152,13 @@ def enable_service(body: Json) -> Any:
 
 
 @routes.endpoint(
-    "PUT", "/disable", "services:change", body=ComputeServiceRef, returns=Status, errors=(404,)
+    "PUT",
+    "/disable",
+    "services:change",
+    body=ComputeServiceRef,
+    returns=Status,
+    errors=(404,),
+    until=Gate.UUIDS,
 )
 def disable_service(body: Json) -> Any:
     """Let a hypervisor have no new servers; those that it has stay"""
@@ -110,6 +172,7 @@ def disable_service(body: Json) -> Any:
     body=ReasonedComputeServiceRef,
     returns=ReasonedStatus,
     errors=(404,),
+    until=Gate.UUIDS,
 )
 def disable_service_with_reason(body: Json) -> Any:
     """Let a hypervisor have no new servers, and say why"""
@@ -122,18 +185,66 @@ def delete_service(service_id: str) -> None:
 
     Refused while it is heard of, and until it is given up.
     """
-    number = small_number(service_id)
+    if Gate.UUIDS.is_open:
+        number: int | None = hypervisors.get(context(), read_uuid(service_id)).number
+    else:
+        number = small_number(service_id)
     if number is None:
         raise RequestError(f"service_id: {service_id} is no number.")
     retiring.forget_number(context(), number)
 
 
+@routes.endpoint(
+    "PUT",
+    "/force-down",
+    "services:change",
+    body=ForcedComputeServiceRef,
+    returns=Forced,
+    errors=(404,),
+    since=Gate.FORCED_DOWN,
+    until=Gate.UUIDS,
+)
+def force_service_down(body: Json) -> Any:
+    """Say that a hypervisor is down, whatever is heard of it; or no more"""
+    _check_binary(body)
+    hypervisors.force_down(context(), body["host"], forced=body["forced_down"])
+    return {"service": body}
+
+
+@routes.endpoint(
+    "PUT",
+    "/<service_id>",
+    "services:change",
+    body=ChangeComputeService,
+    returns=Service,
+    errors=(404,),
+    since=Gate.UUIDS,
+)
+def change_service(body: Json, service_id: str) -> Any:
+    """Let a hypervisor have new servers or not, and say that it is down or not"""
+    status = body.get("status")
+    view = hypervisors.change(
+        context(),
+        read_uuid(service_id),
+        enabled=None if status is None else status == "enabled",
+        reason=body.get("disabled_reason"),
+        forced_down=body.get("forced_down"),
+    )
+    return {"service": _service(view)}
+
+
 def _set(body: Json, *, enabled: bool) -> Json:
+    _check_binary(body)
+    hypervisors.set_enabled(
+        context(), body["host"], enabled=enabled, reason=body.get("disabled_reason")
+    )
+    return {"service": {**body, "status": "enabled" if enabled else "disabled"}}
+
+
+def _check_binary(body: Json) -> None:
     host, binary = body["host"], body["binary"]
     if binary != BINARY:
         raise NotFound(f"Could not find binary {binary} on host {host}.")
-    hypervisors.set_enabled(context(), host, enabled=enabled, reason=body.get("disabled_reason"))
-    return {"service": {**body, "status": "enabled" if enabled else "disabled"}}
 
 
 def _passes(service: Json, wanted: Mapping[str, str]) -> bool:
@@ -142,7 +253,7 @@ def _passes(service: Json, wanted: Mapping[str, str]) -> bool:
 
 def _service(view: HypervisorView) -> Json:
     return {
-        "id": view.number,
+        "id": view.id if Gate.UUIDS.is_open else view.number,
         "binary": BINARY,
         "host": view.name,
         "zone": view.zone,
@@ -150,4 +261,5 @@ def _service(view: HypervisorView) -> Json:
         "state": "up" if view.alive else "down",
         "updated_at": bare_micro_time(view.last_seen_at),
         "disabled_reason": view.disabled_reason,
+        "forced_down": view.forced_down,
     }

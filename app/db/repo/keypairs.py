@@ -4,6 +4,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from app.db.models import Keypair
+from app.db.repo.paging import Key, Page, page
 
 
 def get(session: Session, user_id: str, name: str) -> Keypair | None:
@@ -12,10 +13,11 @@ def get(session: Session, user_id: str, name: str) -> Keypair | None:
     return session.scalars(query).one_or_none()
 
 
-def listed(session: Session, user_id: str) -> list[Keypair]:
-    """Return the user's keypairs, by name."""
-    query = select(Keypair).where(Keypair.user_id == user_id).order_by(Keypair.name)
-    return list(session.scalars(query))
+def listed(session: Session, user_id: str, part: Page) -> list[Keypair]:
+    """Return a page of the user's keypairs, by name; the marker is a name too."""
+    query = select(Keypair).where(Keypair.user_id == user_id)
+    order = [Key(Keypair.name, descending=False)]
+    return list(session.scalars(page(session, query, order, part.marker, part.limit)))
 
 
 def count(session: Session, user_id: str) -> int:

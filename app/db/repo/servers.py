@@ -95,9 +95,12 @@ class ServerFilter:
     tags: TagFilter = field(default_factory=TagFilter)
 
 
-def get(session: Session, server_id: str) -> Server | None:
-    """Return a server that is not deleted, with all that is shown of it, or None."""
-    query = select(Server).where(Server.id == server_id, Server.deleted_at.is_(None))
+def get(session: Session, server_id: str, *, also_deleted: bool = False) -> Server | None:
+    """Return a server that is not deleted unless it may be, with all that is shown of it, or
+    None."""
+    query = select(Server).where(Server.id == server_id)
+    if not also_deleted:
+        query = query.where(Server.deleted_at.is_(None))
     return session.scalars(query.options(*_WHOLE)).unique().one_or_none()
 
 
