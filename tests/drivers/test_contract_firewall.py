@@ -5,9 +5,18 @@ import uuid
 import pytest
 
 from tasks.errors import MalformedMessage
-from tasks.messages import AddressPair, FirewallSpec, GroupSpec, PortAddress, RuleSpec
+from tasks.messages import (
+    AddressPair,
+    ExternalSpec,
+    FirewallSpec,
+    FloatingSpec,
+    GroupSpec,
+    PortAddress,
+    RoutingSpec,
+    RuleSpec,
+)
 from tests.drivers.conftest import Rig
-from tests.drivers.values import NETWORK, make_port
+from tests.drivers.values import NETWORK, Server, make_port
 
 HOSTILE = ["10.0.0.1; flush ruleset", "@members", "", "0.0.0.0/0 accept", "fe80::1%lo", "1.2.3"]
 
@@ -103,3 +112,42 @@ def test_many_ports_at_once_are_one_change(rig: Rig) -> None:
     for server in servers:
         assert server.thing(rig.host, "firewall")
     assert make_port().port_id not in str(rig.host.survey())
+
+
+def floating(server: Server, address: str = "203.0.113.5") -> FirewallSpec:
+    """Return a firewall with a floating IP of the server, on a bridge that no host has."""
+    external = ExternalSpec(
+        network_id=str(uuid.uuid4()),
+        physical_network="nowhere",
+        cidr="203.0.113.0/24",
+        gateway="203.0.113.1",
+    )
+    one = FloatingSpec(
+        floating_id=str(uuid.uuid4()),
+        address=address,
+        port_id=server.port.port_id,
+        network_id=server.port.network_id,
+        fixed=server.port.addresses[0].address,
+        external=external,
+    )
+    return FirewallSpec(revision=1, routing=RoutingSpec(floating=[one]))
+
+
+def test_a_floating_ip_that_the_host_cannot_have_is_told_and_goes_with_its_port(rig: Rig) -> None:
+    server = rig.server()
+    rig.host.ensure_port(NETWORK, server.port, "web")
+    firewall = floating(server)
+    rig.host.ensure_firewall(firewall, [server.port])
+    assert rig.host.refused_floating_ips() == [firewall.routing.floating[0].floating_id]
+    assert rig.host.firewall_intact()
+    rig.host.remove_ports(server.server_id, [server.port])
+    assert rig.host.refused_floating_ips() == []
+
+
+@pytest.mark.parametrize("address", [*HOSTILE, "fd00::5"])
+def test_what_is_no_address_is_no_floating_ip(rig: Rig, address: str) -> None:
+    server = rig.server()
+    rig.host.ensure_port(NETWORK, server.port, "web")
+    with pytest.raises(MalformedMessage):
+        rig.host.ensure_firewall(floating(server, address), [server.port])
+    assert rig.host.refused_floating_ips() == []
