@@ -15,6 +15,7 @@ from app.db.session import Sessions, make_engine, make_sessions
 from config.settings import ComputeSettings
 from tests.databases import PostgresServer
 from tests.object_stores import SwiftServer
+from tests.openstack_command import OpenStackCommand
 
 _TESTS = Path(__file__).parent
 
@@ -61,6 +62,14 @@ def swift(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SwiftServer]:
         yield server
     finally:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def openstack_command() -> Iterator[OpenStackCommand]:
+    """OpenStack's own command, loaded for all tests that run it."""
+    command = OpenStackCommand()
+    yield command
+    command.stop()
 
 
 @pytest.fixture(scope="session")

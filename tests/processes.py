@@ -23,6 +23,11 @@ _KEPT_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH")
 SECRET_KEY = "test-secret-key-of-at-least-32-characters"
 
 
+def own_environment() -> dict[str, str]:
+    """Return what programs need of this process' environment."""
+    return {key: os.environ[key] for key in _KEPT_ENVIRONMENT if key in os.environ}
+
+
 def free_port(address: str = "127.0.0.1") -> int:
     """Return a TCP port that nobody listens on at the moment."""
     with socket.socket() as listener:
@@ -52,11 +57,10 @@ class Program:
 
     def start(self) -> None:
         """Start it in a process group of its own."""
-        kept = {key: os.environ[key] for key in _KEPT_ENVIRONMENT if key in os.environ}
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
                 self.command,
-                env={**kept, **self.environment},
+                env={**own_environment(), **self.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

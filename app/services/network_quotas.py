@@ -46,14 +46,6 @@ def get(context: Context, caller: Caller, project_id: str) -> dict[str, Quota]:
         return _quotas(session, _found(session, caller, project_id))
 
 
-def defaults(context: Context, caller: Caller, project_id: str) -> dict[str, int]:
-    """Return the limits of a new project, to who may see the project's. Raises NotFound,
-    Forbidden."""
-    with reading(context.sessions) as session:
-        _found(session, caller, project_id)
-    return {name: getattr(context.settings, column) for name, column in COLUMNS.items()}
-
-
 def change(
     context: Context, caller: Caller, project_id: str, limits: dict[str, int], *, checked: bool
 ) -> dict[str, Quota]:

@@ -362,7 +362,6 @@ TRIES: dict[tuple[str, str], Try] = {
         foreign=404,
     ),
     ("GET", f"{_NET}/quotas/<project_id>"): _QUOTA,
-    ("GET", f"{_NET}/quotas/<project_id>/default"): _QUOTA,
     ("GET", f"{_NET}/quotas/<project_id>/details"): _QUOTA,
     ("GET", f"{_NET}/quotas/<project_id>/details.json"): _QUOTA,
     ("PUT", f"{_NET}/quotas/<project_id>"): Try({"quota": {"port": 9}}),

@@ -735,9 +735,6 @@ MADE_WRONG = [
         "PolicyNotAuthorized",
         Like(".*"),
     ),
-    _send(
-        "default of nobody", "GET", "/quotas/x/default", None, "HTTPNotFound", Like(".*"), "root"
-    ),
     _send("quota of nobody", "DELETE", "/quotas/none", None, "HTTPNotFound", Like(".*"), "root"),
     _send(
         "quota of what is not there",
@@ -775,25 +772,22 @@ _DETAILS = {"quota": {**_USED, "port": _PORTS_USED, **_ROUTED_USED, **_GROUPS_US
 CASES += [
     *MADE_WRONG,
     Case("tags", "alice", "GET", f"{V2}/ports/{PORT}/tags", 200, {"tags": []}),
-    *(
-        Case(
-            f"quota{path}",
-            "alice",
-            "GET",
-            f"{V2}/quotas/{ALPHA}{path}",
-            200,
-            {
-                "quota": {
-                    "network": 100,
-                    "subnet": 100,
-                    "port": 500,
-                    "router": 10,
-                    "floatingip": 50,
-                    **_GROUP_QUOTAS,
-                }
-            },
-        )
-        for path in ("", "/default")
+    Case(
+        "quota",
+        "alice",
+        "GET",
+        f"{V2}/quotas/{ALPHA}",
+        200,
+        {
+            "quota": {
+                "network": 100,
+                "subnet": 100,
+                "port": 500,
+                "router": 10,
+                "floatingip": 50,
+                **_GROUP_QUOTAS,
+            }
+        },
     ),
     Case("quota's details", "alice", "GET", f"{V2}/quotas/{ALPHA}/details", 200, _DETAILS),
     Case("quota's old details", "alice", "GET", f"{V2}/quotas/{ALPHA}/details.json", 200, _DETAILS),

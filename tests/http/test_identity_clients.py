@@ -1,11 +1,8 @@
 """Identity as OpenStack's own command and SDK use it: each command as people type it."""
 
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import openstack
@@ -14,16 +11,15 @@ from openstack.connection import Connection
 
 from tests.http.test_serving import Running
 from tests.http.world import ALICE, ALPHA, PASSWORD
+from tests.openstack_command import OpenStackCommand
 from tests.processes import wait_until
-
-PROGRAM = Path(sys.executable).with_name("openstack")
 
 
 class Cloud:
     """The running API, as several people with the real client."""
 
-    def __init__(self, running: Running) -> None:
-        self.running = running
+    def __init__(self, running: Running, command: OpenStackCommand) -> None:
+        self.running, self.command = running, command
 
     def login(self, name: str, project: str | None, password: str = PASSWORD) -> dict[str, str]:
         """Return the environment of somebody who logs in with a password."""
@@ -39,15 +35,7 @@ class Cloud:
 
     def run(self, who: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
         """Run `openstack` as somebody."""
-        clean = {key: value for key, value in os.environ.items() if not key.startswith("OS_")}
-        return subprocess.run(
-            [str(PROGRAM), *words],
-            env={**clean, **who},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        return self.command.run(list(words), who)
 
     def json(self, who: dict[str, str], *words: str) -> Any:
         """Run `openstack` as somebody, for its answer as JSON."""
@@ -80,12 +68,14 @@ class Cloud:
 
 
 @pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+def cloud(
+    tmp_path_factory: pytest.TempPathFactory, openstack_command: OpenStackCommand
+) -> Iterator[Cloud]:
     running = Running(tmp_path_factory.mktemp("identity"))
     running.program.start()
     try:
         wait_until(running.answers, "the API", 20)
-        yield Cloud(running)
+        yield Cloud(running, openstack_command)
     finally:
         running.program.stop()
 

@@ -13,6 +13,7 @@ from tests.http.test_identity_clients import Cloud
 from tests.http.test_images import qcow2
 from tests.http.test_serving import Running
 from tests.http.world import ALPHA
+from tests.openstack_command import OpenStackCommand
 from tests.processes import wait_until
 
 QCOW2 = ("--disk-format", "qcow2", "--container-format", "bare")
@@ -20,12 +21,14 @@ FORMATS = {"disk_format": "qcow2", "container_format": "bare"}
 
 
 @pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+def cloud(
+    tmp_path_factory: pytest.TempPathFactory, openstack_command: OpenStackCommand
+) -> Iterator[Cloud]:
     running = Running(tmp_path_factory.mktemp("images"))
     running.program.start()
     try:
         wait_until(running.answers, "the API", 20)
-        yield Cloud(running)
+        yield Cloud(running, openstack_command)
     finally:
         running.program.stop()
 

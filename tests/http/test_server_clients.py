@@ -8,16 +8,19 @@ from openstack.connection import Connection
 from tests.http.test_identity_clients import Cloud
 from tests.http.test_serving import Running
 from tests.http.world import ACTIVE
+from tests.openstack_command import OpenStackCommand
 from tests.processes import wait_until
 
 
 @pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+def cloud(
+    tmp_path_factory: pytest.TempPathFactory, openstack_command: OpenStackCommand
+) -> Iterator[Cloud]:
     running = Running(tmp_path_factory.mktemp("servers"))
     running.program.start()
     try:
         wait_until(running.answers, "the API", 20)
-        yield Cloud(running)
+        yield Cloud(running, openstack_command)
     finally:
         running.program.stop()
 

@@ -60,12 +60,6 @@ def show_quota(project_id: str) -> Any:
     return {"quota": _limits(network_quotas.get(context(), caller(), project_id))}
 
 
-@routes.endpoint("GET", "/<project_id>/default", "quotas:show", returns=QuotaAnswer, errors=(404,))
-def show_default_quota(project_id: str) -> Any:
-    """Show the limits of a new project"""
-    return {"quota": network_quotas.defaults(context(), caller(), project_id)}
-
-
 @routes.endpoint(
     "GET", "/<project_id>/details", "quotas:show", returns=DetailsAnswer, errors=(404,)
 )
