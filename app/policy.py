@@ -208,10 +208,13 @@ SERVER_ACTIONS: dict[str, Who] = {
     "resize": MEMBER,
     "resume": MEMBER,
     "revertResize": MEMBER,
+    "shelve": MEMBER,
+    "shelveOffload": MANAGER,
     "suspend": MEMBER,
     "unlock": MEMBER,
     "unpause": MEMBER,
     "unrescue": MEMBER,
+    "unshelve": MEMBER,
 }
 
 #: What a route does for some of those who may use it.

@@ -169,6 +169,9 @@ class ControlSettings(CommonSettings):
     #: How long a resize waits to be confirmed or reverted before it is confirmed by itself; 0: for
     #: ever. Nova's default (resize_confirm_window).
     resize_confirm_window_s: float = Field(default=0.0, ge=0)
+    #: How long a shelved server stays on its host, from where it is back at once. 0: it leaves as
+    #: soon as its disk is an image, as Nova's do by default; -1: only when somebody says so.
+    shelved_offload_s: float = Field(default=0.0, ge=-1)
     #: Limits of a new project; -1 is none. Nova's defaults for servers and cores.
     quota_servers: int = Field(default=10, ge=-1)
     quota_vcpus: int = Field(default=20, ge=-1)

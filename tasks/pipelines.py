@@ -62,14 +62,22 @@ CREATE_IMAGE, CREATE_BACKUP = "create_image", "create_backup"
 #: Removes from a host what one of them left there that failed.
 DISCARD_SNAPSHOT = "discard_snapshot"
 
+#: A server put away: its disk becomes an image, and then it leaves its host.
+SHELVE, OFFLOAD = "shelve", "offload"
+#: Taken out again: on any host, from that image; or where it still is, if it has not left.
+UNSHELVE, UNSHELVE_HERE = "unshelve", "unshelve_here"
+
 #: Actions that copy a disk, which takes as long as the disk is large. Their run has an `image_id`.
-SNAPSHOTS = frozenset({CREATE_IMAGE, CREATE_BACKUP})
+SNAPSHOTS = frozenset({CREATE_IMAGE, CREATE_BACKUP, SHELVE})
+
+#: What chooses a host for a server, and another one if that is at fault.
+PLACING = frozenset({CREATE, UNSHELVE})
 
 #: The administrator's password of a guest that runs.
 CHANGE_PASSWORD = "changePassword"  # noqa: S105 - Nova's word for it
 
 _POWER = frozenset({START, STOP, REBOOT, HARD_REBOOT, PAUSE, UNPAUSE, SUSPEND, RESUME})
-ACTIONS = BUILDING | SNAPSHOTS | _POWER | {UNRESCUE, CHANGE_PASSWORD}
+ACTIONS = BUILDING | SNAPSHOTS | _POWER | {UNRESCUE, CHANGE_PASSWORD, UNSHELVE, UNSHELVE_HERE}
 
 #: What is left of something else on one host, which it waits for: nobody else can do it.
 OWED = frozenset({UNWIND, PURGE, DISCARD_SNAPSHOT})
@@ -83,7 +91,7 @@ UNDO_RESIZE = "undo_resize"
 RESIZES = frozenset({RESIZE, CONFIRM_RESIZE, REVERT_RESIZE, UNDO_RESIZE})
 
 #: Pipelines that only take away: owed however late they come, and never given up.
-REMOVALS = frozenset({DELETE}) | OWED
+REMOVALS = frozenset({DELETE, OFFLOAD}) | OWED
 
 #: Seconds within which a guest's whole memory is written to the host's disk, or read from it.
 _MEMORY_LIMIT_S = 600
@@ -122,12 +130,13 @@ _PUT_BACK = (
     Stage("settle", Side.CONTROL, limit_s=30),
 )
 
+_PLACE = (
+    Stage("validate", Side.CONTROL, limit_s=30),
+    Stage("schedule", Side.CONTROL, limit_s=30, output="build"),
+)
+
 PIPELINES: dict[str, tuple[Stage, ...]] = {
-    CREATE: (
-        Stage("validate", Side.CONTROL, limit_s=30),
-        Stage("schedule", Side.CONTROL, limit_s=30, output="build"),
-        *_BUILD,
-    ),
+    CREATE: (*_PLACE, *_BUILD),
     DELETE: (
         Stage("teardown", Side.COMPUTE, limit_s=300),
         Stage("forget", Side.CONTROL, limit_s=30),
@@ -152,6 +161,13 @@ PIPELINES: dict[str, tuple[Stage, ...]] = {
     REBUILD_STOPPED: (_CLEAR, *_BUILD, _SHUT_DOWN),
     CREATE_IMAGE: _SNAPSHOT,
     CREATE_BACKUP: _SNAPSHOT,
+    SHELVE: (_SHUT_DOWN, *_SNAPSHOT),
+    OFFLOAD: (
+        Stage("teardown", Side.COMPUTE, limit_s=300),
+        Stage("let_go", Side.CONTROL, limit_s=30),
+    ),
+    UNSHELVE: (*_PLACE, *_BUILD),
+    UNSHELVE_HERE: (_POWER_ON,),
     DISCARD_SNAPSHOT: (Stage("discard_snapshot", Side.COMPUTE, limit_s=300),),
     CHANGE_PASSWORD: (Stage("set_password", Side.COMPUTE, limit_s=60, drops=("password",)),),
     RESCUE: (

@@ -1,6 +1,6 @@
 """Ask for an action as the API does, whatever it needs to be told."""
 
-from app.services import resizing, server_actions, snapshots
+from app.services import resizing, server_actions, shelving, snapshots
 from app.services.context import Caller, Context
 from app.services.snapshots import NewSnapshot
 from tasks.pipelines import (
@@ -9,6 +9,7 @@ from tasks.pipelines import (
     CREATE_IMAGE,
     RESIZE,
     REVERT_RESIZE,
+    SHELVE,
 )
 
 
@@ -27,5 +28,7 @@ def ask(
         resizing.confirm(context, caller, server_id)
     elif pipeline == REVERT_RESIZE:
         resizing.revert(context, caller, server_id)
+    elif pipeline == SHELVE:
+        shelving.shelve(context, caller, server_id)
     else:
         server_actions.begin(context, caller, server_id, pipeline)

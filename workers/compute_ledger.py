@@ -20,6 +20,8 @@ from tasks.messages import AttemptRef, Failure, Job, StageReport, Value
 from tasks.pipelines import (
     ACTIONS,
     DISCARD_SNAPSHOT,
+    OFFLOAD,
+    PLACING,
     REBUILDS,
     REMOVALS,
     RESIZES,
@@ -45,6 +47,9 @@ _LOOKS = "poll_boot"
 
 #: A stage that ends within so many seconds is told in one report instead of two.
 TELL_AFTER_S = 0.2
+
+#: What removes servers that may come back to this host: they are fenced as any newer run is.
+_RETURNING = frozenset({OFFLOAD})
 
 Event = Literal["began", "progress", "finished", "failed"]
 
@@ -106,12 +111,12 @@ class ComputeLedger:
         undone = job.undoes or AttemptRef(run_id=job.run_id, attempt=job.attempt)
         if job.pipeline in (UNWIND, DISCARD_SNAPSHOT):
             self._journal.bar_run(job.server_id, undone)
-        elif job.pipeline in REMOVALS:
+        elif job.pipeline in REMOVALS - _RETURNING:
             self._journal.bar_server(job)
         with self._journal.hold(job.server_id):
             if job.pipeline == UNWIND and self._journal.is_superseded(job.server_id, undone):
                 raise StaleMessage("A newer attempt has been here; what is there is its own.")
-            if job.pipeline not in REMOVALS:
+            if job.pipeline not in REMOVALS - _RETURNING:
                 self._journal.admit(job, only_looks=stage == _LOOKS)
             yield
 
@@ -120,7 +125,7 @@ class ComputeLedger:
         done, but for the stage that is done once only; and what removes finds nothing left."""
         if stage_named(job.pipeline, stage).once:
             return self._journal.was_done(job, stage)
-        is_told = job.pipeline in (ACTIONS - REBUILDS) | RESIZES
+        is_told = job.pipeline in (ACTIONS - REBUILDS - PLACING) | RESIZES
         return is_told and self._journal.has_completed(job.server_id, job.run_id)
 
     def began(self, job: Job, stage: str, worker: str) -> None:

@@ -31,7 +31,7 @@ from config.queues import (
 )
 from config.settings import ControlSettings, SettingsError, end_with, load_control
 from tasks import runner
-from tasks.control import conclude, forget, reports, schedule, settle, validate
+from tasks.control import conclude, forget, let_go, reports, schedule, settle, validate
 from tasks.control.ledger import ControlLedger
 from tasks.control.store import Store
 from tasks.errors import ByreError
@@ -45,6 +45,7 @@ STAGES = {
     "conclude": conclude,
     "forget": forget,
     "settle": settle,
+    "let_go": let_go,
 }
 
 

@@ -14,6 +14,7 @@ from tasks.pipelines import (
     CREATE_BACKUP,
     CREATE_IMAGE,
     HARD_REBOOT,
+    OFFLOAD,
     PAUSE,
     REBOOT,
     REBUILD,
@@ -22,12 +23,15 @@ from tasks.pipelines import (
     RESIZE,
     RESUME,
     REVERT_RESIZE,
+    SHELVE,
     START,
     STOP,
     SUSPEND,
     UNDO_RESIZE,
     UNPAUSE,
     UNRESCUE,
+    UNSHELVE,
+    UNSHELVE_HERE,
 )
 
 
@@ -47,10 +51,13 @@ SUSPENDED = State("SUSPENDED", "suspended", 4)
 RESCUED = State("RESCUE", "rescued", 1)
 #: Its guest is as it was before the resize: on, or off.
 RESIZED = State("VERIFY_RESIZE", "resized", 1)
+SHELVED = State("SHELVED", "shelved", 4)
+OFFLOADED = State("SHELVED_OFFLOADED", "shelved_offloaded", 4)
 
 #: vm_state -> the status that goes with it when nothing is being done
 _STATUS = {
-    state.vm_state: state.status for state in (ACTIVE, PAUSED, STOPPED, SUSPENDED, RESCUED, RESIZED)
+    state.vm_state: state.status
+    for state in (ACTIVE, PAUSED, STOPPED, SUSPENDED, RESCUED, RESIZED, SHELVED, OFFLOADED)
 } | {"error": "ERROR"}
 
 
@@ -76,6 +83,12 @@ _RESIZING = {
     "reshape": "resize_finish",
     "power_on": "resize_finish",
 }
+#: Those in which a server has a disk that nothing is being done to.
+_AT_HAND = frozenset({"active", "stopped", "paused", "suspended"})
+_SHELVING = {
+    "take_snapshot": "shelving_image_pending_upload",
+    "send_image": "shelving_image_uploading",
+}
 _UPLOADING = {"take_snapshot": "image_pending_upload", "send_image": "image_uploading"}
 
 ACTIONS: dict[str, Action] = {
@@ -94,12 +107,12 @@ ACTIONS: dict[str, Action] = {
     RESUME: Action({"suspended"}, "resuming", ACTIVE),
     REBUILD: Action({"active", "stopped", "error"}, "rebuilding", ACTIVE, "REBUILD", _REBUILDING),
     REBUILD_STOPPED: Action({"stopped"}, "rebuilding", STOPPED, "REBUILD", _REBUILDING),
-    CREATE_IMAGE: Action(
-        {"active", "stopped", "paused", "suspended"}, "image_snapshot", None, steps=_UPLOADING
-    ),
-    CREATE_BACKUP: Action(
-        {"active", "stopped", "paused", "suspended"}, "image_backup", None, steps=_UPLOADING
-    ),
+    SHELVE: Action(_AT_HAND, "shelving", SHELVED, steps=_SHELVING),
+    OFFLOAD: Action({"shelved"}, "shelving_offloading", OFFLOADED),
+    UNSHELVE: Action({"shelved", "shelved_offloaded"}, "unshelving", ACTIVE),
+    UNSHELVE_HERE: Action({"shelved"}, "unshelving", ACTIVE),
+    CREATE_IMAGE: Action(_AT_HAND, "image_snapshot", None, steps=_UPLOADING),
+    CREATE_BACKUP: Action(_AT_HAND, "image_backup", None, steps=_UPLOADING),
     RESCUE: Action({"active", "stopped", "error"}, "rescuing", RESCUED),
     UNRESCUE: Action({"rescued"}, "unrescuing", ACTIVE),
     CHANGE_PASSWORD: Action({"active"}, "updating_password", ACTIVE, "PASSWORD"),
@@ -110,12 +123,17 @@ ACTIONS: dict[str, Action] = {
 }
 
 #: (pipeline, vm_state) -> the pipeline by which a server in that state is led to the same end.
-_FOR_STATE = {(REBUILD, "stopped"): REBUILD_STOPPED}
+_FOR_STATE = {
+    (REBUILD, "stopped"): REBUILD_STOPPED,
+    (UNSHELVE, "shelved"): UNSHELVE_HERE,
+}
 
 #: pipeline -> Nova's word, where it is another, or one for several
 _WORDS = {
     HARD_REBOOT: REBOOT,
     REBUILD_STOPPED: REBUILD,
+    UNSHELVE_HERE: UNSHELVE,
+    OFFLOAD: "shelveOffload",
     CREATE_IMAGE: "createImage",
     CREATE_BACKUP: "createBackup",
     CONFIRM_RESIZE: "confirmResize",
@@ -159,7 +177,7 @@ def show_done(session: Session, server: Server, run: Run) -> None:
     if run.pipeline == HARD_REBOOT and server.vm_state == RESCUED.vm_state:
         # Its domain is the rescue's, and stays so.
         end = RESCUED
-    server.status, server.vm_state, server.power_state = end.status, end.vm_state, end.power_state
+    show(server, end)
     forget_fault(session, server)
 
 
@@ -167,6 +185,16 @@ def forget_fault(session: Session, server: Server) -> None:
     """What was wrong with the server is over."""
     if server.fault is not None:
         session.delete(server.fault)
+
+
+def show(server: Server, state: State) -> None:
+    """Show the server in a state, with nothing being done to it."""
+    server.status, server.vm_state, server.power_state = (
+        state.status,
+        state.vm_state,
+        state.power_state,
+    )
+    server.task_state = None
 
 
 def show_failed(server: Server) -> None:

@@ -13,6 +13,7 @@ from app.db.models import Attempt, Run, Server, Stage
 from app.db.repo import runs
 from app.runs.start import PUBLISH_GRACE_S
 from tasks.messages import Failure
+from tasks.pipelines import CREATE
 
 
 def resume(session: Session, run: Run, moment: datetime, code: str, reason: str) -> None:
@@ -28,7 +29,9 @@ def move_on(session: Session, run: Run, moment: datetime, failure: Failure) -> N
     chosen_at = schedule.position if schedule else 0
     run.hypervisor_id = None
     server = session.get_one(Server, run.server_id)
-    server.hypervisor_id, server.task_state = None, "schedule"
+    server.hypervisor_id = None
+    if run.pipeline == CREATE:
+        server.task_state = "schedule"
     _begin_next(session, run, moment, None, lambda stage: stage.position < chosen_at)
 
 

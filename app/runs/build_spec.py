@@ -35,7 +35,7 @@ def build_spec(
 ) -> BuildSpec:
     """Return the spec. `deadline` (Unix seconds) ends the image ticket; the guest's word of its
     first boot is good for the attempt only. Raises ImageUnusable."""
-    image = _image(session, server.image_id)
+    image = _image(session, server.disk_image_id)
     size = Size.of_server(server, spec)
     shape = shape_spec(session, server, spec, ports, settings, attempt, size)
     return BuildSpec(
@@ -162,6 +162,9 @@ def boot_proof(spec: RequestSpec, server: Server, settings: ControlSettings) -> 
     """Return what proves that the guest is up: by default that its address is in use, which any
     guest with DHCP shows."""
     words = merged(spec.image_words, server.user_metadata)
+    if server.shelved_image_id is not None and words.get(PROOF) == "first_boot":
+        # It has had that.
+        words = {**words, PROOF: "address"}
     return BootProof.parse(
         {
             "proof": words.get(PROOF, "address"),

@@ -16,6 +16,7 @@ from app.db.repo import addresses, runs
 from app.runs import actions, resizes
 from app.runs.attempts import hosts_tried, move_on
 from app.runs.fabric import note_server
+from app.runs.shelving import shelve
 from app.runs.snapshots import give_image_up, rotate
 from app.runs.start import owe_discard, owe_unwind
 from config.settings import ControlSettings
@@ -25,6 +26,7 @@ from tasks.pipelines import (
     ACTIONS,
     BUILDING,
     CREATE,
+    PLACING,
     REBUILDS,
     REMOVALS,
     RESIZE,
@@ -86,15 +88,13 @@ def progress(session: Session, settings: ControlSettings, report: StageReport) -
         _hold(run, settings)
 
 
-def finish(session: Session, settings: ControlSettings, report: StageReport) -> None:
-    """Note that a stage is done, queue the next one, and end the run after its last one.
-
-    Raises StaleMessage, MalformedMessage.
-    """
+def finish(session: Session, settings: ControlSettings, report: StageReport) -> list[str]:
+    """Note that a stage is done, queue the next one, and end the run after its last one. Returns
+    the ids of the runs that are to be sent now. Raises StaleMessage, MalformedMessage."""
     run = _fence_for_row(session, report.job)
     stage = _stage(session, run, report.stage)
     if stage.state in ("failed", "cancelled") or (stage.state == "done" and stage.worker):
-        return
+        return []
     started, ended = moment_of(report.started_at), moment_of(report.at)
     stage.state, stage.worker, stage.process = "done", report.worker, report.process
     stage.started_at, stage.finished_at = stage.started_at or started, ended
@@ -106,10 +106,11 @@ def finish(session: Session, settings: ControlSettings, report: StageReport) -> 
     following = _after(session, run, stage)
     if following is None:
         _presume_done(session, run, stage)
-        _complete(session, run, ended)
-    elif following.state == "waiting":
+        return _complete(session, run, settings, ended)
+    if following.state == "waiting":
         following.state, following.queued_at = "queued", ended
         run.lease_until = now() + timedelta(seconds=settings.handover_s)
+    return []
 
 
 def fail(
@@ -133,7 +134,7 @@ def fail(
         _owe(run, stage, moment)
         return []
     stage.state, stage.finished_at = "failed", moment
-    if run.pipeline in ACTIONS | RESIZES:
+    if run.pipeline in (ACTIONS - PLACING) | RESIZES:
         return _end_action(session, run, failure, moment, settings)
     sent = []
     if run.hypervisor_id is not None:
@@ -156,11 +157,12 @@ def end(session: Session, run: Run, state: str, moment: datetime) -> None:
 
 def _free_addresses(session: Session, run: Run) -> None:
     """A server's addresses are free once no host may know them any more: not while one of them is
-    still to be cleaned. The server's row is locked, or two runs that end together would each wait
-    for the other."""
+    still to be cleaned, nor while the server is shelved. The server's row is locked, or two runs
+    that end together would each wait for the other."""
     session.flush()
     server = session.get_one(Server, run.server_id, with_for_update=True)
-    if server.hypervisor_id is None and not runs.others_open(session, run):
+    keeps = server.vm_state == actions.OFFLOADED.vm_state
+    if server.hypervisor_id is None and not keeps and not runs.others_open(session, run):
         note_server(session, server.id)
         addresses.remove_ports(session, server.id)
 
@@ -196,7 +198,11 @@ def _give_up(session: Session, run: Run, failure: Failure, moment: datetime) -> 
     run.reason_code, run.reason = failure.code, public
     server = session.get_one(Server, run.server_id)
     server.hypervisor_id = None
-    blame(server, failure.model_copy(update={"public": public}), moment)
+    if run.pipeline == CREATE:
+        blame(server, failure.model_copy(update={"public": public}), moment)
+    else:
+        # It is in its image as before.
+        actions.show_failed(server)
     end(session, run, "failed", moment)
 
 
@@ -274,22 +280,24 @@ def _presume_done(session: Session, run: Run, last: Stage) -> None:
             row.queued_at, row.finished_at = row.queued_at or row.started_at, last.started_at
 
 
-def _complete(session: Session, run: Run, moment: datetime) -> None:
+def _complete(session: Session, run: Run, settings: ControlSettings, moment: datetime) -> list[str]:
     if run.state != runs.OPEN:
-        return
+        return []
     rotate(session, run, moment)
     end(session, run, "done", moment)
     if run.pipeline in ACTIONS:
         server = session.get_one(Server, run.server_id)
         actions.show_done(session, server, run)
-        if run.pipeline in REBUILDS:
+        if run.pipeline in REBUILDS | PLACING:
             server.launched_at = moment
-    elif run.pipeline in RESIZES:
+        return shelve(session, server, run, settings, moment)
+    if run.pipeline in RESIZES:
         resizes.show_done(session, session.get_one(Server, run.server_id), run, moment)
     elif run.pipeline == CREATE:
         server = session.get_one(Server, run.server_id)
         server.status, server.vm_state, server.task_state = "ACTIVE", "active", None
         server.power_state, server.launched_at = RUNNING, moment
+    return []
 
 
 def _note_addresses(session: Session, run: Run, report: BootReport) -> None:

@@ -2,8 +2,8 @@
 
 A host is silent when its heartbeats stop, and deaf when it beats but canaries through its queue get
 no answer though it has a slot free. Either keeps new servers away at once. After
-`host_lost_after_s` it is given up: creates go elsewhere, deletes leave their work there owed, other
-actions fail.
+`host_lost_after_s` it is given up: creates go elsewhere, deletes and offloads leave their work
+there owed, other actions fail.
 A silent host that was given up must be looked through, and have done what it owes, before it gets
 a new server.
 """
@@ -20,11 +20,11 @@ from app.db.session import Sessions
 from app.runs.attempts import skip_host
 from app.runs.checkpoint import fail, moment_of
 from app.runs.publish import Publisher
-from app.runs.start import Asker, owe_purge
+from app.runs.start import Asker, owe_purge, owe_unwind
 from config.settings import ControlSettings
 from tasks.errors import ByreError, HostDeaf, HostLost
 from tasks.messages import StageReport
-from tasks.pipelines import DELETE, OWED, REMOVALS
+from tasks.pipelines import DELETE, OFFLOAD, OWED, REMOVALS
 
 log = structlog.get_logger(__name__)
 
@@ -72,10 +72,13 @@ def leave(
     told = report(standing.name)
     if run.pipeline not in REMOVALS:
         fail(session, settings, told)
-    elif run.pipeline == DELETE and told.failure is not None and run.hypervisor_id is not None:
-        server = session.get_one(Server, run.server_id)
-        asker = Asker(run.request_id, run.user_id)
-        owe_purge(session, server, run.hypervisor_id, asker, settings)
+    elif run.pipeline in (DELETE, OFFLOAD) and told.failure and run.hypervisor_id is not None:
+        if run.pipeline == OFFLOAD:
+            owe_unwind(session, run, settings)
+        else:
+            server = session.get_one(Server, run.server_id)
+            asker = Asker(run.request_id, run.user_id)
+            owe_purge(session, server, run.hypervisor_id, asker, settings)
         skip_host(session, run, moment_of(told.at), told.failure)
 
 

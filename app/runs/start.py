@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from app.db.models import Attempt, Hypervisor, Run, Server
 from app.db.models import Stage as StageRow
 from app.db.models.base import new_id, now
-from app.db.repo import addresses, migrations, runs
+from app.db.repo import addresses, images, migrations, runs
 from app.runs import actions
 from app.runs.snapshots import give_image_up
 from app.runs.values import port_spec
@@ -21,6 +21,8 @@ from tasks.pipelines import (
     CREATE,
     DELETE,
     DISCARD_SNAPSHOT,
+    OFFLOAD,
+    PLACING,
     PURGE,
     REMOVALS,
     RESIZES,
@@ -81,7 +83,7 @@ def start_run(  # noqa: PLR0913 - all but three by name
         session.add(_stage_row(run, stage, position, moment))
     if pipeline == CREATE:
         server.task_state = stages_of(pipeline)[0].name
-    if pipeline in ACTIONS | RESIZES:
+    if pipeline in actions.ACTIONS:
         actions.show_begun(server, pipeline)
     return run
 
@@ -89,7 +91,7 @@ def start_run(  # noqa: PLR0913 - all but three by name
 def limit_s(pipeline: str, settings: ControlSettings) -> float:
     """Return how long a run may take in all, in seconds. An action that comes late is not what its
     owner wants any more; but one that makes or copies disks takes as long as a create."""
-    is_short = pipeline in ACTIONS - BUILDING - SNAPSHOTS
+    is_short = pipeline in ACTIONS - BUILDING - SNAPSHOTS - PLACING
     return settings.action_limit_s if is_short else settings.run_limit_s
 
 
@@ -103,13 +105,15 @@ def request_delete(
         return []
     moment = now()
     for run in open_runs:
-        if run.pipeline not in REMOVALS:
+        if run.pipeline not in REMOVALS or run.pipeline == OFFLOAD:
+            # The delete does what an offload has not done yet.
             _cancel(session, run, moment, "The server was deleted.")
     # A schedule that committed just before us has put the host there; we hold its run's lock now.
     session.refresh(server)
     if any(run.pipeline in ACTIONS | RESIZES for run in open_runs):
         actions.show_failed(server)
     migrations.give_up(session, server.id, moment)
+    images.give_up(session, [server.shelved_image_id] if server.shelved_image_id else [], moment)
     server.delete_requested_at = server.delete_requested_at or moment
     server.task_state = "deleting"
     host = server.hypervisor
@@ -129,7 +133,7 @@ def request_delete(
 
 
 def owe_unwind(session: Session, run: Run, settings: ControlSettings) -> Run:
-    """Begin the removal of what the create's present attempt made on its host."""
+    """Begin the removal of what the run's present attempt has on its host."""
     return start_run(
         session,
         session.get_one(Server, run.server_id),
@@ -154,6 +158,13 @@ def owe_discard(session: Session, run: Run, settings: ControlSettings) -> Run:
     )
     discard.image_id = run.image_id
     return discard
+
+
+def begin_offload(session: Session, server: Server, asker: Asker, settings: ControlSettings) -> Run:
+    """Begin to take a shelved server off its host."""
+    return start_run(
+        session, server, OFFLOAD, asker=asker, settings=settings, hypervisor_id=server.hypervisor_id
+    )
 
 
 def owe_purge(

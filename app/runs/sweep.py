@@ -16,7 +16,7 @@ from app.db.models import Run, Server
 from app.db.models.base import now
 from app.db.repo import runs, watch
 from app.db.session import Sessions, reading
-from app.runs import hosts
+from app.runs import hosts, shelving
 from app.runs.attempts import resume
 from app.runs.checkpoint import OWED_PAUSE_S, fail
 from app.runs.confirming import confirm_overdue
@@ -44,6 +44,8 @@ def sweep(sessions: Sessions, publisher: Publisher, settings: ControlSettings) -
     with sessions.begin() as session:
         watch.note(session, moment, timedelta(seconds=settings.host_silence_limit_s))
     _end_overdue(sessions, settings, moment)
+    for run_id in shelving.offload_due(sessions, settings, moment):
+        publisher.publish(run_id)
     for run_id, failure in hosts.review(sessions, publisher, settings, moment):
         _alone(run_id, partial(_leave_host, sessions, settings, run_id, failure))
     _go_on(sessions, settings, moment)

@@ -10,7 +10,7 @@ from app.db.session import reading
 from app.services.context import Caller, Context
 from app.services.servers import found
 from tasks.messages import BootReport, DomainRef, Proof, ProofSeen
-from tasks.pipelines import CREATE, REBUILDS
+from tasks.pipelines import PLACING, REBUILDS
 
 WAITING, BOOTING, UP, FAILED = "waiting", "booting", "up", "failed"
 
@@ -46,7 +46,7 @@ def of_server(context: Context, caller: Caller, server_id: str) -> BootView:
     with reading(context.sessions) as session:
         server = found(servers.get(session, server_id), caller, server_id)
         runs = servers.runs_of(session, server.id)
-        run = next((run for run in runs if run.pipeline in (CREATE, *REBUILDS)), None)
+        run = next((run for run in runs if run.pipeline in (*PLACING, *REBUILDS)), None)
         stages = {} if run is None else _stages(run)
     looking = stages.get("poll_boot")
     domain = _domain(stages)

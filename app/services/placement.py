@@ -10,13 +10,14 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt
 
 from app.db.models import Image, Port, RequestSpec, Run, Server
 from app.db.models.base import now
-from app.db.repo import console_tokens, runs, watch
+from app.db.repo import addresses, console_tokens, runs, watch
 from app.db.session import Sessions
+from app.runs.actions import OFFLOADED, show
 from app.runs.attempts import hosts_tried
 from app.runs.build_spec import build_spec
 from app.runs.checkpoint import fence
 from app.runs.extra_specs import cpu_policy_of, has_vif_limits
-from app.runs.fabric import note_placed
+from app.runs.fabric import note_placed, note_server
 from app.runs.hardware import hardware_of
 from app.runs.sizes import Size
 from app.scheduling import claim as claims
@@ -104,6 +105,9 @@ def take_place(
     claimed = claims.claim(session, server, job, ask_of(session, settings, run, server))
     server.hypervisor_id = run.hypervisor_id = claimed.hypervisor_id
     runs.get_attempt(session, run).host = claimed.host
+    if server.shelved_image_id is not None:
+        # It has its ports, whatever was asked for once.
+        return claimed, addresses.ports_of(session, server.id)
     groups, fixed = spec.security_group_ids, fixed_of(spec)
     return claimed, ensure_ports(session, server, spec.network_ids, groups, settings, fixed)
 
@@ -112,9 +116,12 @@ def ask_of(session: Session, settings: ControlSettings, run: Run, server: Server
     """Return what the server needs of a host, by its rows."""
     spec = session.get_one(RequestSpec, server.id)
     ask = ask_to_be(session, settings, server, Size.of_server(server, spec))
+    tried = [str(attempt.host) for attempt in hosts_tried(session, run)]
+    # What it has left on a host must be gone before it comes back there.
+    tried += runs.hosts_owing(session, server.id)
     return replace(
         ask,
-        tried=tuple(str(attempt.host) for attempt in hosts_tried(session, run)),
+        tried=tuple(tried),
         # It was asked for the create; whoever moves the server later says where to.
         host=spec.hints.get(HOST, "") if run.pipeline == CREATE else "",
     )
@@ -122,14 +129,17 @@ def ask_of(session: Session, settings: ControlSettings, run: Run, server: Server
 
 def ask_to_be(session: Session, settings: ControlSettings, server: Server, size: Size) -> Ask:
     """Return what the server needs of a host to have this size there."""
-    image = session.get(Image, server.image_id)
+    image = session.get(Image, server.disk_image_id)
     spec = session.get_one(RequestSpec, server.id)
+    network_ids = spec.network_ids
+    if server.shelved_image_id is not None:
+        network_ids = [port.network_id for port in addresses.ports_of(session, server.id)]
     ask = ask_for_size(size, spec, image, settings)
     near = neighbours(session, spec)
     wanted = wanted_aggregates(session, size.extra_specs, server.project_id)
     return replace(
         ask,
-        physical_networks=physical_networks(session, spec.network_ids),
+        physical_networks=physical_networks(session, network_ids),
         keep_to=near.keep_to,
         keep_from=near.keep_from,
         zone=spec.availability_zone,
@@ -194,6 +204,18 @@ def forget(sessions: Sessions, job: Job) -> None:
         console_tokens.remove_of_server(session, server.id)
         server.deleted_at = server.deleted_at or now()
         server.status, server.vm_state, server.task_state = "DELETED", "deleted", None
+
+
+def offload(sessions: Sessions, job: Job) -> None:
+    """Let a shelved server be on no host; what it held there is free. Raises StaleMessage."""
+    with sessions.begin() as session:
+        run = fence(session, job)
+        server = session.get_one(Server, job.server_id)
+        # Other hosts need not know of its interfaces until it is placed again.
+        note_server(session, server.id)
+        server.hypervisor_id = None
+        _let_go(session, run)
+        show(server, OFFLOADED)
 
 
 def _let_go(session: Session, run: Run) -> None:

@@ -13,7 +13,7 @@ from app.runs.fabric import note_server
 from app.services.context import Context
 from tasks.errors import Conflict, NotFound
 from tasks.messages import Failure
-from tasks.pipelines import PURGE, UNWIND
+from tasks.pipelines import OWED
 
 _CODE = "host_forgotten"
 _GONE = Failure(
@@ -66,7 +66,7 @@ def forget(context: Context, name: str) -> Forgotten:
 def _end_owed(session: Session, host: Hypervisor) -> int:
     found = [runs.lock(session, run.id) for run in runs.open_on(session, host.id)]
     open_runs = [run for run in found if run is not None and run.state == runs.OPEN]
-    if any(run.pipeline not in (UNWIND, PURGE) for run in open_runs):
+    if any(run.pipeline not in OWED for run in open_runs):
         raise Conflict(f"A create or delete is still leaving {host.name}: try again in a moment.")
     for run in open_runs:
         _void(session, run, host)

@@ -14,7 +14,7 @@ from app.services.context import Caller, Context
 from app.services.server_views import is_heard
 from app.services.servers import found, refuse_locked
 from tasks.errors import Conflict, Forbidden
-from tasks.pipelines import OWED, REBUILDS
+from tasks.pipelines import OWED, REBUILDS, UNSHELVE
 
 OWNER, ADMIN = "owner", "admin"
 
@@ -42,7 +42,8 @@ def begin(
         server = found(servers.get(session, server_id), caller, server_id)
         refuse_locked(server, caller)
         refuse_state(session, server, pipeline)
-        refuse_silent_host(context, server, pipeline)
+        if pipeline != UNSHELVE or server.hypervisor_id is not None:
+            refuse_silent_host(context, server, pipeline)
         parameters = prepare(session, server) if prepare else None
         run = start_run(
             session,
@@ -111,7 +112,8 @@ def refuse_state(
         raise Conflict(
             f"Cannot '{actions.word(pipeline)}' instance {server.id} while it has never been active"
         )
-    if server.vm_state not in allowed or server.hypervisor_id is None:
+    is_away = server.hypervisor_id is None and pipeline != UNSHELVE
+    if server.vm_state not in allowed or is_away:
         raise _conflict(server, pipeline, "vm_state", server.vm_state)
     busy = any(run.pipeline not in OWED for run in runs.open_of_server(session, server.id))
     if server.task_state is not None or busy:

@@ -19,18 +19,24 @@ def check(sessions: Sessions, server_id: str) -> None:
         spec = session.get(RequestSpec, server_id)
         if spec is None:
             raise StaleMessage(f"Server {server_id} was deleted meanwhile.")
-        if session.get(Flavor, server.flavor_id) is None:
-            raise NotFound(f"Flavor {server.flavor_id} is gone.")
         _check_image(session, server)
-        _check_networks(session, spec)
-        _check_groups(session, spec)
+        if server.shelved_image_id is None:
+            # One that is shelved has its sizes and its ports already.
+            _check_flavor(session, server)
+            _check_networks(session, spec)
+            _check_groups(session, spec)
         _check_quota(session, server)
 
 
+def _check_flavor(session: Session, server: Server) -> None:
+    if session.get(Flavor, server.flavor_id) is None:
+        raise NotFound(f"Flavor {server.flavor_id} is gone.")
+
+
 def _check_image(session: Session, server: Server) -> None:
-    image = session.get(Image, server.image_id)
+    image = session.get(Image, server.disk_image_id)
     if image is None:
-        raise ImageUnusable(f"Image {server.image_id} is gone.")
+        raise ImageUnusable(f"Image {server.disk_image_id} is gone.")
     check_fits(image, root_gib=server.root_gib, memory_mib=server.memory_mib)
 
 

@@ -16,7 +16,7 @@ from tasks.messages import Failure, Job, StageReport, Value
 log = structlog.get_logger(__name__)
 
 #: Stages by which a server's interfaces come to a host, or go: others have to learn of it.
-_MOVING = frozenset({"schedule", "conclude", "forget"})
+_MOVING = frozenset({"schedule", "conclude", "forget", "let_go"})
 
 
 class ControlLedger:
@@ -51,7 +51,9 @@ class ControlLedger:
         """Write that the stage is done. Its output travels on, but is not kept: it has secrets."""
         report = self._report(job, stage, worker, "finished", started_at)
         with self._store.sessions.begin() as session:
-            checkpoint.finish(session, self._store.settings, report)
+            to_send = checkpoint.finish(session, self._store.settings, report)
+        for run_id in to_send:
+            self._store.publisher.publish(run_id)
         if stage in _MOVING:
             self._store.publisher.fabric_changed()
 

@@ -58,13 +58,16 @@ def _write(store: Store, report: StageReport) -> None:
     if report.event == "failed":
         record_failure(store, report)
         return
+    to_send: list[str] = []
     with store.sessions.begin() as session:
         if report.event == "began":
             checkpoint.begin(session, store.settings, report)
         elif report.event == "progress":
             checkpoint.progress(session, store.settings, report)
         else:
-            checkpoint.finish(session, store.settings, report)
+            to_send = checkpoint.finish(session, store.settings, report)
+    for run_id in to_send:
+        store.publisher.publish(run_id)
 
 
 def take_heartbeat(store: Store, message: dict[str, Any]) -> None:

@@ -17,7 +17,14 @@ from app.db.models.base import now
 from app.db.session import Sessions
 from app.runs.checkpoint import end
 from app.runs.envelope import job_of
-from app.runs.start import Asker, owe_purge, owe_unwind, request_delete, start_run
+from app.runs.start import (
+    Asker,
+    begin_offload,
+    owe_purge,
+    owe_unwind,
+    request_delete,
+    start_run,
+)
 from app.services import resizing
 from app.services.context import Context
 from tasks.control.store import Store
@@ -38,12 +45,15 @@ from tasks.pipelines import (
     CREATE,
     DELETE,
     DISCARD_SNAPSHOT,
+    OFFLOAD,
     PIPELINES,
+    PLACING,
     PURGE,
     RESIZE,
     RESIZES,
     REVERT_RESIZE,
     UNDO_RESIZE,
+    UNSHELVE,
     UNWIND,
     Side,
     Stage,
@@ -132,6 +142,7 @@ JOBS: dict[tuple[str, str], Callable[[Job], Job]] = {
     (DELETE, "teardown"): removal(DELETE),
     (UNWIND, "unwind"): removal(UNWIND),
     (PURGE, "teardown"): removal(PURGE),
+    (OFFLOAD, "teardown"): removal(OFFLOAD),
     **{
         (pipeline, stage.name): action(pipeline)
         for pipeline in ACTIONS | RESIZES | {DISCARD_SNAPSHOT}
@@ -163,7 +174,8 @@ class Scene:
         if pipeline in RESIZES - {RESIZE}:
             self._resize(created)
             self._data["shape"] = make_shape(build)
-        for before in stages_of(pipeline) if pipeline in ACTIONS | RESIZES else ():
+        is_action = pipeline in (ACTIONS - PLACING) | RESIZES
+        for before in stages_of(pipeline) if is_action else ():
             if before.name == stage.name:
                 break
             given = self._run(before, self.job, self.host)
@@ -319,6 +331,22 @@ def to_settle(pipeline: str, sessions: Sessions, world: World) -> Run:
         )
 
 
+def to_let_go(sessions: Sessions, world: World) -> Run:
+    server_id = placed(sessions, world)
+    with sessions.begin() as session:
+        return begin_offload(session, session.get_one(Server, server_id), ASKER, SETTINGS)
+
+
+def to_unshelve(sessions: Sessions, world: World) -> Run:
+    run = to_let_go(sessions, world)
+    module_of(stages_of(OFFLOAD)[1]).do(job_for(sessions, run), store_of(sessions))
+    with sessions.begin() as session:
+        server = session.get_one(Server, run.server_id)
+        server.shelved_image_id = server.image_id
+        session.get_one(Run, run.id).state = "done"
+        return start_run(session, server, UNSHELVE, asker=ASKER, settings=SETTINGS)
+
+
 #: For each stage in the database: what writes the run that it belongs to.
 RUNS: dict[tuple[str, str], Callable[[Sessions, World], Run]] = {
     (CREATE, "validate"): to_create,
@@ -329,6 +357,9 @@ RUNS: dict[tuple[str, str], Callable[[Sessions, World], Run]] = {
     (CONFIRM_RESIZE, "settle"): partial(to_settle, CONFIRM_RESIZE),
     (REVERT_RESIZE, "settle"): partial(to_settle, REVERT_RESIZE),
     (UNDO_RESIZE, "settle"): partial(to_settle, UNDO_RESIZE),
+    (OFFLOAD, "let_go"): to_let_go,
+    (UNSHELVE, "validate"): to_unshelve,
+    (UNSHELVE, "schedule"): to_unshelve,
 }
 
 

@@ -394,10 +394,13 @@ ACTIONS: dict[str, Any] = {
     "resize": {"flavorRef": "43"},
     "resume": None,
     "revertResize": None,
+    "shelve": None,
+    "shelveOffload": None,
     "suspend": None,
     "unlock": None,
     "unpause": None,
     "unrescue": None,
+    "unshelve": None,
 }
 
 

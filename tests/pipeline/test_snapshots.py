@@ -1,11 +1,12 @@
 """Images of servers over a real broker: what becomes of the image, and of the copy on the host."""
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from app.db.models import Image, Run
+from app.db.models import Image, Run, Server
 from app.db.session import reading
 from tasks.errors import HostError, ImageRefused
 from tasks.messages import ImageUpload
@@ -22,6 +23,7 @@ def arriving(plane: Plane) -> Callable[[Path, ImageUpload, float], None]:
             image = session.get_one(Image, upload.image_id)
             if image.status == "queued":
                 image.status, image.size_bytes = "active", path.stat().st_size
+                image.sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
 
     return send
 
@@ -98,3 +100,90 @@ def test_backups_take_the_place_of_older_ones(plane: Plane) -> None:
     statuses = [image(plane, run).status for run in made]
     assert statuses == ["pending_delete", "pending_delete", "active"]
     assert image(plane, before).status == "active"
+
+
+def addresses(plane: Plane, server_id: str) -> list[str]:
+    with reading(plane.sessions) as session:
+        ports = session.get_one(Server, server_id).ports
+        return [fixed.address for port in ports for fixed in port.addresses]
+
+
+def shelved(plane: Plane, fake: FakeHypervisor) -> tuple[str, str]:
+    """Put a new server away; return its id and that of its image."""
+    fake.send = arriving(plane)
+    server_id = plane.ended(plane.create()).server_id
+    run = plane.act(server_id, "shelve")
+    assert (run.state, run.reason) == ("done", None)
+    [offload] = plane.runs(server_id, "offload")
+    assert plane.ended(offload).state == "done"
+    return server_id, str(run.image_id)
+
+
+def test_shelved_server_leaves_its_host_and_comes_back(plane: Plane) -> None:
+    with plane.host("h1") as fake:
+        server_id, image_id = shelved(plane, fake)
+        held = addresses(plane, server_id)
+
+        server = plane.server(server_id)
+        assert (server.status, server.task_state) == ("SHELVED_OFFLOADED", None)
+        assert (server.hypervisor_id, server.shelved_image_id) == (None, image_id)
+        assert (plane.held(server_id)[0], fake.survey()) == (0, [])
+        assert held
+
+        run = plane.act(server_id, "unshelve")
+
+        assert (run.state, run.reason) == ("done", None)
+        server = plane.server(server_id)
+        assert (server.status, server.task_state) == ("ACTIVE", None)
+        assert (server.hypervisor_id, server.shelved_image_id) == (run.hypervisor_id, None)
+        assert addresses(plane, server_id) == held
+        assert [image.image_id for image in fake.cached_images() if image.in_use] == [image_id]
+        with reading(plane.sessions) as session:
+            assert session.get_one(Image, image_id).status == "pending_delete"
+        plane.ended(plane.delete(server_id))
+        assert fake.survey() == []
+    assert plane.held(server_id) == (0, 0)
+
+
+def test_server_that_cannot_be_taken_out_stays_in_its_image(plane: Plane) -> None:
+    with plane.host("h1") as fake:
+        server_id, image_id = shelved(plane, fake)
+        held = addresses(plane, server_id)
+        fake.faults.before["start"] = [HostError("No.")]
+        run = plane.act(server_id, "unshelve")
+
+        assert run.state == "failed"
+        assert "tried before without luck" in str(run.reason)
+        [unwind] = plane.runs(server_id, "unwind")
+        plane.ended(unwind)
+        server = plane.server(server_id)
+        assert (server.status, server.task_state) == ("SHELVED_OFFLOADED", None)
+        assert (server.hypervisor_id, server.shelved_image_id) == (None, image_id)
+        assert (addresses(plane, server_id), fake.survey()) == (held, [])
+        assert plane.act(server_id, "unshelve").state == "done"
+
+
+def test_shelve_that_failed_leaves_the_server_on_its_host(plane: Plane) -> None:
+    with plane.host("h1") as fake:
+        fake.send = arriving(plane)
+        server_id = plane.ended(plane.create()).server_id
+        fake.faults.before["send_snapshot"] = [ImageRefused("No.")]
+        run = plane.act(server_id, "shelve")
+
+        assert (run.state, run.reason) == ("failed", "No.")
+        assert plane.runs(server_id, "offload") == []
+        assert plane.server(server_id).hypervisor_id is not None
+        assert image(plane, run).status == "pending_delete"
+
+
+def test_delete_overtakes_an_offload(plane: Plane) -> None:
+    with plane.host("h1") as fake:
+        fake.send = arriving(plane)
+        server_id = plane.ended(plane.create()).server_id
+        fake.faults.delay_s["remove_domain"] = 1.0
+        run = plane.act(server_id, "shelve")
+        plane.ended(plane.delete(server_id))
+        assert plane.server(server_id).status == "DELETED"
+        assert fake.survey() == []
+        assert image(plane, run).status == "pending_delete"
+    assert plane.held(server_id) == (0, 0)

@@ -90,6 +90,8 @@ def _of_server(found: _Found) -> Iterable[str]:
         yield from _of_nothing(found)
     elif server.status in (*_DOMAINS, "ERROR", "VERIFY_RESIZE"):
         yield from _of_placed(found)
+    elif server.status == "SHELVED_OFFLOADED":
+        yield from _of_away(found)
     else:
         yield f"{server.status} is no end"
     if server.status == "ERROR" and not (server.fault and server.fault.message):
@@ -103,6 +105,15 @@ def _of_nothing(found: _Found) -> Iterable[str]:
         yield f"{found.server.status}, and holds room on {found.allocated}"
     if found.ports:
         yield f"{found.server.status}, and has {found.ports} ports"
+
+
+def _of_away(found: _Found) -> Iterable[str]:
+    for machine, things in found.things.items():
+        yield f"is in its image, and {machine} has {_names(things)}"
+    if found.host or found.allocated:
+        yield f"is in its image, and holds room on {found.host or found.allocated}"
+    if not found.ports or found.server.shelved_image_id is None:
+        yield "is in its image, and has no port or no image"
 
 
 def _of_placed(found: _Found) -> Iterable[str]:

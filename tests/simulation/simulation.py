@@ -182,6 +182,8 @@ class Simulation:
         #: What is to be done at some time: when, and what.
         self._agenda: list[tuple[float, Callable[[], None]]] = []
         self.api = Api(scene, self.database)
+        for machine in self.machines.values():
+            machine.fake.send = self.database.arrive
         self._chaos = Chaos(self)
 
     def run(self) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from config.settings import ControlSettings
-from tasks.pipelines import ACTIONS, CREATE, REMOVALS, RESIZES, UNWIND
+from tasks.pipelines import ACTIONS, CREATE, OFFLOAD, REMOVALS, RESIZES, UNWIND
 from tests.simulation.hosts import Machine
 from tests.simulation.plane import QUOTA_SERVERS, Database
 from tests.simulation.scene import Scene
@@ -78,6 +78,9 @@ class Witness:
             if seen.made[undone["run_id"]] > undone["attempt"]:
                 self._scene.breach(f"{told} takes away what a newer attempt made")
             seen.undone[undone["run_id"]] = max(seen.undone[undone["run_id"]], undone["attempt"])
+        elif job["pipeline"] == OFFLOAD:
+            # The server may come back here; what is older than this must not.
+            self._acted(seen, job["run_id"], job["attempt"], told)
         else:
             seen.torn_down = True
 

@@ -27,10 +27,12 @@ from tasks.pipelines import (
     CREATE,
     DISCARD_SNAPSHOT,
     PIPELINES,
+    PLACING,
     REBOOT,
     REBUILDS,
     RESCUE,
     RESIZES,
+    SHELVE,
     SNAPSHOTS,
     STOP,
     UNRESCUE,
@@ -75,22 +77,24 @@ def test_compute_stages_of_create_can_be_undone() -> None:
     assert [module_of(stage).undo for stage in reversed(compute)] == list(unwind.UNDOS)
 
 
+#: Pipelines -> what their messages hold from the start on, beside the ports.
+TOLD: list[tuple[frozenset[str], dict[str, type[Value]]]] = [
+    (frozenset({STOP, REBOOT, SHELVE}) | REBUILDS | RESIZES, {"grace": Grace}),
+    (RESIZES, {"shape": ShapeSpec}),
+    (REBUILDS, {"kept": Kept, "build": BuildSpec}),
+    (SNAPSHOTS | {DISCARD_SNAPSHOT}, {"upload": ImageUpload}),
+    (frozenset({RESCUE}), {"build": BuildSpec, "grace": Grace}),
+    (frozenset({CHANGE_PASSWORD}), {"password": Password}),
+    (frozenset({UNRESCUE}), {"outline": Outline}),
+]
+
+
 @pytest.mark.parametrize("pipeline", PIPELINES)
 def test_every_input_is_given_by_an_earlier_stage(pipeline: str) -> None:
     # What removes things starts with the ports that the control plane put into the message.
-    there: dict[str, type[Value]] = {} if pipeline == CREATE else {"ports": PortsRef}
-    if pipeline in {STOP, REBOOT} | RESIZES:
-        there = {"grace": Grace, "shape": ShapeSpec}
-    if pipeline in REBUILDS:
-        there |= {"kept": Kept, "build": BuildSpec, "grace": Grace}
-    if pipeline in SNAPSHOTS or pipeline == DISCARD_SNAPSHOT:
-        there["upload"] = ImageUpload
-    if pipeline == RESCUE:
-        there |= {"build": BuildSpec, "grace": Grace}
-    if pipeline == CHANGE_PASSWORD:
-        there |= {"password": Password}
-    if pipeline == UNRESCUE:
-        there |= {"outline": Outline}
+    there: dict[str, type[Value]] = {} if pipeline in PLACING else {"ports": PortsRef}
+    for pipelines, told in TOLD:
+        there |= told if pipeline in pipelines else {}
     for stage in stages_of(pipeline):
         module = module_of(stage)
         own = {stage.output: typing.get_type_hints(module.do)["return"]} if stage.output else {}

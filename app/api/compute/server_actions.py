@@ -25,6 +25,7 @@ from app.services import (
     server_floating_ips,
     server_security,
     servers,
+    shelving,
     snapshots,
 )
 from app.services.context import Caller, Context
@@ -130,6 +131,9 @@ class ServerAction(LifeActions, ResizeActions, ConsoleActions):
     forceDelete = _bare("forceDelete")  # noqa: N815
     resetState = fields.Nested(ResetState, data_key="os-resetState")  # noqa: N815
 
+    shelve = _bare("shelve")
+    shelveOffload = _bare("shelveOffload")  # noqa: N815
+    unshelve = _bare("unshelve")
     createImage = fields.Nested(CreateImageAction)  # noqa: N815
     createBackup = fields.Nested(CreateBackupAction)  # noqa: N815
     console = fields.Nested(GetConsoleOutput, data_key="os-getConsoleOutput", allow_none=True)
@@ -214,6 +218,9 @@ _DOERS: dict[str, Doer] = {
     "console": _console,
     **remote_consoles.DOERS,
     **server_life.DOERS,
+    "shelve": lambda context, who, server_id, _: shelving.shelve(context, who, server_id),
+    "shelveOffload": lambda context, who, server_id, _: shelving.offload(context, who, server_id),
+    "unshelve": lambda context, who, server_id, _: shelving.unshelve(context, who, server_id),
     "createImage": _create_image,
     "createBackup": _create_backup,
     **server_resize.DOERS,
@@ -245,8 +252,8 @@ def act(body: Json, server_id: str) -> Any:
     """Start, stop, reboot, pause, suspend, lock, rebuild or resize a server, change its groups,
     read or open its console
 
-    Or make an image or a backup of it, whose place the `Location` of the answer names; from 2.45
-    on, whose id the answer is.
+    Or shelve it, or make an image or a backup of it, whose place the answer's `Location` says; from
+    2.45 on, whose id the answer is.
     """
     [(name, said)] = body.items()
     require(f"compute:servers:act:{NAMES[name]}", server_id)

@@ -29,8 +29,8 @@ class Server(HasId, HasTimes, Base):
     description: Mapped[str | None] = mapped_column(String(255), default=None)
     #: The first-boot host name, made from the name by RFC 1123's rules.
     hostname: Mapped[str] = mapped_column(String(63))
-    status: Mapped[str] = mapped_column(String(16), default="BUILD")
-    vm_state: Mapped[str] = mapped_column(String(16), default="building")
+    status: Mapped[str] = mapped_column(String(32), default="BUILD")
+    vm_state: Mapped[str] = mapped_column(String(32), default="building")
     task_state: Mapped[str | None] = mapped_column(String(32), default="scheduling")
     #: 0 none, 1 running, 3 paused, 4 shut down, 6 crashed
     power_state: Mapped[int] = mapped_column(default=0)
@@ -61,8 +61,17 @@ class Server(HasId, HasTimes, Base):
     #: The owner's wish to be rid of it; set once, never taken back.
     delete_requested_at: Mapped[datetime | None] = mapped_column(default=None)
 
+    #: What its disk has become while it is shelved, and since when it is.
+    shelved_image_id: Mapped[str | None] = mapped_column(String(36), default=None)
+    shelved_at: Mapped[datetime | None] = mapped_column(default=None)
+
     #: Who has locked it against changes: `owner` or `admin`; none when it is not.
     locked_by: Mapped[str | None] = mapped_column(String(8), default=None)
+
+    @property
+    def disk_image_id(self) -> str:
+        """The image that its root disk is made from: while it is shelved, its own."""
+        return self.shelved_image_id or self.image_id
 
     hypervisor: Mapped[Hypervisor | None] = relationship()
     ports: Mapped[list[Port]] = relationship(order_by=Port.position)

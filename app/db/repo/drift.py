@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session, selectinload
 
 from app.db.models import Allocation, Drift, Fault, Hypervisor, Port, Run, Server
 from app.db.repo.runs import OPEN
-from tasks.pipelines import CREATE
+from tasks.pipelines import PLACING
 
 
 @dataclass(frozen=True)
@@ -129,9 +129,9 @@ def _work(server_ids: Select[str]) -> Subquery:
 
 
 def open_runs(session: Session, hypervisor_id: str) -> list[OpenRun]:
-    """Return the open runs on the host, and creates without a host: who made what they find may be
+    """Return the open runs on the host, and those that look for one: who made what they find may be
     an attempt of theirs."""
-    unplaced = and_(Run.pipeline == CREATE, Run.hypervisor_id.is_(None))
+    unplaced = and_(Run.pipeline.in_(PLACING), Run.hypervisor_id.is_(None))
     query = select(Run.server_id, Run.hypervisor_id, Run.ports).where(
         Run.state == OPEN, or_(Run.hypervisor_id == hypervisor_id, unplaced)
     )
@@ -146,7 +146,7 @@ def interfaces(session: Session, hypervisor_id: str) -> list[Interface]:
     there = select(Server.id).where(
         Server.hypervisor_id == hypervisor_id, Server.deleted_at.is_(None)
     )
-    unplaced = and_(Run.pipeline == CREATE, Run.hypervisor_id.is_(None))
+    unplaced = and_(Run.pipeline.in_(PLACING), Run.hypervisor_id.is_(None))
     worked = select(Run.server_id).where(
         Run.state == OPEN, or_(Run.hypervisor_id == hypervisor_id, unplaced)
     )

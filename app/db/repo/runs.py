@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from app.db.models import Attempt, Hypervisor, Run, Stage
 from tasks.messages import AttemptRef
-from tasks.pipelines import COMPUTE_STAGES
+from tasks.pipelines import COMPUTE_STAGES, REMOVALS
 
 #: The state of a run that has work before it.
 OPEN = "running"
@@ -42,6 +42,13 @@ def others_open(session: Session, run: Run) -> bool:
         Run.server_id == run.server_id, Run.state == OPEN, Run.id != run.id
     )
     return session.scalar(query.limit(1)) is not None
+
+
+def hosts_owing(session: Session, server_id: str) -> list[str]:
+    """Return names of the hosts on which something of the server is still to be removed."""
+    query = select(Hypervisor.name).join(Run, Run.hypervisor_id == Hypervisor.id)
+    query = query.where(Run.server_id == server_id, Run.state == OPEN, Run.pipeline.in_(REMOVALS))
+    return list(session.scalars(query.distinct()))
 
 
 def stages_of(session: Session, run: Run) -> list[Stage]:

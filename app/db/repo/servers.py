@@ -211,3 +211,15 @@ def runs_of(session: Session, server_id: str) -> list[Run]:
     query = select(Run).where(Run.server_id == server_id)
     query = query.options(selectinload(Run.attempts), selectinload(Run.stages))
     return list(session.scalars(query.order_by(Run.created_at.desc(), Run.id)))
+
+
+def shelved_before(session: Session, moment: datetime, limit: int) -> list[str]:
+    """Return ids of servers that have been shelved before then and are on a host still."""
+    query = select(Server.id).where(
+        Server.vm_state == "shelved",
+        Server.shelved_at < moment,
+        Server.task_state.is_(None),
+        Server.hypervisor_id.is_not(None),
+        Server.deleted_at.is_(None),
+    )
+    return list(session.scalars(query.order_by(Server.shelved_at).limit(limit)))
