@@ -36,6 +36,8 @@ log = structlog.get_logger(__name__)
 #: Within which the guest's agent flushes and freezes, or it is done without.
 _AGENT_LIMIT_S = 10
 _LONGEST_PAUSE_S = 1.0
+#: Within which QEMU ends a copy, and how often it is asked to.
+_STOP_LIMIT_S, _STOP_PAUSE_S = 30.0, 0.05
 
 
 class Snapshots:
@@ -160,11 +162,15 @@ def _is_copying(handle: libvirt.virDomain) -> bool:
 
 
 def _stop(handle: libvirt.virDomain) -> None:
-    """End a copy that a worker has begun which died."""
+    """End a copy that a worker has begun which died. Raises HostBusy."""
+    end = time.monotonic() + _STOP_LIMIT_S
     while _is_copying(handle):
+        if time.monotonic() > end:
+            raise HostBusy("The hypervisor does not let go of a copy of the server's disk.")
         with suppress(libvirt.libvirtError):
+            # It may have just ended by itself.
             handle.abortJob()
-        time.sleep(0.05)
+        time.sleep(_STOP_PAUSE_S)
 
 
 @contextmanager
