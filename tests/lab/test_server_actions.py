@@ -87,3 +87,32 @@ def test_life_of_a_server(lab: Lab, server_id: str) -> None:
         "unrescue", "rescue", "rebuild", "resume", "suspend", "unpause", "pause", "reboot",
         "reboot", "start", "stop", "create",
     ]  # fmt: skip
+
+
+WRITE = "#!/bin/sh\necho written-by-the-first > /data/mark\nsync\n"
+READ = "#!/bin/sh\ncat /data/mark\n"
+
+
+def test_what_a_guest_wrote_is_in_its_image_and_outlives_shelving(lab: Lab) -> None:
+    compute, server_id = lab.user.compute, create(lab, "first", user_data=WRITE)
+    wait_active(lab, server_id)
+
+    made = compute.create_server_image(server_id, "copy", wait=True, timeout=120)
+    # The guest went on meanwhile.
+    assert boots(lab, server_id) == 1
+    image = lab.user.image.get_image(made.id)
+    assert (image.status, image.visibility, image.min_disk) == ("active", "private", 1)
+
+    second = create(lab, "second", user_data=READ, image_id=made.id)
+    wait_active(lab, second)
+    assert "written-by-the-first" in lab.console(second)
+    delete(lab, second)
+
+    address = compute.get_server(server_id).addresses
+    done(lab, server_id, compute.shelve_server, "SHELVED_OFFLOADED")
+    assert lab.traces(server_id) == []
+    done(lab, server_id, compute.unshelve_server, "ACTIVE")
+    assert compute.get_server(server_id).addresses == address
+    assert "user-data: not run again for this instance" in lab.console(server_id)
+    delete(lab, server_id)
+    assert lab.traces(server_id) == []

@@ -1,6 +1,8 @@
 """Two hypervisors, real guests: each host's worker runs only its own tasks, a stopped one harms
 nobody, and deleting leaves nothing on the host."""
 
+import base64
+
 import pytest
 from openstack.exceptions import ResourceNotFound
 
@@ -12,10 +14,11 @@ pytestmark = [pytest.mark.lab, pytest.mark.boots, pytest.mark.timeout(600)]
 COMPUTE_STAGES = ["build_resources", "define_domain", "launch", "poll_boot"]
 
 
-def create(lab: Lab, name: str) -> str:
+def create(lab: Lab, name: str, *, image_id: str | None = None, user_data: str = "") -> str:
     server = lab.user.compute.create_server(
         name=name,
-        image_id=lab.image_id,
+        image_id=image_id or lab.image_id,
+        user_data=base64.b64encode(user_data.encode()).decode() or None,
         flavor_id=lab.user.compute.find_flavor("m1.nano", ignore_missing=False).id,
         networks=[{"uuid": lab.user.network.find_network("private", ignore_missing=False).id}],
     )

@@ -33,9 +33,17 @@ def downgrade() -> None:
 
 
 def _make_words(before: int, after: int) -> None:
-    # SQLite keeps no text to a length, and would write the table anew.
+    """Give the columns another length. SQLite changes no column's type, and the keys of other
+    tables keep it from writing this one anew: there it gets new columns of the old names."""
     if op.get_bind().dialect.name == "postgresql":
         for name in _WORDS:
             op.alter_column(
                 "servers", name, type_=sa.String(after), existing_type=sa.String(before)
             )
+        return
+    for name in _WORDS:
+        words = sa.Column("words", sa.String(after), nullable=False, server_default="")
+        op.add_column("servers", words)
+        op.execute(f"UPDATE servers SET words = {name}")  # noqa: S608 - a name of our own
+        op.drop_column("servers", name)
+        op.execute(f"ALTER TABLE servers RENAME COLUMN words TO {name}")
