@@ -1,9 +1,10 @@
 """Ask for an action as the API does, whatever it needs to be told."""
 
-from app.services import resizing, server_actions, shelving, snapshots
+from app.services import guest_passwords, resizing, server_actions, shelving, snapshots
 from app.services.context import Caller, Context
 from app.services.snapshots import NewSnapshot
 from tasks.pipelines import (
+    CHANGE_PASSWORD,
     CONFIRM_RESIZE,
     CREATE_BACKUP,
     CREATE_IMAGE,
@@ -22,6 +23,8 @@ def ask(
         snapshots.create_image(context, caller, server_id, new)
     elif pipeline == CREATE_BACKUP:
         snapshots.create_backup(context, caller, server_id, new, backup_type="daily", rotation=1)
+    elif pipeline == CHANGE_PASSWORD:
+        guest_passwords.change(context, caller, server_id, "secret")
     elif pipeline == RESIZE:
         resizing.resize(context, caller, server_id, flavor_id)
     elif pipeline == CONFIRM_RESIZE:

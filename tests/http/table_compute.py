@@ -207,6 +207,7 @@ HYPERVISOR_DETAIL = {
 }
 
 
+MIGRATIONS = "/compute/v2.1/os-migrations"
 SERVICES = "/compute/v2.1/os-services"
 REF = {"host": "host-1", "binary": "nova-compute"}
 SERVICE = {
@@ -612,6 +613,15 @@ CASES = [
                 "message": "Virt driver does not implement uptime function.",
             }
         },
+    ),
+    Case("migrations", "root", "GET", MIGRATIONS, 200, {"migrations": []}),
+    Case(
+        "a member asks for migrations",
+        "alice",
+        "GET",
+        MIGRATIONS,
+        403,
+        compute_fault(403, NOT_ALLOWED),
     ),
     Case("services", "root", "GET", SERVICES, 200, {"services": [SERVICE]}),
     Case(

@@ -214,3 +214,67 @@ def test_delete_of_a_resized_server_ends_its_resize(api: Api) -> None:
         migration = session.scalars(select(Migration)).one()
         assert (migration.status, migration.settled_at is not None) == ("confirmed", True)
         assert session.get_one(Server, ACTIVE).task_state == "deleting"
+
+
+@pytest.mark.parametrize("name", ["migrate", "os-migrateLive", "evacuate"])
+def test_what_would_move_a_server_is_refused(api: Api, name: str) -> None:
+    for body in ({name: None}, {name: {"host": "host-2"}}):
+        refused = act(api, body, user="root")
+        assert (refused.status_code, refused.get_json()) == (
+            501,
+            {
+                "notImplemented": {
+                    "code": 501,
+                    "message": "Servers cannot be moved to another host.",
+                }
+            },
+        )
+    assert act(api, {name: None}, user="bob").status_code == 404
+    assert act(api, {name: None}).status_code == 403
+    assert act(api, {name: None}, user="root", path=f"{ONE}0").status_code == 404
+    assert begun(api) == []
+
+
+# --- for operators ------------------------------------------------------------------------------
+
+
+def migrations(api: Api, query: str = "") -> list[dict[str, Any]]:
+    answer = api.call("root", "GET", f"/compute/v2.1/os-migrations{query}")
+    assert answer.status_code == 200, answer.get_json()
+    return list(answer.get_json()["migrations"])
+
+
+def test_resizes_are_told_to_administrators(api: Api) -> None:
+    assert migrations(api) == []
+    act(api, RESIZE)
+
+    [found] = migrations(api)
+    with reading(api.sessions) as session:
+        row = session.scalars(select(Migration)).one()
+    times = {name: found.pop(name) for name in ("created_at", "updated_at")}
+    assert found == {
+        "id": row.id,
+        "status": "migrating",
+        "instance_uuid": ACTIVE,
+        "source_node": "host-1",
+        "source_compute": "host-1",
+        "dest_node": "host-1",
+        "dest_compute": "host-1",
+        "dest_host": "10.0.0.1",
+        "old_instance_type_id": "42",
+        "new_instance_type_id": "43",
+    }
+    assert times == {
+        "created_at": row.created_at.strftime("%Y-%m-%dT%H:%M:%S.%f"),
+        "updated_at": None,
+    }
+    for query, count in (
+        ("?status=migrating&host=host-1", 1),
+        (f"?instance_uuid={ACTIVE}&source_compute=host-1&migration_type=resize", 1),
+        ("?status=finished", 0),
+        ("?host=host-2", 0),
+        ("?migration_type=migration&hidden=0", 0),
+    ):
+        assert len(migrations(api, query)) == count, query
+    for user in ("alice", "rita"):
+        assert api.call(user, "GET", "/compute/v2.1/os-migrations").status_code == 403

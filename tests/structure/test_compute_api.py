@@ -25,6 +25,9 @@ REFUSED = {
     "GET /os-hosts/{}/startup": "501, as by Nova's libvirt driver",
     "GET /os-hosts/{}/shutdown": "501, as by Nova's libvirt driver",
     "GET /os-hosts/{}/reboot": "501, as by Nova's libvirt driver",
+    "action migrate": "501: servers stay on their host",
+    "action os-migrateLive": "501: servers stay on their host",
+    "action evacuate": "501: servers stay on their host",
     "GET /servers/{}/migrations/{}": "404: servers are not moved while they run",
     "DELETE /servers/{}/migrations/{}": "404: servers are not moved while they run",
     "POST /servers/{}/migrations/{}/action": "404: servers are not moved while they run",
@@ -37,7 +40,6 @@ STAYING = {f"PUT /os-services/{word}" for word in ("enable", "disable", "disable
 
 #: Why something is not there, and will not be: the first part of its path that fits.
 REASONS = {
-    "action os-migrateLive": "servers are not moved while they run",
     "action injectNetworkInfo": "XenServer's",
     "action resetNetwork": "XenServer's",
     "action restore": "a deleted server is gone",

@@ -136,6 +136,7 @@ class Hypervisor(Protocol):
 
     def remove_rescue_disks(self, server_id: str) -> None:
         """Remove them."""
+        ...
 
     def keep_disks(self, server_id: str) -> None:
         """Have copies of the disks that the server's guest writes to, and of its firmware's

@@ -246,7 +246,7 @@ _DOERS: dict[str, Doer] = {
     body=ServerAction,
     status=202,
     also={200: ActionAnswer, 202: Accepted, 204: None},
-    errors=(403, 404, 409),
+    errors=(403, 404, 409, 501),
 )
 def act(body: Json, server_id: str) -> Any:
     """Start, stop, reboot, pause, suspend, lock, rebuild or resize a server, change its groups,

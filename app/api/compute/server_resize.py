@@ -1,13 +1,15 @@
-"""Actions that give a server another flavor, as parts of the one route for actions."""
+"""Actions that give a server another flavor, and those that would move it to another host, as parts
+of the one route for actions."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from flask import Response
 from marshmallow import fields, validate
+from werkzeug import exceptions
 
 from app.api.compute.schema import Json, Strict, Text
-from app.services import resizing
+from app.services import resizing, servers
 from app.services.context import Caller, Context
 
 
@@ -19,11 +21,14 @@ class Resize(Strict):
 
 
 class ResizeActions(Strict):
-    """Actions on a server's size."""
+    """Actions on a server's size and place."""
 
     resize = fields.Nested(Resize)
     confirmResize = fields.Raw(allow_none=True)  # noqa: N815
     revertResize = fields.Raw(allow_none=True)  # noqa: N815
+    migrate = fields.Raw(allow_none=True)
+    migrateLive = fields.Raw(data_key="os-migrateLive", allow_none=True)  # noqa: N815
+    evacuate = fields.Raw(allow_none=True)
 
 
 def _resize(context: Context, who: Caller, server_id: str, how: Json) -> None:
@@ -41,8 +46,18 @@ def _revert(context: Context, who: Caller, server_id: str, _: Any) -> None:
     resizing.revert(context, who, server_id)
 
 
+def _stay(context: Context, who: Caller, server_id: str, _: Any) -> NoReturn:
+    """Refuse to move a server, once it is clear that there is one: nothing here carries a disk to
+    another host, and what is accepted has to be done."""
+    servers.get(context, who, server_id)
+    raise exceptions.NotImplemented("Servers cannot be moved to another host.")
+
+
 DOERS: Mapping[str, Any] = {
     "resize": _resize,
     "confirmResize": _confirm,
     "revertResize": _revert,
+    "migrate": _stay,
+    "migrateLive": _stay,
+    "evacuate": _stay,
 }

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from sqlalchemy import Select, or_, select
+from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session
 
-from app.db.models import Migration
+from app.db.models import Hypervisor, Migration
+from app.db.repo.paging import Key, Page, page
 
 
 def unsettled(session: Session, server_id: str) -> Migration | None:
@@ -41,10 +42,23 @@ def give_up(session: Session, server_id: str, moment: datetime) -> Migration | N
     return found
 
 
-def listed(session: Session, facts: Mapping[str, str], host: str | None) -> list[Migration]:
-    """Return migrations, newest first. `facts`: column -> what it must be; `host`: the name of the
-    one or the other."""
+def listed(
+    session: Session,
+    facts: Mapping[str, str],
+    host: str | None,
+    changes_since: datetime | None,
+    part: Page,
+) -> list[tuple[Migration, Hypervisor | None]]:
+    """Return a page of migrations, newest first, with their destinations that are still there.
+    `facts`: column -> what it must be; `host`: the name of the source or the destination."""
     query = select(Migration).where(*(getattr(Migration, n) == v for n, v in facts.items()))
     if host is not None:
         query = query.where(or_(Migration.source == host, Migration.dest == host))
-    return list(session.scalars(query.order_by(Migration.id.desc())))
+    if changes_since is not None:
+        changed_at = func.coalesce(Migration.updated_at, Migration.created_at)
+        query = query.where(changed_at >= changes_since)
+    keys = [Key(Migration.id, descending=True), Key(Migration.run_id, descending=True)]
+    rows = list(session.scalars(page(session, query, keys, part.marker, part.limit)))
+    ids = {row.dest_id for row in rows}
+    hosts = {h.id: h for h in session.scalars(select(Hypervisor).where(Hypervisor.id.in_(ids)))}
+    return [(row, hosts.get(row.dest_id or "")) for row in rows]
