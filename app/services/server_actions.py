@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from app.db.models import Hypervisor, Run, Server
 from app.db.repo import runs, servers
+from app.db.session import reading
 from app.runs import actions
 from app.runs.start import Asker, start_run
 from app.scheduling.rules import alive_since
@@ -95,6 +96,13 @@ def reset_state(context: Context, caller: Caller, server_id: str, state: str) ->
             raise _conflict(server, "resetState", "vm_state", server.vm_state)
         server.task_state = None
         server.status, server.vm_state = actions.shown_as(state)
+
+
+def refuse_restore(context: Context, caller: Caller, server_id: str) -> None:
+    """Deletions are at once: there is never a server to be had again. Raises NotFound, Conflict."""
+    with reading(context.sessions) as session:
+        server = found(servers.get(session, server_id), caller, server_id)
+        raise _conflict(server, "restore", "vm_state", server.vm_state)
 
 
 def _locked_row(session: Session, caller: Caller, server_id: str) -> Server:

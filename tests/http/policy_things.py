@@ -394,6 +394,7 @@ ACTIONS: dict[str, Any] = {
     "removeFloatingIp": {"address": FLOATING_ADDRESS},
     "removeSecurityGroup": {"name": "default"},
     "rescue": None,
+    "restore": None,
     "resize": {"flavorRef": "43"},
     "resume": None,
     "revertResize": None,

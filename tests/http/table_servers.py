@@ -132,6 +132,12 @@ def _of_user(method: str, send: Any) -> Case:
 
 ITEM = {"meta": {"role": "db"}}
 CASES: list[Case] = [
+    Case("volumes", "rita", "GET", f"{ONE}/os-volume_attachments", 200, {"volumeAttachments": []}),
+    _foreign("GET", "/os-volume_attachments"),
+    Case("password", "rita", "GET", f"{ONE}/os-server-password", 200, {"password": ""}),
+    _foreign("GET", "/os-server-password"),
+    Case("no password", "alice", "DELETE", f"{ONE}/os-server-password", 204),
+    _foreign("DELETE", "/os-server-password"),
     _put("nothing", {}, {"server": CHANGED}, 200),
     _put("blank name", {"name": ""}, _bad("name")),
     _put("name of a hostile kind", {"name": "a\n<x>"}, _bad("name")),

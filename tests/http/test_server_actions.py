@@ -128,6 +128,12 @@ def test_delete_overtakes_an_action(api: Api) -> None:
     assert reason(refused).endswith("while it is in task_state deleting")
 
 
+def test_nothing_deleted_is_had_again(api: Api) -> None:
+    refused = act(api, {"restore": None})
+    told = f"Cannot 'restore' instance {ACTIVE} while it is in vm_state active"
+    assert (refused.status_code, reason(refused)) == (409, told)
+
+
 def test_force_delete_is_a_delete(api: Api) -> None:
     assert act(api, {"forceDelete": None}).status_code == 202
     assert [run.pipeline for run in begun(api)] == ["delete"]

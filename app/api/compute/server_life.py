@@ -73,6 +73,7 @@ class LifeActions(Strict):
     rebuild = fields.Nested(Rebuild)
     rescue = fields.Nested(Rescue, allow_none=True)
     unrescue = fields.Raw(allow_none=True)
+    restore = fields.Raw(allow_none=True)
     changePassword = fields.Nested(GuestPassword)  # noqa: N815
 
 
@@ -112,6 +113,10 @@ def _change_password(context: Context, who: Caller, server_id: str, said: Json) 
     guest_passwords.change(context, who, server_id, said["adminPass"])
 
 
+def _restore(context: Context, who: Caller, server_id: str, _: Any) -> None:
+    server_actions.refuse_restore(context, who, server_id)
+
+
 def _id_of(reference: str) -> str:
     """Return the id that an image's reference ends with: old clients send a URL."""
     return reference.rpartition("/")[2]
@@ -122,4 +127,5 @@ DOERS: dict[str, Any] = {
     "rescue": _rescue,
     "unrescue": _unrescue,
     "changePassword": _change_password,
+    "restore": _restore,
 }

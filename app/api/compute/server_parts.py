@@ -1,0 +1,40 @@
+"""What clients ask of a server and what there is nothing of here: volumes, a generated password."""
+
+from typing import Any
+
+from marshmallow import fields
+
+from app.api.auth import caller, context
+from app.api.compute.schema import answer
+from app.api.dialects import COMPUTE
+from app.api.routes import Routes
+from app.services import servers
+
+routes = Routes(COMPUTE, "server-parts", "Parts of servers.", "/v2.1/servers/<server_id>")
+
+Attachments = answer(
+    "VolumeAttachmentsAnswer", volumeAttachments=fields.List(fields.Dict(), required=True)
+)
+Password = answer("ServerPasswordAnswer", password=fields.String(required=True))
+
+
+@routes.endpoint(
+    "GET", "/os-volume_attachments", "volumes:list", returns=Attachments, errors=(404,)
+)
+def list_attachments(server_id: str) -> Any:
+    """List a server's volumes: there are none"""
+    servers.get(context(), caller(), server_id)
+    return {"volumeAttachments": []}
+
+
+@routes.endpoint("GET", "/os-server-password", "passwords:show", returns=Password, errors=(404,))
+def show_password(server_id: str) -> Any:
+    """Show the password that a server's guest has made for itself and encrypted: none is kept"""
+    servers.get(context(), caller(), server_id)
+    return {"password": ""}
+
+
+@routes.endpoint("DELETE", "/os-server-password", "passwords:clear", status=204, errors=(404,))
+def clear_password(server_id: str) -> None:
+    """Forget that password"""
+    servers.get(context(), caller(), server_id)
