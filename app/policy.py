@@ -85,6 +85,8 @@ POLICY: dict[str, Who] = {
     "compute:volumes:list": READER,
     "compute:passwords:show": READER,
     "compute:passwords:clear": MEMBER,
+    "compute:interfaces:attach": MEMBER,
+    "compute:interfaces:detach": MEMBER,
     "compute:flavors:list": READER,
     "compute:flavors:show": READER,
     "compute:flavors:create": ADMIN,
@@ -187,6 +189,7 @@ POLICY: dict[str, Who] = {
 #: What is done to servers, by its name in the request's body. The server is looked up first: 404
 #: for others', 403 for one that is seen.
 SERVER_ACTIONS: dict[str, Who] = {
+    "addFixedIp": MEMBER,
     "addFloatingIp": MEMBER,
     "addSecurityGroup": MEMBER,
     "changePassword": MEMBER,
@@ -210,6 +213,7 @@ SERVER_ACTIONS: dict[str, Who] = {
     "reboot": MEMBER,
     "rebuild": MEMBER,
     "removeFloatingIp": MEMBER,
+    "removeFixedIp": MEMBER,
     "removeSecurityGroup": MEMBER,
     "rescue": MEMBER,
     "restore": MEMBER,

@@ -537,8 +537,24 @@ class Password(Value):
     password: str = Field(repr=False)
 
 
+class Wiring(Value):
+    """A server's interfaces as they are to be, and the one that comes, changes or goes. Travels
+    with `plug`, `rewire` and `unplug`."""
+
+    machine: MachineSpec
+    #: Those of its interfaces, and of the one that goes.
+    networks: list[NetworkSpec]
+    #: All that it is to have.
+    ports: list[PortSpec]
+    #: The one that is meant.
+    port: PortSpec
+    first_boot: FirstBoot
+    firewall: FirewallSpec = Field(default_factory=FirewallSpec)
+
+
 class Asked(Value):
-    """When a guest was asked to stop, in Unix seconds of its host. Given by `shut_down`."""
+    """When a guest was asked to stop, or to let go of an interface, in Unix seconds of its host.
+    Given by `shut_down` and `unplug`."""
 
     first_at: float
     last_at: float

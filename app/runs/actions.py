@@ -9,10 +9,13 @@ from sqlalchemy.orm import Session
 
 from app.db.models import Run, Server
 from tasks.pipelines import (
+    ATTACH_INTERFACE,
+    CHANGE_ADDRESSES,
     CHANGE_PASSWORD,
     CONFIRM_RESIZE,
     CREATE_BACKUP,
     CREATE_IMAGE,
+    DETACH_INTERFACE,
     HARD_REBOOT,
     OFFLOAD,
     PAUSE,
@@ -66,7 +69,7 @@ class Action:
     """One row: what a server's vm_state must be, and what becomes of the server."""
 
     allowed: Collection[str]
-    task_state: str
+    task_state: str | None
     #: None: the server is in the end what it was before.
     end: State | None
     #: Shown instead of the status while it lasts; empty: the status stays.
@@ -115,6 +118,10 @@ ACTIONS: dict[str, Action] = {
     CREATE_BACKUP: Action(_AT_HAND, "image_backup", None, steps=_UPLOADING),
     RESCUE: Action({"active", "stopped", "error"}, "rescuing", RESCUED),
     UNRESCUE: Action({"rescued"}, "unrescuing", ACTIVE),
+    # As in Nova, none of these has a task_state.
+    ATTACH_INTERFACE: Action({"active", "paused", "stopped"}, None, None),
+    DETACH_INTERFACE: Action({"active", "paused", "stopped"}, None, None),
+    CHANGE_ADDRESSES: Action({"active", "paused", "stopped"}, None, None),
     CHANGE_PASSWORD: Action({"active"}, "updating_password", ACTIVE, "PASSWORD"),
     RESIZE: Action({"active", "stopped"}, "resize_prep", RESIZED, "RESIZE", _RESIZING),
     CONFIRM_RESIZE: Action({"resized"}, "resize_confirming", ACTIVE),

@@ -21,7 +21,9 @@ from tasks.messages import (
     MachineSpec,
     Outline,
     ShapeSpec,
+    Wiring,
 )
+from tasks.pipelines import DETACH_INTERFACE
 
 
 def build_spec(
@@ -95,12 +97,32 @@ def rescue_spec(session: Session, run: Run, settings: ControlSettings) -> BuildS
     )
 
 
-def outline(session: Session, server_id: str, settings: ControlSettings) -> Outline:
+def outline(session: Session, run: Run, settings: ControlSettings) -> Outline:
     """Return the server's domain, for a host that has its disks."""
-    server, spec = session.get_one(Server, server_id), session.get_one(RequestSpec, server_id)
-    ports = fabric.specs(session, addresses.ports_of(session, server_id))
+    server = session.get_one(Server, run.server_id)
+    spec = session.get_one(RequestSpec, server.id)
+    ports = fabric.specs(session, addresses.ports_of(session, server.id))
     machine = _machine(server, spec, Size.of_server(server, spec))
     return Outline(machine=machine, ports=ports, boot=boot_proof(spec, server, settings))
+
+
+def wiring(session: Session, run: Run, settings: ControlSettings) -> Wiring:
+    """Return a server's interfaces as they are to be, for the run that changes one of them."""
+    server = session.get_one(Server, run.server_id)
+    spec = session.get_one(RequestSpec, server.id)
+    rows = addresses.ports_of(session, server.id)
+    all_of_them = fabric.specs(session, rows)
+    meant = (run.parameters or {})["port_id"]
+    [port] = [each for each in all_of_them if each.port_id == meant]
+    goes = run.pipeline == DETACH_INTERFACE
+    return Wiring(
+        machine=_machine(server, spec, Size.of_server(server, spec)),
+        networks=network_specs(session, [row.network_id for row in rows], server.hypervisor_id),
+        ports=[each for each in all_of_them if each is not port] if goes else all_of_them,
+        port=port,
+        first_boot=_first_boot(session, server, spec, settings, ""),
+        firewall=fabric.firewall_of(session, server.hypervisor_id, [port]),
+    )
 
 
 def _image(session: Session, image_id: str) -> Image:

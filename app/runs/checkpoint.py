@@ -24,8 +24,10 @@ from tasks.errors import StaleMessage
 from tasks.messages import BootReport, Failure, Job, StageReport
 from tasks.pipelines import (
     ACTIONS,
+    ATTACH_INTERFACE,
     BUILDING,
     CREATE,
+    DETACH_INTERFACE,
     PLACING,
     REBUILDS,
     REMOVALS,
@@ -155,6 +157,13 @@ def end(session: Session, run: Run, state: str, moment: datetime) -> None:
         _free_addresses(session, run)
 
 
+def _let_go(session: Session, run: Run) -> None:
+    """The interface that the run was told of is the server's no more."""
+    session.flush()
+    note_server(session, run.server_id)
+    addresses.let_go(session, run.server_id, str((run.parameters or {})["port_id"]))
+
+
 def _free_addresses(session: Session, run: Run) -> None:
     """A server's addresses are free once no host may know them any more: not while one of them is
     still to be cleaned, nor while the server is shelved. The server's row is locked, or two runs
@@ -216,6 +225,8 @@ def _end_action(
     attempt.reason_code, attempt.reason = failure.code, failure.public
     run.reason_code, run.reason = failure.code, failure.public
     give_image_up(session, run, moment)
+    if run.pipeline == ATTACH_INTERFACE:
+        _let_go(session, run)
     end(session, run, "failed", moment)
     server = session.get_one(Server, run.server_id)
     if run.pipeline == RESIZE:
@@ -284,6 +295,8 @@ def _complete(session: Session, run: Run, settings: ControlSettings, moment: dat
     if run.state != runs.OPEN:
         return []
     rotate(session, run, moment)
+    if run.pipeline == DETACH_INTERFACE:
+        _let_go(session, run)
     end(session, run, "done", moment)
     if run.pipeline in ACTIONS:
         server = session.get_one(Server, run.server_id)

@@ -4,6 +4,7 @@ What earlier stages gave is read from their rows, except the output of `schedule
 data and passwords, and is made again from the rows that it was made of.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ from app.db.models import Stage as StageRow
 from app.db.models.hypervisor import Hypervisor
 from app.db.repo import addresses, runs
 from app.runs import resizes
-from app.runs.build_spec import build_spec, outline, rescue_spec, shape_spec
+from app.runs.build_spec import build_spec, outline, rescue_spec, shape_spec, wiring
 from app.runs.tickets import upload_url
 from app.runs.values import ports_ref
 from config.settings import ControlSettings
@@ -86,27 +87,17 @@ def _told(
     session: Session, run: Run, names: list[str], settings: ControlSettings
 ) -> dict[str, Any]:
     """Return what no stage gives: what the first ones are told by who sends the chain."""
-    told: dict[str, Value] = {}
+    told: dict[str, Value] = {
+        name: make(session, run, settings) for stage, name, make in _INPUTS if stage in names
+    }
     if run.pipeline in REMOVALS or "clear" in names:
         told["ports"] = _ports(session, run)
-    if "clear" in names:
-        told["kept"] = Kept.parse((run.parameters or {}).get("kept", {}))
-    if "shut_down" in names:
-        told["grace"] = Grace(seconds=settings.shutdown_grace_s)
     if run.image_id is not None:
         url = upload_url(settings, run.image_id, run.deadline.timestamp())
         told["upload"] = ImageUpload(image_id=run.image_id, url=url)
-    if "set_password" in names:
-        told["password"] = Password.parse(run.parameters or {})
-    if "reshape" in names:
-        told["shape"] = _shape(session, run, settings)
     given = {name: value.model_dump() for name, value in told.items()}
     if run.pipeline in REBUILDS and "build_resources" in names:
         given["build"] = _build(session, run, settings)
-    if "build_rescue" in names:
-        given["build"] = rescue_spec(session, run, settings).model_dump()
-    if "restore_domain" in names:
-        given["outline"] = outline(session, run.server_id, settings).model_dump()
     return given
 
 
@@ -164,3 +155,29 @@ def _ports(session: Session, run: Run) -> PortsRef:
     if run.ports is not None:
         return PortsRef(ports=[PortSpec.parse(port) for port in run.ports])
     return ports_ref(addresses.ports_of(session, run.server_id))
+
+
+def _kept(_session: Session, run: Run, _settings: ControlSettings) -> Kept:
+    return Kept.parse((run.parameters or {}).get("kept", {}))
+
+
+def _grace(_session: Session, _run: Run, settings: ControlSettings) -> Grace:
+    return Grace(seconds=settings.shutdown_grace_s)
+
+
+def _password(_session: Session, run: Run, _settings: ControlSettings) -> Password:
+    return Password.parse(run.parameters or {})
+
+
+#: Stage, what it is told of by that name, and what makes it.
+_INPUTS: tuple[tuple[str, str, Callable[[Session, Run, ControlSettings], Value]], ...] = (
+    ("clear", "kept", _kept),
+    ("shut_down", "grace", _grace),
+    ("set_password", "password", _password),
+    ("reshape", "shape", _shape),
+    ("plug", "wiring", wiring),
+    ("rewire", "wiring", wiring),
+    ("unplug", "wiring", wiring),
+    ("build_rescue", "build", rescue_spec),
+    ("restore_domain", "outline", outline),
+)

@@ -49,16 +49,17 @@ class Wish:
 def ensure_ports(
     session: Session,
     server: Server,
-    network_ids: Sequence[str],
+    network_ids: Sequence[str] | Mapping[int, str],
     group_ids: Sequence[str],
     settings: ControlSettings,
     fixed: Mapping[int, str] | None = None,
 ) -> list[Port]:
-    """Return the server's ports, one for each network; those that are not there are made now, in
-    these security groups, with the address that is `fixed` for their position, or any.
-    Raises NoFreeAddress, NotFound."""
+    """Return the server's ports, one for each network, which may be given by their positions; those
+    that are not there are made now, in these security groups, with the address that is `fixed` for
+    their position, or any. Raises NoFreeAddress, NotFound."""
     there = {port.position: port for port in addresses.ports_of(session, server.id)}
-    missing = {at: each for at, each in enumerate(network_ids) if at not in there}
+    wanted = network_ids if isinstance(network_ids, Mapping) else dict(enumerate(network_ids))
+    missing = {at: each for at, each in wanted.items() if at not in there}
     if not missing:
         return [there[at] for at in sorted(there)]
     networks = {row.id: row for row in addresses.keep_networks(session, set(missing.values()))}

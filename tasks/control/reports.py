@@ -40,6 +40,7 @@ _OUTPUTS: dict[str, type[Value]] = {
     "launch": DomainRef,
     "poll_boot": BootReport,
     "shut_down": Asked,
+    "unplug": Asked,
 }
 
 

@@ -23,6 +23,7 @@ from tasks.pipelines import (
     OFFLOAD,
     PAUSE,
     PIPELINES,
+    PLUGGING,
     PURGE,
     REBUILD,
     REBUILD_STOPPED,
@@ -50,7 +51,7 @@ from tests.processes import wait_until
 #: Those whose stages are another one's too, or as short: the simulation has them all.
 _ALIKE = {
     *(START, STOP, PAUSE, UNPAUSE, RESUME),
-    *(REBUILD, REBUILD_STOPPED, RESCUE, UNRESCUE, CHANGE_PASSWORD),
+    *(REBUILD, REBUILD_STOPPED, RESCUE, UNRESCUE, CHANGE_PASSWORD, *PLUGGING),
     *(CREATE_BACKUP, DISCARD_SNAPSHOT, SHELVE, OFFLOAD, UNSHELVE, UNSHELVE_HERE),
     *(RESIZE, CONFIRM_RESIZE, REVERT_RESIZE, UNDO_RESIZE),
 }

@@ -5,6 +5,7 @@ Compute stages work on the fake host, control stages on a real database.
 """
 
 import importlib
+import uuid
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -38,6 +39,7 @@ from tasks.messages import (
     Outline,
     Password,
     PortsRef,
+    Wiring,
 )
 from tasks.pipelines import (
     ACTIONS,
@@ -152,6 +154,20 @@ JOBS: dict[tuple[str, str], Callable[[Job], Job]] = {
 }
 
 
+def wiring(build: BuildSpec) -> Wiring:
+    """Return what is told of a second interface of the server."""
+    [first] = build.ports
+    changes = {"port_id": str(uuid.UUID(int=2)), "mac": "fa:16:3e:00:00:02"}
+    second = first.model_copy(update=changes)
+    return Wiring(
+        machine=build.machine,
+        networks=build.networks,
+        ports=[first, second],
+        port=second,
+        first_boot=build.first_boot,
+    )
+
+
 class Scene:
     """A host on which everything has been done that comes before one stage."""
 
@@ -170,6 +186,7 @@ class Scene:
         self._data |= {"ports": self.ports, "grace": Grace(seconds=60), "kept": Kept()}
         self._data |= {"upload": upload, "outline": outline}
         self._data["password"] = Password(user="root", password="secret")
+        self._data["wiring"] = wiring(build)
         self._data["shape"] = make_shape(build, vcpus=2, ephemeral_gib=1)
         if pipeline in RESIZES - {RESIZE}:
             self._resize(created)

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tasks.errors import HostFull, ImageUnusable
+from tasks.errors import HostError, HostFull, ImageUnusable
 from tasks.messages import ThingKind
 from tests.drivers.boot_code import boot_disc
 from tests.drivers.conftest import Rig
@@ -46,6 +46,27 @@ def test_an_ephemeral_disk_is_kept_when_the_others_go(rig: Rig) -> None:
         assert kinds(rig, server) == ["extra_disk"]
         assert ".ephemeral.raw" in server.thing(rig.host, "extra_disk").name
     assert server.disks(rig.host) == disks
+
+
+def test_an_interface_comes_to_a_domain_and_leaves_it(rig: Rig) -> None:
+    server, other = rig.server(), rig.server()
+    rig.host.define(server.job, server.resources(rig.host))
+    rig.host.ensure_port(NETWORK, other.port, "web-1")
+    machine = server.machine_spec()
+    for started in (False, True):
+        if started:
+            rig.host.start(server.server_id)
+        for _ in range(2):
+            rig.host.attach_port(server.server_id, other.port, machine)
+        if started:
+            # It is the guest's to let go of it, and there is none.
+            rig.host.cut_power(server.server_id)
+        for _ in range(2):
+            assert rig.host.detach_port(server.server_id, other.port)
+    rig.host.remove_domain(server.server_id)
+    assert rig.host.detach_port(server.server_id, other.port)
+    with pytest.raises(HostError):
+        rig.host.attach_port(server.server_id, other.port, machine)
 
 
 def test_a_rescue_disk_lies_beside_the_servers_own(rig: Rig) -> None:

@@ -57,7 +57,8 @@ def one(element: ET.Element, path: str) -> ET.Element:
 
 
 def controllers(domain: ET.Element) -> list[dict[str, str]]:
-    return [each.attrib for each in domain.findall("devices/controller")]
+    found = [each.attrib for each in domain.findall("devices/controller")]
+    return [each for each in found if each["type"] != "pci"]
 
 
 NO_USB = {"type": "usb", "model": "none"}
@@ -129,6 +130,12 @@ def test_a_rescue_starts_from_its_own_disk_with_the_servers_beside_it() -> None:
                               "config disk vdc virtio"]  # fmt: skip
     boots = [each.find("boot") is not None for each in domain.findall("devices/disk")]
     assert boots == [True, False, False]
+
+
+@pytest.mark.parametrize(("machine_type", "places"), [("q35", 4 + 1 + 6 + 4), ("pc", 0)])
+def test_interfaces_can_come_to_a_machine_that_runs(machine_type: str, places: int) -> None:
+    domain = described(hardware(machine_type=machine_type))
+    assert len(domain.findall("devices/controller[@model='pcie-root-port']")) == places
 
 
 def test_bios_is_what_there_is_without_a_word() -> None:

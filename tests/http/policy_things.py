@@ -293,6 +293,8 @@ TRIES: dict[tuple[str, str], Try] = {
     ("DELETE", f"{_ONE}/migrations/<migration_id>"): Try(answer=404),
     ("POST", f"{_ONE}/migrations/<migration_id>/action"): Try({"force_complete": None}, answer=404),
     ("GET", f"{_ONE}/os-interface/<port_id>"): Try(things={"port_id": Thing(PORT)}),
+    ("DELETE", f"{_ONE}/os-interface/<port_id>"): Try(things={"port_id": Thing(PORT)}),
+    ("POST", f"{_ONE}/os-interface"): Try({"interfaceAttachment": {"net_id": NETWORK}}),
     ("GET", "/identity/v3/auth/tokens"): Try(headers=_MY_TOKEN, foreign=403),
     ("DELETE", "/identity/v3/auth/tokens"): Try(headers=_MY_TOKEN, foreign=403),
     ("POST", "/identity/v3/auth/tokens"): Try(
@@ -369,6 +371,7 @@ TRIES: dict[tuple[str, str], Try] = {
 
 #: What is said of each action on a server.
 ACTIONS: dict[str, Any] = {
+    "addFixedIp": {"networkId": NETWORK},
     "addFloatingIp": {"address": FLOATING_ADDRESS},
     "addSecurityGroup": {"name": "web"},
     "changePassword": {"adminPass": "secret"},
@@ -392,6 +395,7 @@ ACTIONS: dict[str, Any] = {
     "reboot": {"type": "HARD"},
     "rebuild": {"imageRef": PUBLIC_IMAGE},
     "removeFloatingIp": {"address": FLOATING_ADDRESS},
+    "removeFixedIp": {"address": "10.77.0.5"},
     "removeSecurityGroup": {"name": "default"},
     "rescue": None,
     "restore": None,

@@ -80,6 +80,11 @@ class Lab:
         words = _virsh(host, "domblklist", domain_name(server_id)).split()
         return [Path(word).name.removeprefix(f"{server_id}.") for word in words if "/" in word]
 
+    def interfaces(self, server_id: str) -> int:
+        """Return how many interfaces the server's domain has now."""
+        host = self.hosts[self.run_of(server_id)["host"]]
+        return _virsh(host, "domiflist", domain_name(server_id)).count("fa:16:3e:")
+
     def dhcp_entries(self, host: str) -> str:
         """Return the XML of all networks of the host, which holds their DHCP entries."""
         names = _virsh(self.hosts[host], "net-list", "--name").split()

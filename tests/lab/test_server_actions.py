@@ -82,10 +82,18 @@ def test_life_of_a_server(lab: Lab, server_id: str) -> None:
     assert lab.disks(server_id) == ["root.qcow2", "config.iso"]
     wait_until(lambda: boots(lab, server_id) == 3, "its own boot", 90)
 
+    compute.create_server_interface(server_id)
+    wait_until(lambda: lab.interfaces(server_id) == 2, "the interface", 30)
+    # Its guest has to let go of it.
+    [_, second] = compute.server_interfaces(server_id)
+    compute.delete_server_interface(second.port_id, server=server_id)
+    wait_until(lambda: lab.interfaces(server_id) == 1, "the interface to be gone", 60)
+    wait_until(lambda: len(list(compute.server_interfaces(server_id))) == 1, "its port too", 30)
+
     told = [action.action for action in compute.server_actions(server_id)]
     assert told == [
-        "unrescue", "rescue", "rebuild", "resume", "suspend", "unpause", "pause", "reboot",
-        "reboot", "start", "stop", "create",
+        "detach_interface", "attach_interface", "unrescue", "rescue", "rebuild", "resume",
+        "suspend", "unpause", "pause", "reboot", "reboot", "start", "stop", "create",
     ]  # fmt: skip
 
 

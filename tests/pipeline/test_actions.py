@@ -168,6 +168,40 @@ def test_failed_rescue_is_told_and_can_be_tried_again(plane: Plane) -> None:
     assert shown(plane, server_id) == ("ACTIVE", None)
 
 
+def interfaces(fake: FakeHypervisor, server_id: str) -> int:
+    """Return how many its domain has."""
+    return len(fake.spec_of(server_id).ports)
+
+
+def test_interfaces_come_and_go(plane: Plane) -> None:
+    with plane.host("h1") as fake:
+        server_id = plane.ended(plane.create()).server_id
+        assert plane.act(server_id, "attach_interface").state == "done"
+        assert (interfaces(fake, server_id), plane.held(server_id)) == (2, (1, 2))
+        assert shown(plane, server_id) == ("ACTIVE", None)
+        assert plane.act(server_id, "change_addresses").state == "done"
+        assert plane.act(server_id, "detach_interface").state == "done"
+        assert (interfaces(fake, server_id), plane.held(server_id)) == (1, (1, 1))
+        plane.act(server_id, "stop")
+        assert plane.act(server_id, "attach_interface").state == "done"
+        assert (interfaces(fake, server_id), plane.held(server_id)) == (2, (1, 2))
+        assert shown(plane, server_id) == ("SHUTOFF", None)
+        plane.ended(plane.delete(server_id))
+        assert fake.survey() == []
+
+
+def test_interface_that_cannot_be_plugged_in_is_nowhere(plane: Plane) -> None:
+    with plane.host("h1") as fake:
+        server_id = plane.ended(plane.create()).server_id
+        before = sorted(map(repr, fake.survey()))
+        fake.faults.after["attach_port"] = [HostError("The hypervisor says no.")]
+        run = plane.act(server_id, "attach_interface")
+        assert (run.state, run.reason) == ("failed", "The hypervisor says no.")
+        assert (interfaces(fake, server_id), plane.held(server_id)) == (1, (1, 1))
+        assert sorted(map(repr, fake.survey())) == before
+        assert shown(plane, server_id) == ("ACTIVE", None)
+
+
 def test_password_is_set_by_the_guests_agent(plane: Plane) -> None:
     with plane.host("h1") as fake:
         server_id = plane.ended(plane.create()).server_id

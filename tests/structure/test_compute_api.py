@@ -21,6 +21,7 @@ LAST = list(Gate)[-1].text
 
 #: What is there only to say that it is not to be had, and how.
 REFUSED = {
+    "action restore": "409, as of what is not soft-deleted: a deleted server is gone",
     "PUT /os-hosts/{}": "501, as by Nova's libvirt driver; its service is disabled instead",
     "GET /os-hosts/{}/startup": "501, as by Nova's libvirt driver",
     "GET /os-hosts/{}/shutdown": "501, as by Nova's libvirt driver",
@@ -42,7 +43,6 @@ STAYING = {f"PUT /os-services/{word}" for word in ("enable", "disable", "disable
 REASONS = {
     "action injectNetworkInfo": "XenServer's",
     "action resetNetwork": "XenServer's",
-    "action restore": "a deleted server is gone",
     "/servers/{}/consoles": "XenServer's",
     "/servers/{}/os-virtual-interfaces": "nova-network's",
     "/os-assisted-volume-snapshots": "no volumes",

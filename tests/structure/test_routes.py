@@ -25,6 +25,10 @@ GOLDEN = Path(__file__).with_name("routes.txt")
 
 #: Routes whose success takes more than one request: tests of their own, beside the table.
 OWN_TESTS = {
+    "tests/http/test_attach_interface.py": {
+        ("POST", "/compute/v2.1/servers/<server_id>/os-interface"),
+        ("DELETE", "/compute/v2.1/servers/<server_id>/os-interface/<port_id>"),
+    },
     "tests/http/test_images.py": {
         ("PUT", "/image/v2/images/<image_id>/file"),
         ("PATCH", "/image/v2/images/<image_id>"),

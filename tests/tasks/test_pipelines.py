@@ -20,6 +20,7 @@ from tasks.messages import (
     PortsRef,
     ShapeSpec,
     Value,
+    Wiring,
 )
 from tasks.pipelines import (
     CHANGE_PASSWORD,
@@ -28,6 +29,7 @@ from tasks.pipelines import (
     DISCARD_SNAPSHOT,
     PIPELINES,
     PLACING,
+    PLUGGING,
     REBOOT,
     REBUILDS,
     RESCUE,
@@ -86,6 +88,7 @@ TOLD: list[tuple[frozenset[str], dict[str, type[Value]]]] = [
     (frozenset({RESCUE}), {"build": BuildSpec, "grace": Grace}),
     (frozenset({CHANGE_PASSWORD}), {"password": Password}),
     (frozenset({UNRESCUE}), {"outline": Outline}),
+    (PLUGGING, {"wiring": Wiring}),
 ]
 
 

@@ -513,6 +513,27 @@ class FakeHypervisor(Faulty):
             raise HostError("The server does not run.", server=server_id)
 
     @verb
+    def attach_port(self, server_id: str, port: PortSpec, machine: MachineSpec) -> None:
+        """Note the interface. Raises ForeignOwner, HostError."""
+        spec = self._there(server_id).spec
+        if port.port_id not in [each.port_id for each in spec.ports]:
+            self._wire(server_id, [*spec.ports, port])
+
+    @verb
+    def detach_port(self, server_id: str, port: PortSpec) -> bool:
+        """Forget the interface, unless the guest runs and is not up. Raises ForeignOwner."""
+        if self._find(server_id) is None:
+            return True
+        guest = self._state.guests[server_id]
+        left = [each for each in guest.spec.ports if each.port_id != port.port_id]
+        if len(left) == len(guest.spec.ports):
+            return True
+        if guest.state != "shutoff" and not self._is_up(server_id, guest):
+            return False
+        self._wire(server_id, left)
+        return True
+
+    @verb
     def set_password(self, server_id: str, password: Password) -> None:
         """Note the password of a guest that is up. Raises ForeignOwner, HostError, Conflict."""
         guest = self._there(server_id)
@@ -734,6 +755,10 @@ class FakeHypervisor(Faulty):
         if told:
             self._changed.append(server_id)
         return guest
+
+    def _wire(self, server_id: str, ports: list[PortSpec]) -> None:
+        spec = self._state.guests[server_id].spec.model_copy(update={"ports": ports})
+        self._change(server_id, spec=spec, told=False)
 
     def _forget(self, server_id: str) -> None:
         if self._state.guests.pop(server_id, None) is not None:

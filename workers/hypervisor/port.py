@@ -280,6 +280,17 @@ class Hypervisor(Protocol):
         neither runs nor is paused."""
         ...
 
+    def attach_port(self, server_id: str, port: PortSpec, machine: MachineSpec) -> None:
+        """Have the interface in the domain, and in its guest if it runs. `ensure_port` comes first.
+        Raises ForeignOwner, and HostError if there is no domain or no room in it."""
+        ...
+
+    def detach_port(self, server_id: str, port: PortSpec) -> bool:
+        """Have the domain without the interface, and say whether it is: a guest that runs is asked
+        to let go of it, and may take its time, or not hear. Absent is done, also without a domain.
+        Raises ForeignOwner."""
+        ...
+
     def set_password(self, server_id: str, password: Password) -> None:
         """Have the guest's agent give a user of the guest a password. Raises ForeignOwner,
         HostError if the server does not run, and Conflict if no agent answers or it refuses."""

@@ -10,12 +10,13 @@ from app.api.compute.servers_body import ServerCore, core
 from app.api.compute.servers_schema import UserDataField, certificates_field, description_field
 from app.api.gates import Gate
 from app.api.links import base_url
-from app.api.versioned import since
+from app.api.versioned import since, until
 from app.services import (
     guest_passwords,
     rebuilds,
     rescues,
     server_actions,
+    server_interfaces,
     servers,
 )
 from app.services.context import Caller, Context
@@ -67,6 +68,18 @@ class GuestPassword(Strict):
     adminPass = Text(required=True, validate=PASSWORD)  # noqa: N815
 
 
+class AddFixedIp(Strict):
+    """The network of which the server is to have one more address."""
+
+    networkId = Text(required=True, validate=validate.Length(min=1))  # noqa: N815
+
+
+class RemoveFixedIp(Strict):
+    """The address that the server is to give up."""
+
+    address = Text(required=True, validate=validate.Length(min=1))
+
+
 class LifeActions(Strict):
     """What each of them is told."""
 
@@ -75,6 +88,8 @@ class LifeActions(Strict):
     unrescue = fields.Raw(allow_none=True)
     restore = fields.Raw(allow_none=True)
     changePassword = fields.Nested(GuestPassword)  # noqa: N815
+    addFixedIp = until(Gate.NO_ADDRESS_ACTIONS, fields.Nested(AddFixedIp))  # noqa: N815
+    removeFixedIp = until(Gate.NO_ADDRESS_ACTIONS, fields.Nested(RemoveFixedIp))  # noqa: N815
 
 
 def _rebuild(context: Context, who: Caller, server_id: str, said: Json) -> Response:
@@ -117,6 +132,14 @@ def _restore(context: Context, who: Caller, server_id: str, _: Any) -> None:
     server_actions.refuse_restore(context, who, server_id)
 
 
+def _add_address(context: Context, who: Caller, server_id: str, said: Json) -> None:
+    server_interfaces.add_address(context, who, server_id, said["networkId"])
+
+
+def _remove_address(context: Context, who: Caller, server_id: str, said: Json) -> None:
+    server_interfaces.remove_address(context, who, server_id, said["address"])
+
+
 def _id_of(reference: str) -> str:
     """Return the id that an image's reference ends with: old clients send a URL."""
     return reference.rpartition("/")[2]
@@ -128,4 +151,6 @@ DOERS: dict[str, Any] = {
     "unrescue": _unrescue,
     "changePassword": _change_password,
     "restore": _restore,
+    "addFixedIp": _add_address,
+    "removeFixedIp": _remove_address,
 }

@@ -40,7 +40,9 @@ MAX_NETWORKS = 16
 _PASSWORD = validate.Length(min=1, max=255)
 
 
-def _address(family: Callable[[str], object]) -> Any:
+def an_address(family: Callable[[str], object]) -> Any:
+    """Return a check for an address of the family; an empty one is none."""
+
     def check(value: str) -> None:
         try:
             if value:
@@ -81,7 +83,7 @@ class NetworkRef(Strict):
 
     uuid = Text(allow_none=True)
     port = Text(allow_none=True)
-    fixed_ip = Text(allow_none=True, validate=_address(ipaddress.ip_address))
+    fixed_ip = Text(allow_none=True, validate=an_address(ipaddress.ip_address))
     tag = _device_tag()
 
     @validates_schema
@@ -188,8 +190,8 @@ class CreateServer(Strict):
     metadata = MetadataField()
     availability_zone = Text(allow_none=True, validate=validate.Length(min=1, max=255))
     adminPass = Text(validate=_PASSWORD)  # noqa: N815
-    accessIPv4 = Text(validate=_address(ipaddress.IPv4Address))  # noqa: N815
-    accessIPv6 = Text(validate=_address(ipaddress.IPv6Address))  # noqa: N815
+    accessIPv4 = Text(validate=an_address(ipaddress.IPv4Address))  # noqa: N815
+    accessIPv6 = Text(validate=an_address(ipaddress.IPv6Address))  # noqa: N815
     min_count = Count(validate=validate.Range(min=1, max=MAX_COUNT))
     max_count = Count(validate=validate.Range(min=1, max=MAX_COUNT))
     return_reservation_id = Flag()
@@ -222,8 +224,8 @@ class UpdateServer(Strict):
         include = {"OS-DCF:diskConfig": Text(validate=validate.OneOf(("AUTO", "MANUAL")))}
 
     name = Text(validate=name_like)
-    accessIPv4 = Text(validate=_address(ipaddress.IPv4Address))  # noqa: N815
-    accessIPv6 = Text(validate=_address(ipaddress.IPv6Address))  # noqa: N815
+    accessIPv4 = Text(validate=an_address(ipaddress.IPv4Address))  # noqa: N815
+    accessIPv6 = Text(validate=an_address(ipaddress.IPv6Address))  # noqa: N815
     description = description_field()
 
 

@@ -132,6 +132,18 @@ def remove_ports(session: Session, server_id: str) -> None:
     )
 
 
+def let_go(session: Session, server_id: str, port_id: str) -> None:
+    """Take one port from the server: it is removed, or free for another one. Absent is done."""
+    port = session.get(Port, port_id, with_for_update={"key_share": True})
+    if port is None or port.server_id != server_id:
+        return
+    if port.is_owners:
+        port.server_id, port.position, port.seen_at = None, 0, None
+        port.revision += 1
+    else:
+        delete_ports(session, [port_id])
+
+
 def delete_ports(session: Session, port_ids: Sequence[str]) -> None:
     """Remove ports: their addresses rest."""
     if not port_ids:

@@ -36,6 +36,14 @@ def open_of_server(session: Session, server_id: str) -> list[Run]:
     return list(session.scalars(query.order_by(Run.created_at).with_for_update()))
 
 
+def under_way(session: Session, server_id: str, pipelines: Collection[str]) -> bool:
+    """Say whether a run of these pipelines has work before it on the server. Locks nothing."""
+    query = select(Run.id).where(
+        Run.server_id == server_id, Run.state == OPEN, Run.pipeline.in_(pipelines)
+    )
+    return session.scalar(query.limit(1)) is not None
+
+
 def others_open(session: Session, run: Run) -> bool:
     """Say whether another run of the same server has work before it."""
     query = select(Run.id).where(

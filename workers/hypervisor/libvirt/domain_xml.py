@@ -28,6 +28,12 @@ NAMESPACE = "urn:byre:domain:1"
 METADATA_PREFIX = "byre"
 AGENT_CHANNEL = "org.qemu.guest_agent.0"
 
+#: Interfaces for which a domain has room while it runs, on q35; one that is started anew has room
+#: for as many again.
+_FREE_PLACES = 4
+#: At most: agent channel, random numbers, balloon, graphics, controllers of disks and of USB.
+_OTHER_DEVICES = 6
+
 #: Characters that no XML document may hold, however they are written.
 _NOT_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -50,9 +56,10 @@ def domain_xml(job: Job, spec: DomainSpec, ground: Ground, pins: Pins) -> str:
     _add_endings(domain)
     devices = add(domain, "devices")
     disks = [disk for disk in spec.disks if machine.config_drive or disk.role != "config"]
+    _add_places(devices, machine, len(disks) + len(spec.ports))
     add_disks(devices, machine.hardware, disks, machine.limits, ground.cache)
     for port in spec.ports:
-        _add_interface(devices, port, machine)
+        devices.append(interface_xml(port, machine))
     _add_console(devices, ground.console_dir / names.console_file(job.server_id))
     _add_guest_devices(devices, machine)
     return as_text(domain)
@@ -88,15 +95,26 @@ def _add_endings(domain: etree._Element) -> None:
     add(domain, "on_crash", "destroy")
 
 
-def _add_interface(devices: etree._Element, port: PortSpec, machine: MachineSpec) -> None:
-    """The network gives the MTU: to the tap device, and to the guest by DHCP and config drive."""
-    element = add(devices, "interface", type="network")
+def interface_xml(port: PortSpec, machine: MachineSpec) -> etree._Element:
+    """Return an interface. The network gives the MTU: to the tap device, and to the guest by DHCP
+    and config drive."""
+    element = etree.Element("interface", type="network")
     add(element, "mac", address=port.mac)
     add(element, "source", network=names.network_name(port.network_id))
     add(element, "model", type=machine.hardware.vif_model)
     # All that it allows is written out in it, so that a change of it reaches a running guest.
     add(element, "filterref", filter=names.filter_name(port.port_id))
     add_bandwidth(element, machine.limits)
+    return element
+
+
+def _add_places(devices: etree._Element, machine: MachineSpec, used: int) -> None:
+    """Add what devices are plugged into on q35: libvirt makes as many as a domain has devices, and
+    none to which another could come while it runs."""
+    if machine.hardware.machine_type == "q35":
+        add(devices, "controller", type="pci", index="0", model="pcie-root")
+        for index in range(1, used + _OTHER_DEVICES + _FREE_PLACES + 1):
+            add(devices, "controller", type="pci", index=str(index), model="pcie-root-port")
 
 
 def _add_console(devices: etree._Element, log_file: Path) -> None:

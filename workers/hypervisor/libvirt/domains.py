@@ -61,7 +61,7 @@ _UNDEFINE_EVERYTHING = (
     | libvirt.VIR_DOMAIN_UNDEFINE_TPM
 )
 #: How often a start is tried that the packet filter did not let through.
-_TRIES = 4
+TRIES = 4
 _AS_DEFINED = libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE
 
 
@@ -207,6 +207,11 @@ class Domains:
         """Return the console's log and its older parts."""
         return sorted(self._console_dir.glob(f"{names.console_file(server_id)}*"))
 
+    def present(self, server_id: str) -> libvirt.virDomain:
+        """Return libvirt's handle of the server's domain. Raises HostError if there is none,
+        ForeignOwner."""
+        return self._there(server_id)[0]
+
     def _there(self, server_id: str) -> tuple[libvirt.virDomain, Domain]:
         """Return the domain. Raises HostError if there is none, ForeignOwner."""
         handle = self.handle(server_id)
@@ -281,7 +286,8 @@ def _is_unweighed(handle: libvirt.virDomain) -> bool:
     return False
 
 
-def _is_of_packet_filter(error: BaseException) -> bool:
+def is_of_packet_filter(error: BaseException) -> bool:
+    """Say whether the packet filter did not let it through."""
     return (
         isinstance(error, libvirt.libvirtError)
         # Its types do not have it.
@@ -290,8 +296,8 @@ def _is_of_packet_filter(error: BaseException) -> bool:
 
 
 @retry(
-    retry=retry_if_exception(_is_of_packet_filter),
-    stop=stop_after_attempt(_TRIES),
+    retry=retry_if_exception(is_of_packet_filter),
+    stop=stop_after_attempt(TRIES),
     wait=wait_random(0.1, 0.5),
     reraise=True,
 )

@@ -37,6 +37,7 @@ from workers.hypervisor.libvirt.errors import translated
 from workers.hypervisor.libvirt.events import DomainEvents
 from workers.hypervisor.libvirt.extra_disks import ExtraDisks
 from workers.hypervisor.libvirt.firewall.host import HostFirewall
+from workers.hypervisor.libvirt.interfaces import Interfaces
 from workers.hypervisor.libvirt.inventory import HostInventory
 from workers.hypervisor.libvirt.kept_disks import KeptDisks
 from workers.hypervisor.libvirt.machine_xml import DiskCache, Ground
@@ -88,6 +89,7 @@ class LibvirtHypervisor:
         self._domains = Domains(self._keeper, settings.console_dir, processors, turns)
         self._snapshots = Snapshots(self._domains, settings.storage_dir)
         self._uploader = Uploader(settings.image_ca_file, settings.image_cache.retry_pause_s)
+        self._interfaces = Interfaces(self._domains, turns)
         self._consoles = Shelf(settings.console_dir, frozenset({"console_log"}))
         self._guests = GuestStore(settings.state_dir)
         self._tidying = Tidying(
@@ -276,6 +278,14 @@ class LibvirtHypervisor:
     def suspend(self, server_id: str) -> None:
         """See the port."""
         self._domains.suspend(server_id)
+
+    def attach_port(self, server_id: str, port: PortSpec, machine: MachineSpec) -> None:
+        """See the port."""
+        self._interfaces.attach(server_id, port, machine)
+
+    def detach_port(self, server_id: str, port: PortSpec) -> bool:
+        """See the port."""
+        return self._interfaces.detach(server_id, port)
 
     def set_password(self, server_id: str, password: Password) -> None:
         """See the port."""
