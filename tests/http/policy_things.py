@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from app.db.models import (
     Aggregate,
+    Allocation,
     ApplicationCredential,
     FixedAddress,
     Flavor,
@@ -52,6 +53,7 @@ from tests.http.world import (
     QUEUED_IMAGE,
     RITA,
     ROOT,
+    RUN,
     SUBNET,
     WEB,
     add_token,
@@ -465,6 +467,18 @@ def _own(session: Session) -> None:
     session.add(ServerTag(server_id=ACTIVE, tag="old"))
     session.get_one(Flavor, "42").extra_specs = {_SPEC["key"].value: "7"}
     session.add(Aggregate(number=1, name="rack"))
+    # Who is resized holds room; how much it has of it is told by its own row.
+    session.add(
+        Allocation(
+            server_id=ACTIVE,
+            hypervisor_id=HOST,
+            run_id=RUN,
+            attempt=1,
+            vcpus=1,
+            memory_mib=256,
+            disk_gib=1,
+        )
+    )
     session.add(Network(id=OWN_NETWORK, project_id=ALPHA, name="own", tags=["blue"]))
     session.add(
         ServerGroup(id=SERVER_GROUP, project_id=ALPHA, user_id=ALICE, name="ha", policy="affinity")
