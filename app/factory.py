@@ -16,6 +16,7 @@ from app.api.compute import (
     flavors,
     hosts,
     hypervisors,
+    image_metadata,
     instance_actions,
     interfaces,
     keypairs,
@@ -35,7 +36,11 @@ from app.api.compute import (
     zones,
 )
 from app.api.compute import extensions as compute_extensions
+from app.api.compute import floating_ips as compute_floating_ips
+from app.api.compute import images as compute_images
+from app.api.compute import networks as compute_networks
 from app.api.compute import quotas as compute_quotas
+from app.api.compute import security_groups as compute_security_groups
 from app.api.compute import services as compute_services
 from app.api.compute import versions as compute_versions
 from app.api.identity import (
@@ -110,6 +115,14 @@ ROUTES: tuple[Routes, ...] = (
     limits.routes,
     compute_quotas.routes,
     compute_quotas.class_routes,
+    compute_images.routes,
+    image_metadata.routes,
+    compute_networks.routes,
+    compute_networks.tenant_routes,
+    compute_security_groups.routes,
+    compute_security_groups.rule_routes,
+    compute_floating_ips.routes,
+    compute_floating_ips.pool_routes,
     image_versions.routes,
     images.routes,
     image_patches.routes,

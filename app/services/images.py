@@ -148,11 +148,25 @@ def update(
             else:
                 _change_record(session, row, caller, change)
         check_words(row.name, row.tags)
-        check_properties(properties)
-        row.properties = properties
-        images.touch(row, now())
-        session.flush()
-        return image_view(row)
+        return _with_properties(session, row, properties)
+
+
+def replace_properties(
+    context: Context, caller: Caller, image_id: str, properties: Mapping[str, str]
+) -> ImageView:
+    """Give an image these properties and no others; return its record. Raises NotFound, Forbidden,
+    RequestError."""
+    with context.sessions.begin() as session:
+        row = own(found(images.lock(session, image_id), caller, image_id), caller)
+        return _with_properties(session, row, properties)
+
+
+def _with_properties(session: Session, row: Image, properties: Mapping[str, Any]) -> ImageView:
+    check_properties(properties)
+    row.properties = dict(properties)
+    images.touch(row, now())
+    session.flush()
+    return image_view(row)
 
 
 def _change_property(properties: dict[str, Any], change: ImageChange) -> None:

@@ -202,6 +202,9 @@ _HOST_SERVICE = {"host": "host-1", "binary": "nova-compute"}
 _QUOTA = Try(foreign=403)
 _UPLOAD = "/byre/v1/images/<image_id>/upload"
 _PATCH = "application/openstack-images-v2.1-json-patch"
+#: Nova's word for what was nova-network's.
+_GONE = Try(answer=410, foreign=410)
+_NAMED = {"name": "new", "description": ""}
 _SPEC = {"flavor_id": Thing("42"), "key": Thing("quota:disk_total_iops_sec")}
 
 #: Method and rule -> what is particular to it.
@@ -297,6 +300,29 @@ TRIES: dict[tuple[str, str], Try] = {
     ("GET", f"{_ONE}/os-interface/<port_id>"): Try(things={"port_id": Thing(PORT)}),
     ("DELETE", f"{_ONE}/os-interface/<port_id>"): Try(things={"port_id": Thing(PORT)}),
     ("POST", f"{_ONE}/os-interface"): Try({"interfaceAttachment": {"net_id": NETWORK}}),
+    ("POST", f"{_V21}/images/<image_id>/metadata"): Try({"metadata": {"a": "b"}}),
+    ("PUT", f"{_V21}/images/<image_id>/metadata"): Try({"metadata": {"a": "b"}}),
+    ("PUT", f"{_V21}/images/<image_id>/metadata/<key>"): Try({"meta": {"role": "db"}}),
+    ("POST", f"{_V21}/os-networks"): _GONE,
+    ("POST", f"{_V21}/os-networks/add"): _GONE,
+    ("DELETE", f"{_V21}/os-networks/<network_id>"): _GONE,
+    ("POST", f"{_V21}/os-networks/<network_id>/action"): _GONE,
+    ("POST", f"{_V21}/os-tenant-networks"): _GONE,
+    ("DELETE", f"{_V21}/os-tenant-networks/<network_id>"): _GONE,
+    ("POST", f"{_V21}/os-security-groups"): Try({"security_group": _NAMED}),
+    ("PUT", f"{_V21}/os-security-groups/<group_id>"): Try({"security_group": _NAMED}),
+    ("POST", f"{_V21}/os-security-group-rules"): Try(
+        {
+            "security_group_rule": {
+                "parent_group_id": WEB,
+                "ip_protocol": "tcp",
+                "from_port": 22,
+                "to_port": 22,
+            }
+        },
+        foreign=404,
+    ),
+    ("POST", f"{_V21}/os-floating-ips"): Try({"pool": "public"}),
     ("GET", "/identity/v3/auth/tokens"): Try(headers=_MY_TOKEN, foreign=403),
     ("DELETE", "/identity/v3/auth/tokens"): Try(headers=_MY_TOKEN, foreign=403),
     ("POST", "/identity/v3/auth/tokens"): Try(
@@ -463,7 +489,8 @@ def _belongings(session: Session, user_id: str) -> None:
 
 
 def _own(session: Session) -> None:
-    session.get_one(Image, ALPHA_IMAGE).tags = ["old"]
+    image = session.get_one(Image, ALPHA_IMAGE)
+    image.tags, image.properties = ["old"], {"role": "db"}
     session.add(ServerTag(server_id=ACTIVE, tag="old"))
     session.get_one(Flavor, "42").extra_specs = {_SPEC["key"].value: "7"}
     session.add(Aggregate(number=1, name="rack"))

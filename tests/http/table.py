@@ -9,6 +9,7 @@ from tests.http import (
     table_image,
     table_network,
     table_operators,
+    table_proxies,
     table_refusals,
     table_routers,
     table_security,
@@ -31,4 +32,5 @@ CASES: list[Case] = [
     *table_byre.CASES,
     *table_refusals.CASES,
     *table_versions.CASES,
+    *table_proxies.CASES,
 ]

@@ -32,6 +32,17 @@ REFUSED = {
     "GET /servers/{}/migrations/{}": "404: servers are not moved while they run",
     "DELETE /servers/{}/migrations/{}": "404: servers are not moved while they run",
     "POST /servers/{}/migrations/{}/action": "404: servers are not moved while they run",
+    **dict.fromkeys(
+        (
+            "POST /os-networks",
+            "POST /os-networks/add",
+            "DELETE /os-networks/{}",
+            "POST /os-networks/{}/action",
+            "POST /os-tenant-networks",
+            "DELETE /os-tenant-networks/{}",
+        ),
+        "410, as by Nova: networks are made by the network API",
+    ),
     "action os-getRDPConsole": "400: Hyper-V's",
     "action os-getSPICEConsole": "400: screens are shown by VNC",
 }
@@ -50,8 +61,6 @@ REASONS = {
     "/os-snapshots": "no volumes",
     "/os-baremetal-nodes": "no bare metal",
     "/os-fixed-ips": "nova-network's",
-    "/os-networks": "nova-network's; networks are made by the network API",
-    "/os-tenant-networks": "networks are made by the network API",
 }
 
 HEAD = """# The compute API, beside Nova's
