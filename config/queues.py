@@ -19,6 +19,7 @@ PULSE_TASKS = frozenset(
         # Somebody waits for these.
         "console",
         "console_way",
+        "answer",
     }
 )
 
@@ -29,8 +30,9 @@ FABRIC = "fabric"
 WARM_CACHE = "warm_cache"
 READ_CONSOLE = "read_console"
 OPEN_CONSOLE = "open_console"
+DESCRIBE_DOMAIN = "describe_domain"
 
-_ORDERS = frozenset({CANARY, TIDY, FABRIC, WARM_CACHE, READ_CONSOLE, OPEN_CONSOLE})
+_ORDERS = frozenset({CANARY, TIDY, FABRIC, WARM_CACHE, READ_CONSOLE, OPEN_CONSOLE, DESCRIBE_DOMAIN})
 
 #: Says that hosts have something to learn (app.runs.fabric). It has no message.
 FABRIC_CHANGED = "fabric_changed"
@@ -46,6 +48,9 @@ CONSOLE = "console"
 
 #: Where a server's console can be reached.
 CONSOLE_WAY = "console_way"
+
+#: What a host says to a question.
+ANSWER = "answer"
 
 Router = Callable[..., dict[str, str]]
 

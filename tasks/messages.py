@@ -762,6 +762,38 @@ class ConsoleWay(Message):
     refused: str = ""
 
 
+# --- questions to a host -----------------------------------------------------------------------
+
+
+class Question(Message):
+    """What a host is asked while somebody waits. Void after `deadline` (Unix seconds)."""
+
+    host: str
+    #: Which question this is.
+    question: str
+    deadline: float
+
+
+class DescribeDomain(Question):
+    """Tell how the domain of a server would be described that is not there: nothing is made."""
+
+    job: Job
+    outline: Outline
+    #: The image's: one to install from is a disc of the server's.
+    image_format: StoredFormat
+
+
+class Answer(Message):
+    """What a host says to a question, or why it cannot."""
+
+    question: str
+    deadline: float
+    text: str = ""
+    #: The error's code word and public text; empty if there is an answer.
+    code: str = ""
+    refused: str = ""
+
+
 # --- what is on a hypervisor -----------------------------------------------------------------
 
 DomainState = Literal["running", "paused", "shutoff", "crashed"]

@@ -19,6 +19,7 @@ from app.runs.publish import CeleryPublisher
 from config.celery import make_celery
 from config.logs import setup_logs
 from config.queues import (
+    ANSWER,
     CACHE_REPORT,
     CANARY,
     CANARY_ANSWER,
@@ -103,6 +104,7 @@ _TAKEN: dict[str, Callable[[Store, dict[str, Any]], None]] = {
     CACHE_REPORT: reports.take_cache_report,
     CONSOLE: reports.take_console,
     CONSOLE_WAY: reports.take_console_way,
+    ANSWER: reports.take_answer,
     CANARY: reports.take_canary,
     CANARY_ANSWER: reports.take_canary,
 }

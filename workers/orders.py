@@ -1,5 +1,6 @@
 """Messages to a hypervisor that are no stage of a run: canaries, what is to be tidied up, what its
-networks and groups have to be like, images to fetch ahead, consoles to be read or opened."""
+networks and groups have to be like, images to fetch ahead, consoles to be read or opened, and
+other questions."""
 
 import time
 from collections.abc import Callable
@@ -9,10 +10,12 @@ from typing import Any
 import structlog
 
 from config.queues import (
+    ANSWER,
     CANARY,
     CANARY_ANSWER,
     CONSOLE,
     CONSOLE_WAY,
+    DESCRIBE_DOMAIN,
     FABRIC,
     OPEN_CONSOLE,
     READ_CONSOLE,
@@ -21,11 +24,14 @@ from config.queues import (
 )
 from tasks.errors import ByreError
 from tasks.messages import (
+    Answer,
     Canary,
     Console,
     ConsoleWay,
+    DescribeDomain,
     Fabric,
     OpenConsole,
+    Question,
     ReadConsole,
     Thing,
     Tidy,
@@ -58,6 +64,9 @@ def register(worker: Hosted) -> None:
     def way(message: dict[str, Any]) -> None:
         open_console(worker, understood(OpenConsole, message, OPEN_CONSOLE))
 
+    def description(message: dict[str, Any]) -> None:
+        describe_domain(worker, understood(DescribeDomain, message, DESCRIBE_DOMAIN))
+
     task: Any = worker.celery.task
     bodies = {
         CANARY: canary,
@@ -66,6 +75,7 @@ def register(worker: Hosted) -> None:
         WARM_CACHE: warm,
         READ_CONSOLE: console,
         OPEN_CONSOLE: way,
+        DESCRIBE_DOMAIN: description,
     }
     for name, body in bodies.items():
         task(name=name, shared=False)(body)
@@ -130,6 +140,30 @@ def open_console(worker: Hosted, order: OpenConsole) -> None:
             refused=error.public,
         )
     worker.celery.send_task(CONSOLE_WAY, args=[answer.model_dump()], retry=False)
+
+
+def describe_domain(worker: Hosted, order: DescribeDomain) -> None:
+    """Say how a domain would be described here, unless nobody waits for it any more."""
+    _answer(
+        worker,
+        order,
+        lambda: worker.host.describe(order.job, order.outline, order.image_format),
+    )
+
+
+def _answer(worker: Hosted, order: Question, find: Callable[[], str]) -> None:
+    if time.time() > order.deadline:
+        log.info("question.late", question=order.question)
+        return
+    answer = Answer(question=order.question, deadline=order.deadline)
+    try:
+        told: dict[str, str] = {"text": find()}
+    except ByreError as error:
+        log.info("question.refused", question=order.question, reason=error.public)
+        told = {"code": error.code, "refused": error.public}
+    message = answer.model_copy(update=told).model_dump()
+    shown = f"(answer to {order.question})"
+    worker.celery.send_task(ANSWER, args=[message], retry=False, argsrepr=shown)
 
 
 def _domains_first(things: list[Thing]) -> list[Thing]:

@@ -19,6 +19,7 @@ from app.db.session import Sessions, reading
 from app.runs.envelope import Chain, remaining
 from config.queues import (
     CANARY,
+    DESCRIBE_DOMAIN,
     FABRIC,
     FABRIC_CHANGED,
     OPEN_CONSOLE,
@@ -27,7 +28,15 @@ from config.queues import (
     WARM_CACHE,
 )
 from config.settings import ControlSettings
-from tasks.messages import Canary, Fabric, OpenConsole, ReadConsole, Tidy, WarmCache
+from tasks.messages import (
+    Canary,
+    DescribeDomain,
+    Fabric,
+    OpenConsole,
+    ReadConsole,
+    Tidy,
+    WarmCache,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -71,6 +80,10 @@ class Publisher(Protocol):
 
     def open_console(self, order: OpenConsole) -> None:
         """Have a host let somebody in to a server's console."""
+        ...
+
+    def describe_domain(self, order: DescribeDomain) -> None:
+        """Ask a host how it would describe a domain."""
         ...
 
     def broker_answers(self) -> bool:
@@ -137,6 +150,10 @@ class CeleryPublisher:
     def open_console(self, order: OpenConsole) -> None:
         """Send the order."""
         self._one(OPEN_CONSOLE, order.model_dump())
+
+    def describe_domain(self, order: DescribeDomain) -> None:
+        """Send the question."""
+        self._one(DESCRIBE_DOMAIN, order.model_dump())
 
     def broker_answers(self) -> bool:
         """Open a connection, or see that there is one."""

@@ -78,17 +78,21 @@ def host_of(context: Context, caller: Caller, server_id: str, deed: str) -> Hype
         return host
 
 
-def awaited(context: Context, question: str) -> str | None:
-    """Return the answer as soon as it is there, or None if it does not come in time."""
-    end = time.monotonic() + PATIENCE_S
-    while time.monotonic() < end:
+def awaited(context: Context, question: str, deadline: float | None = None) -> str | None:
+    """Return the answer as soon as it is there, or None if it does not come in time: until the
+    deadline (Unix seconds), else as long as for one answer alone. What is there is found after the
+    deadline, too."""
+    patience_s = PATIENCE_S if deadline is None else deadline - time.time()
+    end = time.monotonic() + patience_s
+    while True:
         with reading(context.sessions) as session:
             is_there = consoles.is_there(session, question)
         if is_there:
             with context.sessions.begin() as session:
                 return consoles.take(session, question)
+        if time.monotonic() >= end:
+            return None
         time.sleep(_LOOK_EVERY_S)
-    return None
 
 
 def _last(text: str, lines: int) -> str:

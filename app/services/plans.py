@@ -1,25 +1,32 @@
 """What a create would do, without doing it: written, placed and taken back in one transaction, so
 that what is planned is decided by the very code that would decide it.
 
+How its domains would be described their hosts are asked after that, for operators.
+
 Only while it lasts does the plan hold what a create would hold: the project's quota and the room.
 """
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 
 from sqlalchemy.orm import Session
 
-from app.db.models import Port, Run, Server
+from app.db.models import Image, Port, Run, Server
+from app.db.models.base import new_id
 from app.db.repo import claims
 from app.db.session import trying
+from app.runs.build_spec import outline
 from app.runs.envelope import job_of
 from app.scheduling.rules import RULES
-from app.services import new_servers, placement
+from app.services import consoles, new_servers, placement
 from app.services.context import Caller, Context
 from app.services.new_servers import NewServer
+from app.services.questions import answer_to
 from app.services.security_groups import ensure_default
 from app.services.server_views import host_id
 from config.settings import ControlSettings
 from tasks.errors import NoFreeAddress, NoValidHost
+from tasks.messages import DescribeDomain
 from tasks.pipelines import CREATE, Stage, stages_of
 
 
@@ -34,13 +41,16 @@ class PlannedAddress:
 
 @dataclass(frozen=True)
 class PlannedServer:
-    """Where a server would go, or why it would go nowhere. `host` is for operators."""
+    """Where a server would go, or why it would go nowhere. `host` and how its domain would be
+    described, or why that is not known, are for operators."""
 
     name: str
     host: str | None
     host_id: str
     addresses: tuple[PlannedAddress, ...]
     reason: str | None
+    domain_xml: str | None = None
+    domain_xml_reason: str | None = None
 
 
 @dataclass(frozen=True)
@@ -72,9 +82,13 @@ def plan(context: Context, caller: Caller, new: NewServer) -> PlanView:
         runs = new_servers.write(session, context, caller, new)
         session.flush()
         refused = _verdicts(session, context.settings, runs[0])
-        servers = tuple(_placed(session, context.settings, run) for run in runs)
+        servers = [_placed(session, context.settings, run) for run in runs]
+        # Of an owner's plan no host hears.
+        questions = _questions(session, context.settings, runs, servers) if caller.is_admin else []
+    if questions:
+        servers = _described(context, servers, questions)
     return PlanView(
-        servers=servers,
+        servers=tuple(servers),
         hosts=len(refused),
         verdicts=tuple(
             Verdict(rule.name, tuple(host for host, by in refused.items() if rule.name in by))
@@ -111,3 +125,55 @@ def _placed(session: Session, settings: ControlSettings, run: Run) -> PlannedSer
         ),
         reason=reason,
     )
+
+
+def _questions(
+    session: Session, settings: ControlSettings, runs: list[Run], servers: list[PlannedServer]
+) -> list[DescribeDomain | None]:
+    """Return what each server's host is asked. It holds nothing of what the guest is told."""
+    deadline = time.time() + consoles.PATIENCE_S
+    return [
+        _question(session, settings, run, server.host, deadline) if server.host else None
+        for run, server in zip(runs, servers, strict=True)
+    ]
+
+
+def _question(
+    session: Session, settings: ControlSettings, run: Run, host: str, deadline: float
+) -> DescribeDomain:
+    server = session.get_one(Server, run.server_id)
+    return DescribeDomain.parse(
+        {
+            "host": host,
+            "question": new_id(),
+            "deadline": deadline,
+            "job": job_of(session, run, server),
+            "outline": outline(session, run, settings),
+            "image_format": session.get_one(Image, server.disk_image_id).disk_format,
+        }
+    )
+
+
+def _described(
+    context: Context, servers: list[PlannedServer], questions: list[DescribeDomain | None]
+) -> list[PlannedServer]:
+    """Ask all hosts, and only then wait for them: for all together as long as for one."""
+    for question in questions:
+        if question is not None:
+            context.publisher.describe_domain(question)
+    return [
+        _with_answer(context, server, question)
+        for server, question in zip(servers, questions, strict=True)
+    ]
+
+
+def _with_answer(
+    context: Context, server: PlannedServer, question: DescribeDomain | None
+) -> PlannedServer:
+    if question is None:
+        return replace(server, domain_xml_reason="The server would be on no host.")
+    answer = answer_to(context, question)
+    if answer is None:
+        silent = f"The host did not answer within {consoles.PATIENCE_S:.0f} seconds."
+        return replace(server, domain_xml_reason=silent)
+    return replace(server, domain_xml=answer.text or None, domain_xml_reason=answer.refused or None)

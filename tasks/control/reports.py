@@ -8,11 +8,12 @@ import structlog
 
 from app.db.models.base import now
 from app.runs import checkpoint, settle, sweep
-from app.services import consoles, drift, fleet, image_cache, remote_consoles, watching
+from app.services import consoles, drift, fleet, image_cache, questions, remote_consoles, watching
 from tasks.control.ledger import record_failure
 from tasks.control.store import Store
 from tasks.errors import StaleMessage
 from tasks.messages import (
+    Answer,
     Asked,
     BootReport,
     CacheReport,
@@ -118,6 +119,12 @@ def take_console_way(store: Store, message: dict[str, Any]) -> None:
     """Keep what a host says of the way to a server's console for whoever asked. Raises
     MalformedMessage, NewerMessage."""
     remote_consoles.take_way(store.sessions, ConsoleWay.parse(message))
+
+
+def take_answer(store: Store, message: dict[str, Any]) -> None:
+    """Keep what a host says to a question for whoever asked. Raises MalformedMessage,
+    NewerMessage."""
+    questions.take_answer(store.sessions, Answer.parse(message))
 
 
 def take_domain_change(store: Store, message: dict[str, Any]) -> None:

@@ -5,11 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tasks.errors import HostError, HostFull, ImageUnusable
-from tasks.messages import ThingKind
+from tasks.messages import Outline, ThingKind
 from tests.drivers.boot_code import boot_disc
 from tests.drivers.conftest import Rig
 from tests.drivers.images import serving
 from tests.drivers.values import NETWORK, Server
+from workers.hypervisor import names
 
 EXTRA = {"ephemeral_gib": 1, "swap_mib": 64}
 UEFI = {"hardware": {"firmware": "uefi"}}
@@ -212,3 +213,32 @@ def test_who_shares_needs_no_processor_of_its_own(dedicated_rig: Rig) -> None:
     for server in (own, shared):
         rig.host.define(server.job, server.resources(rig.host))
         assert rig.host.start(server.server_id).state == "running"
+
+
+def test_a_domain_is_described_without_being_made(rig: Rig) -> None:
+    """Its disks have the names that they would get, and nothing of it is there."""
+    server = rig.server(machine=EXTRA)
+    outline = Outline(machine=server.machine_spec(), ports=[server.port], boot=server.build().boot)
+    for _ in range(2):
+        described = rig.host.describe(server.job, outline, "qcow2")
+    assert server.traces(rig.host) == []
+    assert rig.host.find(server.server_id) is None
+
+    paths = [disk.path for disk in server.disks(rig.host)]
+    assert all(path in described for path in paths)
+    for part in (server.server_id, server.port.mac, names.network_name(NETWORK.network_id)):
+        assert part in described
+    assert names.install_disc_file(server.server_id) not in described
+    of_disc = rig.host.describe(server.job, outline, "iso")
+    assert names.install_disc_file(server.server_id) in of_disc
+
+
+def test_a_description_takes_no_processors(dedicated_rig: Rig) -> None:
+    rig = dedicated_rig
+    server = rig.server(machine={"cpu_policy": "dedicated"})
+    outline = Outline(machine=server.machine_spec(), ports=[server.port], boot=server.build().boot)
+    rig.host.describe(server.job, outline, "qcow2")
+    assert rig.host.inventory().free_dedicated_vcpus == 1
+    more = outline.model_copy(update={"machine": outline.machine.model_copy(update={"vcpus": 2})})
+    with pytest.raises(HostFull):
+        rig.host.describe(server.job, more, "qcow2")

@@ -14,7 +14,17 @@ from werkzeug.test import TestResponse
 
 from app.db.models import Base
 from app.db.session import Sessions, reading
-from tasks.messages import Fabric, OpenConsole, ReadConsole, Tidy, WarmCache
+from app.services.questions import take_answer
+from tasks.messages import (
+    Answer,
+    DescribeDomain,
+    Fabric,
+    OpenConsole,
+    Question,
+    ReadConsole,
+    Tidy,
+    WarmCache,
+)
 from tests.http.world import token_of
 
 
@@ -28,6 +38,8 @@ class Recorder:
     answer: Callable[[ReadConsole], None] | None = None
     opened: list[OpenConsole] = field(default_factory=list)
     let_in: Callable[[OpenConsole], None] | None = None
+    questions: list[Question] = field(default_factory=list)
+    reply: Callable[[Question], None] | None = None
     broker: bool = True
     nudges: int = 0
 
@@ -67,9 +79,30 @@ class Recorder:
         if self.let_in is not None:
             self.let_in(order)
 
+    def describe_domain(self, order: DescribeDomain) -> None:
+        """Let the host answer what the test says, if it says anything."""
+        self._ask(order)
+
+    def _ask(self, question: Question) -> None:
+        self.questions.append(question)
+        if self.reply is not None:
+            self.reply(question)
+
     def broker_answers(self) -> bool:
         """Say what the test wants to hear."""
         return self.broker
+
+
+def tell(sessions: Sessions, question: Question, text: str = "", refused: str = "") -> None:
+    """Let the host that was asked say this, as the control worker takes it."""
+    answer = Answer(
+        question=question.question,
+        deadline=question.deadline,
+        text=text,
+        code="host_error" if refused else "",
+        refused=refused,
+    )
+    take_answer(sessions, answer)
 
 
 @dataclass

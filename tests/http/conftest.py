@@ -13,7 +13,7 @@ from app.db.session import Sessions, make_engine, make_sessions
 from app.factory import create_app
 from app.services.context import Context
 from config.settings import ControlSettings
-from tests.http.cases import Api, Recorder
+from tests.http.cases import Api, Recorder, tell
 from tests.http.restored import Restored, restored
 from tests.http.world import make_world
 from tests.rows import make_settings
@@ -36,7 +36,7 @@ def make_api(sessions: Sessions, directory: Path, **changes: object) -> Api:
     """Return the application, with the world written."""
     settings = make_settings(image_store=directory / "images", image_max_gib=1, **changes)
     make_world(sessions, directory / "images")
-    recorder = Recorder()
+    recorder = Recorder(reply=lambda question: tell(sessions, question, "<domain/>"))
     return Api(make_app(settings, sessions, recorder), sessions, recorder)
 
 

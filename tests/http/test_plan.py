@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 
 from app.db.models import Hypervisor, SecurityGroup
-from tests.http.cases import UUID, Api
+from app.services import consoles
+from tasks.messages import Question
+from tests.http.cases import UUID, Api, tell
 from tests.http.table_refusals import GOOD
 from tests.http.world import ALPHA_DEFAULT, HOST, NETWORK, SUBNET
 
@@ -71,6 +73,8 @@ def test_operator_is_told_which_hosts_and_why(api: Api) -> None:
         assert refusing(found) == {"enabled": 1, "memory": 1}
     [server] = operator["servers"]
     assert server["host"] is None
+    assert server["domain_xml"] is None
+    assert server["domain_xml_reason"] == "The server would be on no host."
     named = {rule["rule"]: rule["hosts"] for rule in operator["rules"] if rule["hosts"]}
     assert named == {"enabled": ["host-1"], "memory": ["host-1"]}
 
@@ -90,6 +94,57 @@ def test_several_servers_take_each_others_room(api: Api) -> None:
     addresses = [each["address"] for server in found["servers"] for each in server["addresses"]]
     assert len(set(addresses)) == 2
     assert refusing(found) == {}, "the first one has room"
+
+
+def test_operator_is_told_how_the_host_would_describe_each_server(api: Api) -> None:
+    """All are asked before the first answer is waited for."""
+    before = api.count_rows()
+    secret = {"adminPass": "Secret-1", "user_data": "c2VjcmV0LWRhdGE="}
+
+    def last_answers_all(question: Question) -> None:
+        if len(api.recorder.questions) == 2:
+            for each in api.recorder.questions:
+                tell(api.sessions, each, f"<domain>{each.question}</domain>")
+
+    api.recorder.reply = last_answers_all
+    found = plan(api, "root", networks=[{"uuid": NETWORK}], min_count=2, **secret)
+
+    asked = api.recorder.questions
+    assert [(server["host"], server["domain_xml"]) for server in found["servers"]] == [
+        ("host-1", f"<domain>{each.question}</domain>") for each in asked
+    ]
+    assert [server["domain_xml_reason"] for server in found["servers"]] == [None, None]
+    assert {each.host for each in asked} == {"host-1"}
+    sent = "".join(each.model_dump_json() for each in asked)
+    for word in ("Secret-1", "c2VjcmV0", "secret-data", "ticket"):
+        assert word not in sent
+    assert api.count_rows() == before
+
+
+def test_host_that_cannot_or_does_not_answer_is_told(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consoles, "PATIENCE_S", 0.2)
+
+    def first_refuses(question: Question) -> None:
+        if len(api.recorder.questions) == 1:
+            tell(api.sessions, question, refused="No such machine.")
+
+    api.recorder.reply = first_refuses
+    found = plan(api, "root", networks=[{"uuid": NETWORK}], min_count=2)
+
+    assert found["possible"]
+    assert [server["domain_xml"] for server in found["servers"]] == [None, None]
+    assert [server["domain_xml_reason"] for server in found["servers"]] == [
+        "No such machine.",
+        "The host did not answer within 0 seconds.",
+    ]
+
+
+def test_owner_has_no_host_asked(api: Api) -> None:
+    [server] = plan(api)["servers"]
+    assert not {"domain_xml", "domain_xml_reason"} & server.keys()
+    assert api.recorder.questions == []
 
 
 def test_project_that_has_no_group_yet_gets_none_by_a_plan(api: Api) -> None:

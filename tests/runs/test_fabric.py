@@ -32,7 +32,15 @@ from app.runs import fabric
 from app.runs.checkpoint import end
 from app.runs.settle import settle
 from app.services import placement
-from tasks.messages import Fabric, FirewallSpec, OpenConsole, ReadConsole, Tidy, WarmCache
+from tasks.messages import (
+    DescribeDomain,
+    Fabric,
+    FirewallSpec,
+    OpenConsole,
+    ReadConsole,
+    Tidy,
+    WarmCache,
+)
 from tests.rows import World, add_host, add_server, make_settings, make_world
 from tests.runs.test_checkpoint import job_for
 
@@ -68,6 +76,9 @@ class Outbox:
         raise AssertionError(order)
 
     def open_console(self, order: OpenConsole) -> None:
+        raise AssertionError(order)
+
+    def describe_domain(self, order: DescribeDomain) -> None:
         raise AssertionError(order)
 
     def broker_answers(self) -> bool:

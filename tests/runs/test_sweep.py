@@ -18,6 +18,7 @@ from app.runs.sweep import _resume, sweep, take_over
 from app.services import fleet
 from tasks.messages import (
     AttemptRef,
+    DescribeDomain,
     Fabric,
     Heartbeat,
     Job,
@@ -67,6 +68,9 @@ class Outbox:
 
     def open_console(self, order: OpenConsole) -> None:
         raise AssertionError("the sweep opens no console")
+
+    def describe_domain(self, order: DescribeDomain) -> None:
+        raise AssertionError("the sweep asks no host")
 
     def broker_answers(self) -> bool:
         return True

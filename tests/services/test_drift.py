@@ -27,6 +27,7 @@ from app.services import drift
 from app.services.context import Context
 from app.services.drift import DriftFilter, take_change, take_survey
 from tasks.messages import (
+    DescribeDomain,
     DomainChange,
     DomainState,
     Fabric,
@@ -700,6 +701,9 @@ class NoPublisher:
         raise AssertionError(order)
 
     def open_console(self, order: OpenConsole) -> None:
+        raise AssertionError(order)
+
+    def describe_domain(self, order: DescribeDomain) -> None:
         raise AssertionError(order)
 
     def broker_answers(self) -> bool:

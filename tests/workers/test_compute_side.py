@@ -10,15 +10,15 @@ from celery import Celery
 
 from config.settings import ComputeSettings
 from tasks.errors import HostGone, StaleMessage
-from tasks.messages import ReadConsole
-from tests.tasks.values import make_job
+from tasks.messages import Answer, DescribeDomain, Outline, ReadConsole
+from tests.tasks.values import make_build, make_job
 from workers.compute_ledger import ComputeLedger
 from workers.fabric import FabricKeeper
 from workers.heartbeat import Heart
 from workers.hosted import Hosted
 from workers.hypervisor.fake import FakeHypervisor
 from workers.hypervisor.journal import Journal
-from workers.orders import tell_console
+from workers.orders import describe_domain, tell_console
 
 
 class Keeping(Celery):
@@ -29,10 +29,12 @@ class Keeping(Celery):
         self.sent: list[str] = []
         #: What Flower would show of their arguments.
         self.shown: list[Any] = []
+        self.messages: list[Any] = []
 
     def send_task(self, name: str, *_: Any, **options: Any) -> Any:
-        """Remember the message's name."""
+        """Remember the message."""
         self.sent.append(name)
+        self.messages += options.get("args", [])
         self.shown.append(options.get("argsrepr", options.get("args")))
 
 
@@ -143,11 +145,16 @@ def test_what_is_done_once_is_done_once_for_its_run(celery: Keeping, tmp_path: P
         assert not ledger.has_completed(later, "clear")
 
 
-def test_console_is_told_in_time_and_shown_to_nobody_else(celery: Keeping, tmp_path: Path) -> None:
-    host, journal = FakeHypervisor(), Journal(tmp_path)
-    ledger, fabric = ComputeLedger(celery, journal, "p"), FabricKeeper(host, tmp_path)
+def make_hosted(celery: Keeping, host: FakeHypervisor, directory: Path) -> Hosted:
+    """Return a worker of this host."""
+    journal = Journal(directory)
+    ledger, fabric = ComputeLedger(celery, journal, "p"), FabricKeeper(host, directory)
     settings = ComputeSettings(host="h", driver="fake")
-    worker = Hosted(celery, host, journal, ledger, fabric, settings, "p")
+    return Hosted(celery, host, journal, ledger, fabric, settings, "p")
+
+
+def test_console_is_told_in_time_and_shown_to_nobody_else(celery: Keeping, tmp_path: Path) -> None:
+    worker = make_hosted(celery, FakeHypervisor(), tmp_path)
     order = ReadConsole(
         host="h", server_id=make_job().server_id, question="q", deadline=time.time() + 10
     )
@@ -157,3 +164,30 @@ def test_console_is_told_in_time_and_shown_to_nobody_else(celery: Keeping, tmp_p
 
     assert celery.sent == ["console"]
     assert celery.shown == [f"(console of {order.server_id})"]
+
+
+def test_question_is_answered_in_time_or_refused(celery: Keeping, tmp_path: Path) -> None:
+    host = FakeHypervisor()
+    worker = make_hosted(celery, host, tmp_path)
+    build = make_build()
+    order = DescribeDomain(
+        host="h",
+        question="q",
+        deadline=time.time() + 10,
+        job=make_job(),
+        outline=Outline(machine=build.machine, ports=build.ports, boot=build.boot),
+        image_format="qcow2",
+    )
+
+    describe_domain(worker, order)
+    host.faults.before["describe"] = [HostGone("libvirt does not answer.")]
+    describe_domain(worker, order)
+    describe_domain(worker, order.model_copy(update={"deadline": time.time() - 1}))
+
+    assert celery.sent == ["answer", "answer"]
+    told, refused = [Answer.parse(message) for message in celery.messages]
+    assert (told.question, told.refused) == ("q", "")
+    assert order.job.server_id in told.text
+    assert (refused.text, refused.code) == ("", "host_gone")
+    assert refused.refused == "libvirt does not answer."
+    assert celery.shown == ["(answer to q)"] * 2

@@ -40,8 +40,10 @@ from tasks.messages import (
     Job,
     MachineSpec,
     NetworkSpec,
+    Outline,
     Password,
     PortSpec,
+    StoredFormat,
     Thing,
 )
 from workers.hypervisor import names
@@ -66,8 +68,10 @@ from workers.hypervisor.fake_things import (
     rules_of,
     set_file_aside,
 )
+from workers.hypervisor.fake_xml import fake_xml
 from workers.hypervisor.firewall_state import FirewallState, HostNetwork, merged
 from workers.hypervisor.image_cache.rules import CacheRules
+from workers.hypervisor.own_disks import disks_to_be, own_disks
 from workers.hypervisor.port import NO_AGENT, Domain, Observation, Watcher
 from workers.hypervisor.things import check, server_of
 
@@ -287,14 +291,8 @@ class FakeHypervisor(Faulty):
 
     def own_disks(self, server_id: str) -> list[DiskRef]:
         """Return the disks that are noted."""
-        files: list[tuple[str, DiskRole]] = [
-            (names.root_disk_file(server_id), "root"),
-            (names.ephemeral_disk_file(server_id), "ephemeral"),
-            (names.swap_disk_file(server_id), "swap"),
-            (names.install_disc_file(server_id), "cdrom"),
-            (names.config_drive_file(server_id), "config"),
-        ]
-        return [_disk(name, role) for name, role in files if name in self._state.files]
+        disks = own_disks(Path(_DIRECTORY), server_id)
+        return [disk for disk in disks if self._has_disk(disk.path)]
 
     @verb
     def ensure_rescue_disks(
@@ -460,6 +458,13 @@ class FakeHypervisor(Faulty):
         elif (found.run_id, found.attempt) != (job.run_id, job.attempt):
             self._change(job.server_id, owner=job, spec=spec, quarantined=False, told=False)
         return _domain(self._state.guests[job.server_id])
+
+    @verb
+    def describe(self, job: Job, outline: Outline, image_format: StoredFormat) -> str:
+        """Describe the domain. Raises HostFull."""
+        self._refuse_without_processors(job.server_id, outline.machine)
+        disks = disks_to_be(Path(_DIRECTORY), job.server_id, outline.machine, image_format)
+        return fake_xml(job, outline, disks)
 
     @verb
     def start(self, server_id: str) -> Domain:

@@ -28,8 +28,10 @@ from tasks.messages import (
     Job,
     MachineSpec,
     NetworkSpec,
+    Outline,
     Password,
     PortSpec,
+    StoredFormat,
     Thing,
     Value,
 )
@@ -250,6 +252,12 @@ class Hypervisor(Protocol):
         attempt. One with processors of its own has them from now on, until it is removed. Raises
         ForeignOwner, HostError, HostFull if there are not enough of these, StaleMessage if a newer
         attempt of the run defined it, and ImageUnusable for hardware that no machine can have."""
+        ...
+
+    def describe(self, job: Job, outline: Outline, image_format: StoredFormat) -> str:
+        """Return how `define` would describe the domain over the disks that an image of this format
+        would give it, as XML. Nothing is made, and no processor is given away. Raises HostFull and
+        ImageUnusable as `define` does, HostError."""
         ...
 
     def start(self, server_id: str) -> Domain:

@@ -27,13 +27,16 @@ class PlannedAddressSchema(Schema):
 
 class PlannedServerSchema(Schema):
     """Where a server would go, or the reason why it would go nowhere. The host's name is told to
-    operators only; owners get `host_id`."""
+    operators only; owners get `host_id`. So is `domain_xml`, how the host would describe the
+    server's domain, or `domain_xml_reason`, why it did not."""
 
     name = fields.String(required=True)
     host_id = fields.String(required=True)
     host = fields.String(allow_none=True)
     addresses = fields.List(fields.Nested(PlannedAddressSchema), required=True)
     reason = fields.String(required=True, allow_none=True)
+    domain_xml = fields.String(allow_none=True)
+    domain_xml_reason = fields.String(allow_none=True)
 
 
 class VerdictSchema(Schema):
@@ -74,7 +77,8 @@ class PlanAnswer(Schema):
 def make_plan(body: Json) -> Any:
     """Tell what a create with the same body would do: nothing is written, no room is held
 
-    A request that a create would refuse is refused in the same way.
+    A request that a create would refuse is refused in the same way. Administrators wait up to ten
+    seconds for what hosts say of the domains.
     """
     view = plans.plan(context(), caller(), read_server(body))
     return {"plan": _plan(view, for_admin=caller().is_admin)}
@@ -100,7 +104,14 @@ def _server(server: PlannedServer, *, for_admin: bool) -> Json:
         "addresses": [vars(each) for each in server.addresses],
         "reason": server.reason,
     }
-    return {**body, "host": server.host} if for_admin else body
+    if not for_admin:
+        return body
+    return {
+        **body,
+        "host": server.host,
+        "domain_xml": server.domain_xml,
+        "domain_xml_reason": server.domain_xml_reason,
+    }
 
 
 def _verdict(verdict: Verdict, *, for_admin: bool) -> Json:

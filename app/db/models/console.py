@@ -1,4 +1,4 @@
-"""What servers' consoles said, on its way from the host to whoever asked; and who may open one."""
+"""What hosts answer, of consoles and else, on its way to whoever asked; who may open a console."""
 
 from datetime import datetime
 

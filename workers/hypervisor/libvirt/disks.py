@@ -12,17 +12,16 @@ Undo    `remove`; images stay in the cache. What is set aside lies in `quarantin
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
 
 import libvirt
 import structlog
 from lxml import etree
 
 from tasks.errors import HostError, HostFull, ImageUnusable
-from tasks.messages import DiskRef, DiskRole, ImageSource, Thing, ThingKind
+from tasks.messages import DiskRef, ImageSource, Thing, ThingKind
 from workers.hypervisor import names
 from workers.hypervisor.config_drive import write_config_drive
 from workers.hypervisor.image_cache import ImageCache
@@ -31,6 +30,7 @@ from workers.hypervisor.libvirt.domain_xml import as_text
 from workers.hypervisor.libvirt.errors import translated
 from workers.hypervisor.libvirt.lookup import absent_is_done, lookup
 from workers.hypervisor.libvirt.tools import run_tool
+from workers.hypervisor.own_disks import own_disks
 from workers.hypervisor.qcow2 import read_header
 from workers.hypervisor.shelf import Shelf
 
@@ -45,15 +45,6 @@ _KINDS: frozenset[ThingKind] = frozenset(
 )
 #: libvirt must be able to pass through the directory, and nobody else to list it.
 _DIRECTORY_MODE = 0o711
-
-#: What a server has of its own: role, name and format, in the order of its disks.
-_OWN: tuple[tuple[DiskRole, Callable[[str], str], Literal["qcow2", "raw"]], ...] = (
-    ("root", names.root_disk_file, "qcow2"),
-    ("ephemeral", names.ephemeral_disk_file, "raw"),
-    ("swap", names.swap_disk_file, "raw"),
-    ("cdrom", names.install_disc_file, "raw"),
-    ("config", names.config_drive_file, "raw"),
-)
 
 
 class Disks:
@@ -107,10 +98,7 @@ class Disks:
 
     def own(self, server_id: str) -> list[DiskRef]:
         """See the port."""
-        disks = (
-            DiskRef(role=role, path=str(self._directory / name(server_id)), disk_format=form)
-            for role, name, form in _OWN
-        )
+        disks = own_disks(self._directory, server_id)
         return [disk for disk in disks if Path(disk.path).exists()]
 
     def remove(self, server_id: str, *, keep_ephemeral: bool = False) -> None:

@@ -107,6 +107,15 @@ class Domains:
             _mark_running(handle, job, spec.machine.name)
             return _described(job.server_id, handle)
 
+    def describe(self, job: Job, spec: DomainSpec, ground: Ground) -> str:
+        """See the port. Processors that are chosen for a domain that is not defined then stay
+        free."""
+        with (
+            translated("describe the server"),
+            self._processors.given(job.server_id, spec.machine) as pins,
+        ):
+            return domain_xml(job, spec, ground, pins)
+
     def start(self, server_id: str) -> Domain:
         """See the port. A paused domain goes on, one in quarantine does not. Raises HostError."""
         with translated("start the server"):

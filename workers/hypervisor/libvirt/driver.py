@@ -19,8 +19,10 @@ from tasks.messages import (
     Job,
     MachineSpec,
     NetworkSpec,
+    Outline,
     Password,
     PortSpec,
+    StoredFormat,
     Thing,
 )
 from workers.hypervisor import names
@@ -50,6 +52,7 @@ from workers.hypervisor.libvirt.snapshots import Snapshots
 from workers.hypervisor.libvirt.survey import survey
 from workers.hypervisor.libvirt.tidying import Tidying
 from workers.hypervisor.libvirt.turns import Turns
+from workers.hypervisor.own_disks import disks_to_be
 from workers.hypervisor.port import Domain, Observation, Watcher
 from workers.hypervisor.shelf import Shelf
 
@@ -247,16 +250,14 @@ class LibvirtHypervisor:
 
     def define(self, job: Job, spec: DomainSpec) -> Domain:
         """See the port."""
-        settings = self._settings
-        ground = Ground(
-            domain_type=self._acceleration.domain_type(),
-            cache=self._disk_cache,
-            console_dir=settings.console_dir,
-            storage_dir=settings.storage_dir,
-            cpu_model=settings.cpu_model,
-            cpu_features=settings.cpu_features,
-        )
-        return self._domains.define(job, spec, ground)
+        return self._domains.define(job, spec, self._ground())
+
+    def describe(self, job: Job, outline: Outline, image_format: StoredFormat) -> str:
+        """See the port."""
+        machine, storage_dir = outline.machine, self._settings.storage_dir
+        disks = disks_to_be(storage_dir, job.server_id, machine, image_format)
+        spec = DomainSpec(machine=machine, ports=outline.ports, boot=outline.boot, disks=disks)
+        return self._domains.describe(job, spec, self._ground())
 
     def start(self, server_id: str) -> Domain:
         """See the port."""
@@ -346,6 +347,17 @@ class LibvirtHypervisor:
         """See the port."""
         self._events.close()
         self._keeper.close()
+
+    def _ground(self) -> Ground:
+        settings = self._settings
+        return Ground(
+            domain_type=self._acceleration.domain_type(),
+            cache=self._disk_cache,
+            console_dir=settings.console_dir,
+            storage_dir=settings.storage_dir,
+            cpu_model=settings.cpu_model,
+            cpu_features=settings.cpu_features,
+        )
 
     def _refuse_running(self, server_id: str) -> None:
         """Raise HostError while QEMU has the server's disks open."""
