@@ -70,6 +70,7 @@ POLICY: dict[str, Who] = {
     "compute:server_groups:delete": MEMBER,
     "compute:server_tags:show": READER,
     "compute:server_tags:change": MEMBER,
+    "compute:servers:diagnose": ADMIN,
     "compute:migrations:list": ADMIN,
     "compute:live_migrations:show": ADMIN,
     "compute:live_migrations:change": ADMIN,

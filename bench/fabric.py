@@ -34,7 +34,15 @@ from app.runs import fabric
 from app.runs.settle import settle
 from bench.plane import database, summary
 from config.settings import ControlSettings
-from tasks.messages import DescribeDomain, Fabric, OpenConsole, ReadConsole, Tidy, WarmCache
+from tasks.messages import (
+    DescribeDomain,
+    Diagnose,
+    Fabric,
+    OpenConsole,
+    ReadConsole,
+    Tidy,
+    WarmCache,
+)
 
 PORTS_A_HOST, GROUPS, RULES_A_GROUP = 500, 50, 10
 ROUNDS = 20
@@ -62,6 +70,9 @@ class _Weighing:
         """Nothing here asks for it."""
 
     def open_console(self, order: OpenConsole) -> None:
+        """Nothing here asks for it."""
+
+    def diagnose(self, order: Diagnose) -> None:
         """Nothing here asks for it."""
 
     def describe_domain(self, order: DescribeDomain) -> None:

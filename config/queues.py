@@ -31,8 +31,11 @@ WARM_CACHE = "warm_cache"
 READ_CONSOLE = "read_console"
 OPEN_CONSOLE = "open_console"
 DESCRIBE_DOMAIN = "describe_domain"
+DIAGNOSE = "diagnose"
 
-_ORDERS = frozenset({CANARY, TIDY, FABRIC, WARM_CACHE, READ_CONSOLE, OPEN_CONSOLE, DESCRIBE_DOMAIN})
+_ORDERS = frozenset(
+    {CANARY, TIDY, FABRIC, WARM_CACHE, READ_CONSOLE, OPEN_CONSOLE, DESCRIBE_DOMAIN, DIAGNOSE}
+)
 
 #: Says that hosts have something to learn (app.runs.fabric). It has no message.
 FABRIC_CHANGED = "fabric_changed"

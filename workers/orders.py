@@ -16,6 +16,7 @@ from config.queues import (
     CONSOLE,
     CONSOLE_WAY,
     DESCRIBE_DOMAIN,
+    DIAGNOSE,
     FABRIC,
     OPEN_CONSOLE,
     READ_CONSOLE,
@@ -29,6 +30,7 @@ from tasks.messages import (
     Console,
     ConsoleWay,
     DescribeDomain,
+    Diagnose,
     Fabric,
     OpenConsole,
     Question,
@@ -67,6 +69,9 @@ def register(worker: Hosted) -> None:
     def description(message: dict[str, Any]) -> None:
         describe_domain(worker, understood(DescribeDomain, message, DESCRIBE_DOMAIN))
 
+    def diagnosis(message: dict[str, Any]) -> None:
+        diagnose(worker, understood(Diagnose, message, DIAGNOSE))
+
     task: Any = worker.celery.task
     bodies = {
         CANARY: canary,
@@ -76,6 +81,7 @@ def register(worker: Hosted) -> None:
         READ_CONSOLE: console,
         OPEN_CONSOLE: way,
         DESCRIBE_DOMAIN: description,
+        DIAGNOSE: diagnosis,
     }
     for name, body in bodies.items():
         task(name=name, shared=False)(body)
@@ -149,6 +155,11 @@ def describe_domain(worker: Hosted, order: DescribeDomain) -> None:
         order,
         lambda: worker.host.describe(order.job, order.outline, order.image_format),
     )
+
+
+def diagnose(worker: Hosted, order: Diagnose) -> None:
+    """Say what a server's machine has used, unless nobody waits for it any more."""
+    _answer(worker, order, lambda: worker.host.diagnose(order.server_id).model_dump_json())
 
 
 def _answer(worker: Hosted, order: Question, find: Callable[[], str]) -> None:

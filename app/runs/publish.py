@@ -20,6 +20,7 @@ from app.runs.envelope import Chain, remaining
 from config.queues import (
     CANARY,
     DESCRIBE_DOMAIN,
+    DIAGNOSE,
     FABRIC,
     FABRIC_CHANGED,
     OPEN_CONSOLE,
@@ -31,6 +32,7 @@ from config.settings import ControlSettings
 from tasks.messages import (
     Canary,
     DescribeDomain,
+    Diagnose,
     Fabric,
     OpenConsole,
     ReadConsole,
@@ -84,6 +86,10 @@ class Publisher(Protocol):
 
     def describe_domain(self, order: DescribeDomain) -> None:
         """Ask a host how it would describe a domain."""
+        ...
+
+    def diagnose(self, order: Diagnose) -> None:
+        """Ask a host what a server's machine has used."""
         ...
 
     def broker_answers(self) -> bool:
@@ -154,6 +160,10 @@ class CeleryPublisher:
     def describe_domain(self, order: DescribeDomain) -> None:
         """Send the question."""
         self._one(DESCRIBE_DOMAIN, order.model_dump())
+
+    def diagnose(self, order: Diagnose) -> None:
+        """Send the question."""
+        self._one(DIAGNOSE, order.model_dump())
 
     def broker_answers(self) -> bool:
         """Open a connection, or see that there is one."""

@@ -78,3 +78,22 @@ def test_server_without_graphics_has_no_screen(rig: Rig) -> None:
     with pytest.raises(NoConsole):
         rig.host.open_console(server.server_id, "vnc")
     os.close(rig.host.open_console(server.server_id, "serial"))
+
+
+def test_use_is_told_while_the_machine_is_on(rig: Rig) -> None:
+    server = run(rig)
+    first = rig.host.diagnose(server.server_id)
+    assert (first.state, len(first.cpu_times_ns)) == ("running", 1)
+    assert first.memory_kib == server.memory_mib * 1024
+    assert len(first.disks) == 2
+    assert [nic.mac for nic in first.interfaces] == [server.port.mac]
+    rig.host.pause(server.server_id)
+    later = rig.host.diagnose(server.server_id)
+    assert later.state == "paused"
+    assert later.cpu_times_ns >= first.cpu_times_ns
+    rig.host.cut_power(server.server_id)
+    with pytest.raises(NotRunning):
+        rig.host.diagnose(server.server_id)
+    rig.plant_foreign(other := str(uuid.uuid4()))
+    with pytest.raises(ForeignOwner):
+        rig.host.diagnose(other)

@@ -18,6 +18,7 @@ from app.services.questions import take_answer
 from tasks.messages import (
     Answer,
     DescribeDomain,
+    Diagnose,
     Fabric,
     OpenConsole,
     Question,
@@ -80,6 +81,10 @@ class Recorder:
             self.let_in(order)
 
     def describe_domain(self, order: DescribeDomain) -> None:
+        """Let the host answer what the test says, if it says anything."""
+        self._ask(order)
+
+    def diagnose(self, order: Diagnose) -> None:
         """Let the host answer what the test says, if it says anything."""
         self._ask(order)
 

@@ -41,7 +41,7 @@ def restored(directory: Path) -> Iterator[Restored]:
     Base.metadata.create_all(engine)
     sessions = make_sessions(engine)
     make_policy_world(sessions, directory / "images")
-    recorder = Recorder(reply=lambda question: tell(sessions, question, "<domain/>"))
+    recorder = Recorder(reply=lambda question: tell(sessions, question, refused="No."))
     settings = make_settings(image_store=directory / "images", image_max_gib=1)
     before = sqlite3.connect(":memory:")
     with closing(sqlite3.connect(directory / "byre.db")) as live:

@@ -21,13 +21,13 @@ from app.db.repo import runs
 from app.db.session import Sessions, make_engine, make_sessions, reading
 from app.runs.attempts import resume
 from app.runs.publish import CeleryPublisher
-from app.services import consoles, guest_passwords, remote_consoles, servers
+from app.services import consoles, diagnostics, guest_passwords, remote_consoles, servers
 from app.services.context import Caller, Context
 from app.services.remote_consoles import Visit
 from config.celery import make_celery
 from config.queues import compute_queue
 from config.settings import ComputeSettings, ControlSettings
-from tasks.messages import ConsoleKind
+from tasks.messages import ConsoleKind, Diagnosis
 from tasks.pipelines import COMPUTE_STAGES, DELETE, PIPELINES, RESIZE
 from tests.asking import ask
 from tests.processes import SECRET_KEY, Byre, RedisServer, wait_until
@@ -80,6 +80,10 @@ class Plane:
     def console(self, server_id: str) -> str:
         """Return what the server's console says, as the API does."""
         return consoles.output(self._context(), self._caller("req-console"), server_id, None)
+
+    def diagnosis(self, server_id: str) -> Diagnosis:
+        """Return what the server's machine has used, as the API does."""
+        return diagnostics.show(self._context(), self._caller("req-use"), server_id).diagnosis
 
     def visit(self, server_id: str, kind: ConsoleKind) -> tuple[Visit, bytes]:
         """Ask for a server's console, as the API does, and begin the visit, as the proxy does."""

@@ -221,3 +221,4 @@ def test_console_is_read_on_the_servers_host(plane: Plane) -> None:
     with plane.host("h1"):
         server_id = plane.ended(plane.create()).server_id
         assert plane.console(server_id) == f"{server_id} login: "
+        assert plane.diagnosis(server_id).driver == "fake"

@@ -34,6 +34,7 @@ from app.runs.settle import settle
 from app.services import placement
 from tasks.messages import (
     DescribeDomain,
+    Diagnose,
     Fabric,
     FirewallSpec,
     OpenConsole,
@@ -76,6 +77,9 @@ class Outbox:
         raise AssertionError(order)
 
     def open_console(self, order: OpenConsole) -> None:
+        raise AssertionError(order)
+
+    def diagnose(self, order: Diagnose) -> None:
         raise AssertionError(order)
 
     def describe_domain(self, order: DescribeDomain) -> None:

@@ -19,6 +19,7 @@ from app.services import fleet
 from tasks.messages import (
     AttemptRef,
     DescribeDomain,
+    Diagnose,
     Fabric,
     Heartbeat,
     Job,
@@ -68,6 +69,9 @@ class Outbox:
 
     def open_console(self, order: OpenConsole) -> None:
         raise AssertionError("the sweep opens no console")
+
+    def diagnose(self, order: Diagnose) -> None:
+        raise AssertionError("the sweep asks no host")
 
     def describe_domain(self, order: DescribeDomain) -> None:
         raise AssertionError("the sweep asks no host")

@@ -28,6 +28,7 @@ from app.services.context import Context
 from app.services.drift import DriftFilter, take_change, take_survey
 from tasks.messages import (
     DescribeDomain,
+    Diagnose,
     DomainChange,
     DomainState,
     Fabric,
@@ -701,6 +702,9 @@ class NoPublisher:
         raise AssertionError(order)
 
     def open_console(self, order: OpenConsole) -> None:
+        raise AssertionError(order)
+
+    def diagnose(self, order: Diagnose) -> None:
         raise AssertionError(order)
 
     def describe_domain(self, order: DescribeDomain) -> None:

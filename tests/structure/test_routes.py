@@ -29,6 +29,9 @@ OWN_TESTS = {
         ("POST", "/compute/v2.1/servers/<server_id>/os-interface"),
         ("DELETE", "/compute/v2.1/servers/<server_id>/os-interface/<port_id>"),
     },
+    "tests/http/test_diagnostics.py": {
+        ("GET", "/compute/v2.1/servers/<server_id>/diagnostics"),
+    },
     "tests/http/test_images.py": {
         ("PUT", "/image/v2/images/<image_id>/file"),
         ("PATCH", "/image/v2/images/<image_id>"),

@@ -10,7 +10,7 @@ from celery import Celery
 
 from config.settings import ComputeSettings
 from tasks.errors import HostGone, StaleMessage
-from tasks.messages import Answer, DescribeDomain, Outline, ReadConsole
+from tasks.messages import Answer, DescribeDomain, Diagnose, Outline, ReadConsole
 from tests.tasks.values import make_build, make_job
 from workers.compute_ledger import ComputeLedger
 from workers.fabric import FabricKeeper
@@ -18,7 +18,7 @@ from workers.heartbeat import Heart
 from workers.hosted import Hosted
 from workers.hypervisor.fake import FakeHypervisor
 from workers.hypervisor.journal import Journal
-from workers.orders import describe_domain, tell_console
+from workers.orders import describe_domain, diagnose, tell_console
 
 
 class Keeping(Celery):
@@ -191,3 +191,12 @@ def test_question_is_answered_in_time_or_refused(celery: Keeping, tmp_path: Path
     assert (refused.text, refused.code) == ("", "host_gone")
     assert refused.refused == "libvirt does not answer."
     assert celery.shown == ["(answer to q)"] * 2
+
+
+def test_use_of_what_does_not_run_is_refused(celery: Keeping, tmp_path: Path) -> None:
+    worker = make_hosted(celery, FakeHypervisor(), tmp_path)
+    server_id = make_job().server_id
+    diagnose(
+        worker, Diagnose(host="h", question="q", deadline=time.time() + 9, server_id=server_id)
+    )
+    assert Answer.parse(celery.messages[0]).code == "not_running"

@@ -28,6 +28,7 @@ from tasks.messages import (
     BuildSpec,
     CachedImage,
     ConsoleKind,
+    Diagnosis,
     DiskRef,
     DiskRole,
     DomainSpec,
@@ -68,6 +69,7 @@ from workers.hypervisor.fake_things import (
     rules_of,
     set_file_aside,
 )
+from workers.hypervisor.fake_use import use_of
 from workers.hypervisor.fake_xml import fake_xml
 from workers.hypervisor.firewall_state import FirewallState, HostNetwork, merged
 from workers.hypervisor.image_cache.rules import CacheRules
@@ -585,12 +587,16 @@ class FakeHypervisor(Faulty):
         return f"{server_id} login: " if up else ""
 
     @verb
+    def diagnose(self, server_id: str) -> Diagnosis:
+        """Count the time since the guest began. Raises ForeignOwner, NotRunning."""
+        guest = self._on(server_id)
+        return use_of(guest, self._now() - guest.started_at)
+
+    @verb
     def open_console(self, server_id: str, kind: ConsoleKind) -> int:
         """Return one end of a pair of sockets; a screen, or an echo, is at the other one. Raises
         ForeignOwner, NotRunning, NoConsole."""
-        guest = self._find(server_id) and self._state.guests[server_id]
-        if not guest or guest.state not in {"running", "paused"}:
-            raise NotRunning("The server does not run.", server=server_id)
+        guest = self._on(server_id)
         if kind == "vnc" and guest.spec.machine.hardware.video_model == "none":
             raise NoConsole("The server has no graphics card.", server=server_id)
         return serve_console(kind, server_id, lambda: self._shows(server_id))
@@ -747,6 +753,13 @@ class FakeHypervisor(Faulty):
         if self._find(server_id) is None:
             raise HostError("The server's domain is not defined.", server=server_id)
         return self._state.guests[server_id]
+
+    def _on(self, server_id: str) -> Guest:
+        """Return the guest whose machine is on. Raises NotRunning, ForeignOwner."""
+        guest = self._find(server_id) and self._state.guests[server_id]
+        if not guest or guest.state not in {"running", "paused"}:
+            raise NotRunning("The server does not run.", server=server_id)
+        return guest
 
     def _as_seen(self, thing: Thing) -> Guest | None:
         """Return the guest, unless it was seen in quarantine and has been defined anew since."""

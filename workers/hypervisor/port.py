@@ -17,6 +17,7 @@ from tasks.messages import (
     BuildSpec,
     CachedImage,
     ConsoleKind,
+    Diagnosis,
     DiskRef,
     DomainSpec,
     DomainState,
@@ -316,6 +317,11 @@ class Hypervisor(Protocol):
     def console(self, server_id: str) -> str:
         """Return the last of what the server's guests have written to its serial console, at most
         64 KiB, decoded with replacement; empty if there is nothing."""
+        ...
+
+    def diagnose(self, server_id: str) -> Diagnosis:
+        """Return what a running or paused server's machine has used and moved since it was started.
+        Raises NotRunning, ForeignOwner, HostError."""
         ...
 
     def open_console(self, server_id: str, kind: ConsoleKind) -> int:

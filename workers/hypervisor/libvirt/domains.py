@@ -20,11 +20,12 @@ from tasks.errors import (
     NotRunning,
     StaleMessage,
 )
-from tasks.messages import ConsoleKind, DomainSpec, DomainState, Job, Password
+from tasks.messages import ConsoleKind, Diagnosis, DomainSpec, DomainState, Job, Password
 from workers.hypervisor import names
 from workers.hypervisor.libvirt import agent
 from workers.hypervisor.libvirt.connection import Keeper
 from workers.hypervisor.libvirt.consoles import open_console
+from workers.hypervisor.libvirt.diagnosis import diagnosis
 from workers.hypervisor.libvirt.disks import prepare_directory
 from workers.hypervisor.libvirt.domain_xml import (
     METADATA_PREFIX,
@@ -186,10 +187,13 @@ class Domains:
     def open_console(self, server_id: str, kind: ConsoleKind) -> int:
         """See the port."""
         with translated("open the server's console"):
-            handle = self.handle(server_id)
-            if handle is None or _described(server_id, handle).state not in ("running", "paused"):
-                raise NotRunning("The server does not run.", server=server_id)
-            return open_console(handle, kind)
+            return open_console(self._on(server_id)[0], kind)
+
+    def diagnose(self, server_id: str) -> Diagnosis:
+        """See the port."""
+        with translated("look at what the server has used"):
+            handle, domain = self._on(server_id)
+            return diagnosis(handle, is_paused=domain.state == "paused")
 
     def is_quarantined(self, server_id: str) -> bool:
         """Say whether the domain is there and was put out of action."""
@@ -227,6 +231,14 @@ class Domains:
         if handle is None:
             raise HostError("The server's domain is not defined.", server=server_id)
         return handle, _described(server_id, handle)
+
+    def _on(self, server_id: str) -> tuple[libvirt.virDomain, Domain]:
+        """Return the domain whose machine is on. Raises NotRunning, ForeignOwner."""
+        handle = self.handle(server_id)
+        domain = None if handle is None else _described(server_id, handle)
+        if handle is None or domain is None or domain.state not in ("running", "paused"):
+            raise NotRunning("The server does not run.", server=server_id)
+        return handle, domain
 
     def _create(self, handle: libvirt.virDomain) -> None:
         try:

@@ -9,6 +9,7 @@ from tasks.messages import (
     BuildSpec,
     CachedImage,
     ConsoleKind,
+    Diagnosis,
     DiskRef,
     DomainSpec,
     FirewallSpec,
@@ -309,6 +310,10 @@ class LibvirtHypervisor:
     def console(self, server_id: str) -> str:
         """See the port."""
         return console_tail(self._settings.console_dir / names.console_file(server_id))
+
+    def diagnose(self, server_id: str) -> Diagnosis:
+        """See the port."""
+        return self._domains.diagnose(server_id)
 
     def open_console(self, server_id: str, kind: ConsoleKind) -> int:
         """See the port."""
