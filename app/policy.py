@@ -241,6 +241,7 @@ SERVER_ACTIONS: dict[str, Who] = {
     "shelve": MEMBER,
     "shelveOffload": MANAGER,
     "suspend": MEMBER,
+    "trigger_crash_dump": MEMBER,
     "unlock": MEMBER,
     "unpause": MEMBER,
     "unrescue": MEMBER,

@@ -76,6 +76,9 @@ PLACING = frozenset({CREATE, UNSHELVE})
 #: The administrator's password of a guest that runs.
 CHANGE_PASSWORD = "changePassword"  # noqa: S105 - Nova's word for it
 
+#: A guest that runs is interrupted, so that its kernel writes its memory down.
+TRIGGER_CRASH_DUMP = "trigger_crash_dump"
+
 #: An interface that comes to a server, or leaves it, or gets or gives up an address.
 ATTACH_INTERFACE, DETACH_INTERFACE = "attach_interface", "detach_interface"
 CHANGE_ADDRESSES = "change_addresses"
@@ -84,7 +87,7 @@ CHANGE_ADDRESSES = "change_addresses"
 PLUGGING = frozenset({ATTACH_INTERFACE, DETACH_INTERFACE, CHANGE_ADDRESSES})
 
 _POWER = frozenset({START, STOP, REBOOT, HARD_REBOOT, PAUSE, UNPAUSE, SUSPEND, RESUME})
-_ONE_STEP = frozenset({UNRESCUE, CHANGE_PASSWORD, UNSHELVE, UNSHELVE_HERE})
+_ONE_STEP = frozenset({UNRESCUE, CHANGE_PASSWORD, TRIGGER_CRASH_DUMP, UNSHELVE, UNSHELVE_HERE})
 ACTIONS = BUILDING | SNAPSHOTS | _POWER | PLUGGING | _ONE_STEP
 
 #: What is left of something else on one host, which it waits for: nobody else can do it.
@@ -178,6 +181,7 @@ PIPELINES: dict[str, tuple[Stage, ...]] = {
     UNSHELVE_HERE: (_POWER_ON,),
     DISCARD_SNAPSHOT: (Stage("discard_snapshot", Side.COMPUTE, limit_s=300),),
     CHANGE_PASSWORD: (Stage("set_password", Side.COMPUTE, limit_s=60, drops=("password",)),),
+    TRIGGER_CRASH_DUMP: (Stage("crash_dump", Side.COMPUTE, limit_s=60),),
     ATTACH_INTERFACE: (Stage("plug", Side.COMPUTE, limit_s=120, drops=("wiring",)),),
     DETACH_INTERFACE: (
         Stage("unplug", Side.COMPUTE, limit_s=180, drops=("wiring",), output="asked"),

@@ -30,6 +30,7 @@ from tasks.pipelines import (
     START,
     STOP,
     SUSPEND,
+    TRIGGER_CRASH_DUMP,
     UNDO_RESIZE,
     UNPAUSE,
     UNRESCUE,
@@ -119,6 +120,7 @@ ACTIONS: dict[str, Action] = {
     RESCUE: Action({"active", "stopped", "error"}, "rescuing", RESCUED),
     UNRESCUE: Action({"rescued"}, "unrescuing", ACTIVE),
     # As in Nova, none of these has a task_state.
+    TRIGGER_CRASH_DUMP: Action({"active", "paused", "rescued", "resized", "error"}, None, None),
     ATTACH_INTERFACE: Action({"active", "paused", "stopped"}, None, None),
     DETACH_INTERFACE: Action({"active", "paused", "stopped"}, None, None),
     CHANGE_ADDRESSES: Action({"active", "paused", "stopped"}, None, None),

@@ -355,11 +355,20 @@ def test_suspended_server_is_removed_with_what_was_saved(rig: Rig) -> None:
         rig.host.suspend(server.server_id)
 
 
+@pytest.mark.parametrize("is_paused", [False, True])
+def test_server_is_interrupted_and_stays_as_it_is(rig: Rig, *, is_paused: bool) -> None:
+    server = running(rig)
+    if is_paused:
+        rig.host.pause(server.server_id)
+    rig.host.inject_nmi(server.server_id)
+    assert state_of(rig, server) == ("paused" if is_paused else "running")
+
+
 def test_server_that_is_off_cannot_stand_still(rig: Rig) -> None:
     server = rig.server()
     rig.host.define(server.job, server.resources(rig.host))
     rig.host.shut_down(server.server_id)
-    for verb in (rig.host.pause, rig.host.suspend):
+    for verb in (rig.host.pause, rig.host.suspend, rig.host.inject_nmi):
         with pytest.raises(HostError):
             verb(server.server_id)
     assert state_of(rig, server) == "shutoff"
@@ -367,7 +376,7 @@ def test_server_that_is_off_cannot_stand_still(rig: Rig) -> None:
 
 def test_power_of_what_is_not_there(rig: Rig) -> None:
     server = rig.server()
-    for verb in (rig.host.shut_down, rig.host.pause, rig.host.suspend):
+    for verb in (rig.host.shut_down, rig.host.pause, rig.host.suspend, rig.host.inject_nmi):
         with pytest.raises(HostError):
             verb(server.server_id)
     rig.host.cut_power(server.server_id)

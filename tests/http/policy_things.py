@@ -433,6 +433,7 @@ ACTIONS: dict[str, Any] = {
     "shelve": None,
     "shelveOffload": None,
     "suspend": None,
+    "trigger_crash_dump": None,
     "unlock": None,
     "unpause": None,
     "unrescue": None,

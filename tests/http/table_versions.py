@@ -183,6 +183,12 @@ TAGS = [
     ),
 ]
 
+_DUMP = {"trigger_crash_dump": None}
+CRASH_DUMP = [
+    refused(16, "POST", f"{ONE}/action", _DUMP, 404, "is not supported on this method"),
+    refused(17, "POST", f"{ONE}/action", {"trigger_crash_dump": {}}, 400, "must be null"),
+]
+
 LIVE = f"{ONE}/migrations"
 LIVE_MIGRATIONS = [
     get(22, "root", LIVE, compute_fault(404, Like(".*not supported on.*")), 404),
@@ -446,4 +452,5 @@ CASES: list[Case] = [
     *LIVE_MIGRATIONS,
     *GROUPS,
     *CONSOLES,
+    *CRASH_DUMP,
 ]

@@ -87,6 +87,35 @@ def test_action_begins_where_nova_allows_it(api: Api, row: Any) -> None:
     assert (server["OS-EXT-STS:task_state"], server["status"]) == (task_state, status)
 
 
+@pytest.mark.usefixtures("every_version")
+def test_crash_dump_begins_where_nova_allows_it(api: Api) -> None:
+    body = {"trigger_crash_dump": None}
+    at_17 = {"OpenStack-API-Version": "compute 2.17"}
+
+    def dump(user: str = "alice", send: Any = body) -> Any:
+        return api.call(user, "POST", f"{ONE}/action", json=send, headers=at_17)
+
+    for vm_state in ("stopped", "suspended", "shelved"):
+        put_into(api, vm_state)
+        told = f"Cannot 'trigger_crash_dump' instance {ACTIVE} while it is in vm_state {vm_state}"
+        assert reason(dump()) == told
+    change(api, vm_state="active", status="ACTIVE", locked_by="owner")
+    assert (dump().status_code, reason(dump())) == (409, f"Instance {ACTIVE} is locked")
+    assert (dump("bob").status_code, dump("rita").status_code) == (404, 403)
+    change(api, locked_by=None)
+    for vm_state in ("active", "paused", "rescued", "resized", "error"):
+        change(api, vm_state=vm_state)
+        answer = dump()
+        assert (answer.status_code, answer.get_data()) == (202, b"")
+        [run] = begun(api)
+        assert run.pipeline == "trigger_crash_dump"
+        assert dump().status_code == 409
+        with api.sessions.begin() as session:
+            session.get_one(Run, run.id).state = "done"
+    server = api.call("rita", "GET", ONE).get_json()["server"]
+    assert (server["OS-EXT-STS:task_state"], server["status"]) == (None, "ACTIVE")
+
+
 def test_one_action_at_a_time(api: Api) -> None:
     with ThreadPoolExecutor(6) as threads:
         answers = list(threads.map(lambda _: act(api, {"os-stop": None}), range(6)))

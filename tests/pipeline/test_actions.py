@@ -217,6 +217,17 @@ def test_password_is_set_by_the_guests_agent(plane: Plane) -> None:
     assert shown(plane, server_id) == ("ACTIVE", None)
 
 
+def test_guest_is_interrupted_to_dump_its_memory(plane: Plane) -> None:
+    with plane.host("h1") as fake:
+        server_id = plane.ended(plane.create()).server_id
+        plane.act(server_id, "pause")
+        run = plane.act(server_id, "trigger_crash_dump")
+        plane.forget_end(run)
+        assert plane.ended(run).state == "done"
+        assert shown(plane, server_id) == ("PAUSED", None)
+    assert fake.nmis == {server_id: 1}, "its report was lost, and it was done again"
+
+
 def test_console_is_read_on_the_servers_host(plane: Plane) -> None:
     with plane.host("h1"):
         server_id = plane.ended(plane.create()).server_id

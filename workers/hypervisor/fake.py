@@ -6,6 +6,7 @@ downloaded unless an image cache is given, and nothing sent unless it is told ho
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -114,6 +115,8 @@ class FakeHypervisor(Faulty):
         self.networks: dict[str, NetworkSpec] = {}
         #: By server: what its guest's agent was told last.
         self.passwords: dict[str, Password] = {}
+        #: Server -> how many NMIs it has had.
+        self.nmis: Counter[str] = Counter()
         #: Seconds from a domain's start to its address, agent and `login:`.
         self.boot_after_s = boot_after_s
         #: Servers whose guest never gets anywhere.
@@ -549,6 +552,13 @@ class FakeHypervisor(Faulty):
         if not guest.spec.machine.hardware.guest_agent or not self._is_up(server_id, guest):
             raise Conflict(NO_AGENT)
         self.passwords[server_id] = password
+
+    @verb
+    def inject_nmi(self, server_id: str) -> None:
+        """Count it; the guest goes on. Raises ForeignOwner, HostError."""
+        if self._there(server_id).state not in {"running", "paused"}:
+            raise HostError("The server does not run.", server=server_id)
+        self.nmis[server_id] += 1
 
     @verb
     def remove_domain(self, server_id: str) -> None:

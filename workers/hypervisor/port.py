@@ -305,6 +305,11 @@ class Hypervisor(Protocol):
         HostError if the server does not run, and Conflict if no agent answers or it refuses."""
         ...
 
+    def inject_nmi(self, server_id: str) -> None:
+        """Interrupt the guest's processors by an NMI, upon which its kernel may dump its memory.
+        Raises ForeignOwner, and HostError if it is off."""
+        ...
+
     def remove_domain(self, server_id: str) -> None:
         """Stop the domain at once and undefine it with everything that hangs on it (NVRAM, managed
         save, snapshots, checkpoints) and its console log. Raises ForeignOwner."""

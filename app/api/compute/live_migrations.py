@@ -3,10 +3,10 @@ empty, and whoever names one is told so."""
 
 from typing import Any
 
-from marshmallow import ValidationError, fields, validate
+from marshmallow import fields, validate
 
 from app.api.auth import caller, context
-from app.api.compute.schema import Json, Strict, answer
+from app.api.compute.schema import Json, Strict, answer, must_be_null
 from app.api.dialects import COMPUTE
 from app.api.gates import Gate
 from app.api.routes import Routes
@@ -21,15 +21,10 @@ routes = Routes(
 )
 
 
-def _must_be_null(value: object) -> None:
-    if value is not None:
-        raise ValidationError("must be null.")
-
-
 class ForceComplete(Strict):
     """Hurry."""
 
-    force_complete = fields.Raw(required=True, allow_none=True, validate=_must_be_null)
+    force_complete = fields.Raw(required=True, allow_none=True, validate=must_be_null)
 
 
 LiveMigrations = answer(

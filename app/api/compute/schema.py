@@ -63,6 +63,12 @@ class Flag(fields.Boolean):
 _EDGE_BLANK = re.compile(r"^\s|\s$")
 
 
+def must_be_null(value: object) -> None:
+    """Check what has nothing to say, where clients are kept to it. Raises ValidationError."""
+    if value is not None:
+        raise ValidationError("must be null.")
+
+
 def name_like(value: str) -> None:
     """Check the name of a thing: not blank, no blanks round it, printable."""
     if not 1 <= len(value) <= 255:

@@ -10,7 +10,16 @@ from marshmallow import ValidationError, fields, pre_load, validate, validates_s
 from app.api.auth import caller, context, require
 from app.api.compute import remote_consoles, server_life, server_resize
 from app.api.compute.remote_consoles import ConsoleActions, ConsoleView
-from app.api.compute.schema import Count, Json, MetadataField, Strict, Text, answer, name_like
+from app.api.compute.schema import (
+    Count,
+    Json,
+    MetadataField,
+    Strict,
+    Text,
+    answer,
+    must_be_null,
+    name_like,
+)
 from app.api.compute.server_life import LifeActions, RebuiltServer
 from app.api.compute.server_resize import ResizeActions
 from app.api.dialects import COMPUTE
@@ -131,6 +140,10 @@ class ServerAction(LifeActions, ResizeActions, ConsoleActions):
     forceDelete = _bare("forceDelete")  # noqa: N815
     resetState = fields.Nested(ResetState, data_key="os-resetState")  # noqa: N815
 
+    crashDump = since(  # noqa: N815
+        Gate.CRASH_DUMP,
+        fields.Raw(data_key="trigger_crash_dump", allow_none=True, validate=must_be_null),
+    )
     shelve = _bare("shelve")
     shelveOffload = _bare("shelveOffload")  # noqa: N815
     unshelve = _bare("unshelve")
@@ -208,6 +221,7 @@ _DOERS: dict[str, Doer] = {
     "unpause": partial(_begin, pipelines.UNPAUSE),
     "suspend": partial(_begin, pipelines.SUSPEND),
     "resume": partial(_begin, pipelines.RESUME),
+    "crashDump": partial(_begin, pipelines.TRIGGER_CRASH_DUMP),
     "lock": lambda context, who, server_id, _: server_actions.lock(context, who, server_id),
     "unlock": lambda context, who, server_id, _: server_actions.unlock(context, who, server_id),
     # There is no softer deletion here than the usual one.

@@ -170,6 +170,12 @@ class Domains:
                 raise HostError("The server does not run.", server=server_id)
             agent.set_password(handle, password)
 
+    def inject_nmi(self, server_id: str) -> None:
+        """See the port."""
+        with translated("interrupt the server"):
+            handle, _ = self._there(server_id)
+            handle.injectNMI(0)
+
     def remove(self, server_id: str) -> None:
         """See the port."""
         with translated("remove the server"):

@@ -293,6 +293,10 @@ class LibvirtHypervisor:
         """See the port."""
         self._domains.set_password(server_id, password)
 
+    def inject_nmi(self, server_id: str) -> None:
+        """See the port."""
+        self._domains.inject_nmi(server_id)
+
     def remove_domain(self, server_id: str) -> None:
         """See the port."""
         self._domains.remove(server_id)
