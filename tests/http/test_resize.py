@@ -9,7 +9,7 @@ from sqlalchemy import select
 from app.db.models import Allocation, Hypervisor, Migration, Project, RequestSpec, Run, Server
 from app.db.models.base import now
 from app.db.session import reading
-from tests.http.cases import Api
+from tests.http.cases import BASE, Api
 from tests.http.table_servers import ONE
 from tests.http.test_server_actions import act, begun, change, reason
 from tests.http.world import ACTIVE, ALPHA, HOST
@@ -238,10 +238,19 @@ def test_what_would_move_a_server_is_refused(api: Api, name: str) -> None:
 # --- for operators ------------------------------------------------------------------------------
 
 
+MIGRATIONS = "/compute/v2.1/os-migrations"
+
+
 def migrations(api: Api, query: str = "") -> list[dict[str, Any]]:
-    answer = api.call("root", "GET", f"/compute/v2.1/os-migrations{query}")
-    assert answer.status_code == 200, answer.get_json()
-    return list(answer.get_json()["migrations"])
+    return list(at(api, 1, query)["migrations"])
+
+
+def at(api: Api, minor: int, query: str = "", status: int = 200) -> dict[str, Any]:
+    """Return what is answered of migrations at a microversion."""
+    headers = {"OpenStack-API-Version": f"compute 2.{minor}"}
+    answer = api.call("root", "GET", f"{MIGRATIONS}{query}", headers=headers)
+    assert answer.status_code == status, answer.get_json()
+    return dict(answer.get_json())
 
 
 def test_resizes_are_told_to_administrators(api: Api) -> None:
@@ -278,3 +287,39 @@ def test_resizes_are_told_to_administrators(api: Api) -> None:
         assert len(migrations(api, query)) == count, query
     for user in ("alice", "rita"):
         assert api.call(user, "GET", "/compute/v2.1/os-migrations").status_code == 403
+
+
+@pytest.mark.usefixtures("every_version")
+def test_later_versions_tell_more_of_migrations_and_have_pages(api: Api) -> None:
+    act(api, RESIZE)
+    with api.sessions.begin() as session:
+        first = session.scalars(select(Migration)).one()
+        first.settled_at = now()
+        columns = {c.name: getattr(first, c.name) for c in Migration.__table__.columns}
+        session.add(Migration(**columns | {"id": first.id + 1, "run_id": "another"}))
+    with reading(api.sessions) as session:
+        last, first = session.scalars(select(Migration).order_by(Migration.id.desc()))
+
+    for minor, more in ((22, set()), (23, {"migration_type"}), (59, {"migration_type", "uuid"})):
+        newest, oldest = at(api, minor)["migrations"]
+        assert (newest["id"], oldest["id"]) == (last.id, first.id)
+        assert newest.keys() - migrations(api)[0].keys() == more
+    assert (newest["migration_type"], newest["uuid"]) == ("resize", last.run_id)
+    assert len(at(api, 58, f"?limit=1&marker=none&changes-since={_LATER}")["migrations"]) == 2
+
+    page = at(api, 59, "?limit=1")
+    assert [one["id"] for one in page["migrations"]] == [last.id]
+    href = f"{BASE}{MIGRATIONS}?limit=1&marker={last.run_id}"
+    assert page["migrations_links"] == [{"rel": "next", "href": href}]
+    rest = at(api, 59, f"?marker={last.run_id}")
+    assert ([one["id"] for one in rest["migrations"]], "migrations_links" in rest) == (
+        [first.id],
+        False,
+    )
+    assert at(api, 59, f"?changes-since={_LATER}") == {"migrations": []}
+    assert len(at(api, 59, "?changes-since=2026-01-01T00:00:00Z")["migrations"]) == 2
+    for query in ("?marker=none", "?limit=-1", "?changes-since=soon"):
+        at(api, 59, query, 400)
+
+
+_LATER = "2100-01-01T00:00:00Z"
