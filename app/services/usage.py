@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from app.db.models.base import now
 from app.db.repo import usage
+from app.db.repo.paging import Page
 from app.db.repo.usage import UsedServer
 from app.db.session import reading
 from app.services.context import Caller, Context
@@ -55,9 +56,19 @@ class ProjectUsage:
         return sum(one.hours * one.server.disk_gib for one in self.servers)
 
 
-def listed(context: Context, start: datetime | None, stop: datetime | None) -> list[ProjectUsage]:
+@dataclass(frozen=True)
+class Wanted:
+    """Of which span; by default of the last four weeks. `part`: of which of its servers, counted
+    over all projects; None is all."""
+
+    start: datetime | None = None
+    stop: datetime | None = None
+    part: Page | None = None
+
+
+def listed(context: Context, wanted: Wanted) -> list[ProjectUsage]:
     """Return the usage of every project that has some. Raises RequestError."""
-    found = _used(context, start, stop, None)
+    found = _used(context, wanted, None)
     by_project: dict[str, list[ServerUsage]] = {}
     for one in found.servers:
         by_project.setdefault(one.server.project_id, []).append(one)
@@ -67,32 +78,24 @@ def listed(context: Context, start: datetime | None, stop: datetime | None) -> l
     ]
 
 
-def get(
-    context: Context,
-    caller: Caller,
-    project_id: str,
-    start: datetime | None,
-    stop: datetime | None,
-) -> ProjectUsage:
+def get(context: Context, caller: Caller, project_id: str, wanted: Wanted) -> ProjectUsage:
     """Return a project's usage; there may be none. Raises Forbidden for another project's,
     RequestError."""
     if not caller.is_admin and project_id != caller.project_id:
         raise Forbidden(
             "Policy doesn't allow os_compute_api:os-simple-tenant-usage:show to be performed."
         )
-    return _used(context, start, stop, project_id)
+    return _used(context, wanted, project_id)
 
 
-def _used(
-    context: Context, start: datetime | None, stop: datetime | None, project_id: str | None
-) -> ProjectUsage:
+def _used(context: Context, wanted: Wanted, project_id: str | None) -> ProjectUsage:
     moment = now()
-    stop = stop or moment
-    start = start or stop - SPAN
+    stop = wanted.stop or moment
+    start = wanted.start or stop - SPAN
     if start >= stop:
         raise RequestError("Invalid start time. The start time cannot occur after the end time.")
     with reading(context.sessions) as session:
-        rows = usage.servers_between(session, start, stop, project_id)
+        rows = usage.servers_between(session, start, stop, project_id, wanted.part)
     return ProjectUsage(project_id or "", start, stop, _spans(rows, start, stop, moment))
 
 

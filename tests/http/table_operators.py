@@ -3,7 +3,7 @@
 from typing import Any
 
 from app.api.compute.extensions import EXTENSIONS
-from tests.http.cases import Case, Like, compute_fault
+from tests.http.cases import BASE, Case, Like, compute_fault
 from tests.http.table_compute import HYPERVISOR, NOT_ALLOWED
 from tests.http.world import ACTIVE, ALPHA, BETA, BETA_SERVER, FAILED, HOST, THEN_MICRO, uid
 
@@ -19,6 +19,7 @@ ONE_HOST = {"host_name": "host-1", "service": "compute", "zone": "nova"}
 NO_HOST = "Compute host nope could not be found."
 #: Four hours and a half of a day, within which the servers came up.
 SPAN = "start=2026-11-23T00:00:00&end=2026-11-23T04:33:44.123456"
+_QUOTED = "?" + SPAN.replace(":", "%3A")
 
 LOG = {
     "hosts_not_run": ["host-1"],
@@ -86,6 +87,53 @@ def _sums(project: str) -> dict[str, Any]:
 
 
 DETAILED = {**_sums(ALPHA), "server_usages": [_used(ACTIVE, ALPHA, "web")]}
+
+
+def _usage(at: int, who: str, path: str, status: int, body: Any) -> Case:
+    return Case(f"2.{at} {path}", who, "GET", f"{USAGE}{path}", status, body, at=at)
+
+
+def _more(name: str, path: str) -> dict[str, Any]:
+    """Return the link to what comes after the server that the path ends with."""
+    return {name: [{"rel": "next", "href": f"{BASE}{USAGE}{path}"}]}
+
+
+_ONE_OF = f"?{SPAN}&limit=1"
+USAGE_PAGES = [
+    _usage(39, "root", f"{_ONE_OF}&marker=x", 200, {"tenant_usages": [_sums(ALPHA), _sums(BETA)]}),
+    _usage(
+        40,
+        "root",
+        _ONE_OF,
+        200,
+        {
+            "tenant_usages": [_sums(ALPHA)],
+            **_more("tenant_usages_links", f"{_QUOTED}&limit=1&marker={ACTIVE}"),
+        },
+    ),
+    _usage(40, "root", f"?{SPAN}&marker={ACTIVE}", 200, {"tenant_usages": [_sums(BETA)]}),
+    _usage(
+        40,
+        "rita",
+        f"/{ALPHA}{_ONE_OF}",
+        200,
+        {
+            "tenant_usage": DETAILED,
+            **_more("tenant_usage_links", f"/{ALPHA}{_QUOTED}&limit=1&marker={ACTIVE}"),
+        },
+    ),
+    _usage(40, "rita", f"/{ALPHA}?{SPAN}&marker={ACTIVE}", 200, {"tenant_usage": {}}),
+    *(
+        _usage(40, "root", f"/{ALPHA}?{query}", 400, compute_fault(400, Like(f".*{words}.*")))
+        for query, words in (
+            ("marker=none", "marker .none. not found"),
+            # Another project's server is in no page of this one.
+            (f"{SPAN}&marker={BETA_SERVER}", "marker .* not found"),
+            ("limit=-1", "limit"),
+            ("limit=x", "limit"),
+        )
+    ),
+]
 
 
 def _resource(project: str, cpu: int, memory_mb: int, disk_gb: int) -> dict[str, Any]:
@@ -205,6 +253,7 @@ CASES: list[Case] = [
         },
     ),
     _get("root", f"{USAGE}?start=2026-01-01&end=2026-01-02", {"tenant_usages": []}),
+    *USAGE_PAGES,
     _get("rita", f"{USAGE}/{ALPHA}?{SPAN}", {"tenant_usage": DETAILED}),
     _get("root", f"{USAGE}/{ALPHA}?{SPAN}", {"tenant_usage": DETAILED}),
     _get("root", f"{USAGE}/{uid(99)}", {"tenant_usage": {}}),

@@ -3,22 +3,26 @@
 from datetime import UTC
 from typing import Any
 
-from marshmallow import EXCLUDE, Schema, fields
+from marshmallow import EXCLUDE, Schema, fields, validate
 
 from app.api.auth import caller, context
-from app.api.compute.schema import Flag, Json, answer
+from app.api.compute.schema import Flag, Json, answer, links_field
 from app.api.dialects import COMPUTE
+from app.api.gates import Gate
+from app.api.links import next_page
+from app.api.paging import read_page
 from app.api.routes import Routes
 from app.api.times import IN_CALENDAR, bare_micro_time
+from app.api.versioned import Versioned, since
 from app.services import usage
-from app.services.usage import ProjectUsage, ServerUsage
+from app.services.usage import ProjectUsage, ServerUsage, Wanted
 
 routes = Routes(
     COMPUTE, "usage", "What projects have used, in hours.", "/v2.1/os-simple-tenant-usage"
 )
 
 
-class UsageQuery(Schema):
+class UsageQuery(Versioned):
     """Of which span; by default of the last four weeks. What is unknown is ignored."""
 
     class Meta:
@@ -27,6 +31,10 @@ class UsageQuery(Schema):
     start = fields.AwareDateTime(format="iso", validate=IN_CALENDAR, default_timezone=UTC)
     end = fields.AwareDateTime(format="iso", validate=IN_CALENDAR, default_timezone=UTC)
     detailed = fields.String(metadata={"description": "`1`: each server too."})
+    limit = since(Gate.USAGE_PAGES, fields.Integer(validate=validate.Range(min=0)))
+    marker = since(
+        Gate.USAGE_PAGES, fields.String(metadata={"description": "The last server's id."})
+    )
 
 
 class ServerUsageSchema(Schema):
@@ -60,25 +68,52 @@ class UsageSchema(Schema):
 
 
 Usages = answer(
-    "UsagesAnswer", tenant_usages=fields.List(fields.Nested(UsageSchema), required=True)
+    "UsagesAnswer",
+    tenant_usages=fields.List(fields.Nested(UsageSchema), required=True),
+    tenant_usages_links=since(Gate.USAGE_PAGES, links_field(required=False)),
 )
-Usage = answer("UsageAnswer", tenant_usage=fields.Nested(UsageSchema, required=True))
+Usage = answer(
+    "UsageAnswer",
+    tenant_usage=fields.Nested(UsageSchema, required=True),
+    tenant_usage_links=since(Gate.USAGE_PAGES, links_field(required=False)),
+)
 
 
 @routes.endpoint("GET", "", "usage:list", query=UsageQuery, returns=Usages)
 def list_usage(query: Json) -> Any:
-    """List every project's usage"""
-    found = usage.listed(context(), query.get("start"), query.get("end"))
+    """List every project's usage
+
+    From 2.40 on in pages, each of so many servers of all projects; the sums are a page's.
+    """
+    wanted = _wanted(query)
+    found = usage.listed(context(), wanted)
     is_detailed = query.get("detailed") in Flag.truthy
-    return {"tenant_usages": [_body(one, detailed=is_detailed) for one in found]}
+    body: Json = {"tenant_usages": [_body(one, detailed=is_detailed) for one in found]}
+    return body | _next("tenant_usages_links", wanted, found)
 
 
 @routes.endpoint("GET", "/<project_id>", "usage:show", query=UsageQuery, returns=Usage)
 def show_usage(query: Json, project_id: str) -> Any:
-    """Show a project's usage, with each server's"""
-    span = query.get("start"), query.get("end")
-    found = usage.get(context(), caller(), project_id, *span)
-    return {"tenant_usage": _body(found, detailed=True) if found.servers else {}}
+    """Show a project's usage, with each server's
+
+    From 2.40 on in pages of so many servers; the sums are a page's.
+    """
+    wanted = _wanted(query)
+    found = usage.get(context(), caller(), project_id, wanted)
+    body: Json = {"tenant_usage": _body(found, detailed=True) if found.servers else {}}
+    return body | _next("tenant_usage_links", wanted, [found])
+
+
+def _wanted(query: Json) -> Wanted:
+    part = read_page(query, ()) if Gate.USAGE_PAGES.is_open else None
+    return Wanted(query.get("start"), query.get("end"), part)
+
+
+def _next(name: str, wanted: Wanted, found: list[ProjectUsage]) -> Json:
+    servers = [one.server.id for project in found for one in project.servers]
+    if wanted.part is None or not servers or len(servers) < wanted.part.limit:
+        return {}
+    return {name: [{"rel": "next", "href": next_page(servers[-1])}]}
 
 
 def _body(found: ProjectUsage, *, detailed: bool) -> Json:
