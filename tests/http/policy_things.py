@@ -406,7 +406,7 @@ ACTIONS: dict[str, Any] = {
     "confirmResize": None,
     "createBackup": {"name": "b", "backup_type": "daily", "rotation": 1},
     "createImage": {"name": "mine"},
-    "evacuate": {},
+    "evacuate": {"onSharedStorage": False},
     "forceDelete": None,
     "lock": None,
     "migrate": None,
@@ -441,8 +441,11 @@ ACTIONS: dict[str, Any] = {
 }
 
 
-#: What is answered to who may ask for a console that there is not.
-ANSWERS = {"os-getRDPConsole": 400, "os-getSPICEConsole": 400}
+#: What is answered to who may ask for a console that there is not, or to have a server moved.
+ANSWERS = {
+    **dict.fromkeys(("os-getRDPConsole", "os-getSPICEConsole"), 400),
+    **dict.fromkeys(("evacuate", "migrate", "os-migrateLive"), 501),
+}
 
 
 def write_bytes(images: Path) -> None:

@@ -189,6 +189,37 @@ CRASH_DUMP = [
     refused(17, "POST", f"{ONE}/action", {"trigger_crash_dump": {}}, 400, "must be null"),
 ]
 
+
+def _move(at: int, words: str, **action: Any) -> Case:
+    body = {name.replace("live", "os-migrateLive"): said for name, said in action.items()}
+    return refused(at, "POST", f"{ONE}/action", body, 400, words)
+
+
+_ANYWHERE = {"host": None, "block_migration": False}
+_WITH_DISKS = {**_ANYWHERE, "disk_over_commit": False}
+MOVES = [
+    _move(55, "migrate: must be null", migrate={"host": "host-2"}),
+    _move(56, "migrate.host: is not a host", migrate={"host": "host 2"}),
+    _move(56, "migrate.host: Length must be", migrate={"host": ""}),
+    _move(56, "migrate.disk: Unknown field", migrate={"disk": 1}),
+    _move(56, "migrate", migrate="host-2"),
+    _move(24, "os-migrateLive: ", live=None),
+    _move(24, "os-migrateLive.host: Missing data", live={}),
+    _move(24, "os-migrateLive.disk_over_commit: Missing data", live=_ANYWHERE),
+    _move(24, "block_migration: Not a valid", live={**_WITH_DISKS, "block_migration": "auto"}),
+    _move(25, "block_migration: Not a valid", live={**_ANYWHERE, "block_migration": "no way"}),
+    _move(25, "block_migration: Missing data", live={"host": None}),
+    _move(25, "disk_over_commit: Unknown field", live=_WITH_DISKS),
+    _move(29, "force: Unknown field", live={**_ANYWHERE, "force": True}),
+    _move(30, "force: Can't force", live={**_ANYWHERE, "force": True}),
+    _move(13, "evacuate.onSharedStorage: Missing data", evacuate={}),
+    _move(14, "evacuate.onSharedStorage: Unknown field", evacuate={"onSharedStorage": True}),
+    _move(14, "evacuate.host: is not a host", evacuate={"host": "a/b"}),
+    _move(28, "evacuate.force: Unknown field", evacuate={"force": False}),
+    _move(29, "evacuate.force: Can't force", evacuate={"force": True}),
+    _move(29, "evacuate: ", evacuate=None),
+]
+
 LIVE = f"{ONE}/migrations"
 LIVE_MIGRATIONS = [
     get(22, "root", LIVE, compute_fault(404, Like(".*not supported on.*")), 404),
@@ -453,4 +484,5 @@ CASES: list[Case] = [
     *GROUPS,
     *CONSOLES,
     *CRASH_DUMP,
+    *MOVES,
 ]

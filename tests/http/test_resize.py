@@ -216,22 +216,40 @@ def test_delete_of_a_resized_server_ends_its_resize(api: Api) -> None:
         assert session.get_one(Server, ACTIVE).task_state == "deleting"
 
 
-@pytest.mark.parametrize("name", ["migrate", "os-migrateLive", "evacuate"])
-def test_what_would_move_a_server_is_refused(api: Api, name: str) -> None:
-    for body in ({name: None}, {name: {"host": "host-2"}}):
-        refused = act(api, body, user="root")
-        assert (refused.status_code, refused.get_json()) == (
-            501,
-            {
-                "notImplemented": {
-                    "code": 501,
-                    "message": "Servers cannot be moved to another host.",
-                }
-            },
-        )
-    assert act(api, {name: None}, user="bob").status_code == 404
-    assert act(api, {name: None}).status_code == 403
-    assert act(api, {name: None}, user="root", path=f"{ONE}0").status_code == 404
+_LIVE: dict[str, Any] = {"host": None, "block_migration": False}
+_OLD_LIVE = {**_LIVE, "disk_over_commit": "false"}
+
+
+@pytest.mark.parametrize(
+    ("minor", "name", "said"),
+    [
+        (1, "migrate", None),
+        (56, "migrate", None),
+        (56, "migrate", {"host": None}),
+        (56, "migrate", {"host": "host-2"}),
+        (1, "os-migrateLive", _OLD_LIVE),
+        (25, "os-migrateLive", {**_LIVE, "block_migration": "auto"}),
+        (30, "os-migrateLive", {**_LIVE, "host": "host-2", "force": True}),
+        (34, "os-migrateLive", {**_LIVE, "force": False}),
+        (1, "evacuate", {"host": "host-2", "onSharedStorage": "False"}),
+        (14, "evacuate", {"adminPass": "secret"}),
+        (29, "evacuate", {"host": "host-2", "force": True}),
+    ],
+)
+@pytest.mark.usefixtures("every_version")
+def test_what_would_move_a_server_is_refused(api: Api, minor: int, name: str, said: Any) -> None:
+    def move(user: str = "root", path: str = ONE) -> Any:
+        headers = {"OpenStack-API-Version": f"compute 2.{minor}"}
+        return api.call(user, "POST", f"{path}/action", json={name: said}, headers=headers)
+
+    refused = move()
+    message = "Servers cannot be moved to another host."
+    assert (refused.status_code, refused.get_json()) == (
+        501,
+        {"notImplemented": {"code": 501, "message": message}},
+    )
+    assert (move("bob").status_code, move("alice").status_code) == (404, 403)
+    assert move(path=f"{ONE}0").status_code == 404
     assert begun(api) == []
 
 

@@ -1,14 +1,17 @@
 """Actions that give a server another flavor, and those that would move it to another host, as parts
 of the one route for actions."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from flask import Response
-from marshmallow import fields, validate
+from marshmallow import ValidationError, fields, validate, validates_schema
 from werkzeug import exceptions
 
-from app.api.compute.schema import Json, Strict, Text
+from app.api.compute.schema import Flag, Json, Strict, Text, must_be_null
+from app.api.gates import Gate
+from app.api.versioned import Changed, since, until
 from app.services import resizing, servers
 from app.services.context import Caller, Context
 
@@ -20,15 +23,80 @@ class Resize(Strict):
     disk_config = Text(data_key="OS-DCF:diskConfig", validate=validate.OneOf(("AUTO", "MANUAL")))
 
 
+def _host_like(value: str) -> None:
+    if not re.fullmatch(r"[\w.-]*", value, re.ASCII):
+        raise ValidationError("is not a host's name.")
+
+
+def _host(**more: Any) -> Text:
+    """Return the field that names a host."""
+    return Text(validate=(validate.Length(min=1, max=255), _host_like), **more)
+
+
+class _Auto(Flag):
+    """A boolean, or `auto`."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        return value if value == "auto" else super()._deserialize(value, *args, **kwargs)
+
+
+class _Forced(Strict):
+    """Where a server is to go, which only somebody who names a host may insist on."""
+
+    @validates_schema
+    def _check_forced(self, data: Mapping[str, Any], **_: Any) -> None:
+        if data.get("force") and not data.get("host"):
+            raise ValidationError("Can't force to a non-provided destination", "force")
+
+
+class Migrate(Strict):
+    """To which host; null is any."""
+
+    host = _host(allow_none=True)
+
+
+class MigrateLive(_Forced):
+    """To which host, and what of its disks."""
+
+    host = _host(required=True, allow_none=True)
+    block_migration = Changed(Gate.LIVE_MIGRATE_BODY, Flag(), _Auto(), required=True)
+    disk_over_commit = until(Gate.LIVE_MIGRATE_BODY, Flag())
+    force = since(Gate.LIVE_MIGRATE_CHECKED, Flag())
+
+    @validates_schema
+    def _check_whole(self, data: Mapping[str, Any], **_: Any) -> None:
+        if not Gate.LIVE_MIGRATE_BODY.is_open and "disk_over_commit" not in data:
+            raise ValidationError("Missing data for required field.", "disk_over_commit")
+
+
+class Evacuate(_Forced):
+    """To which host, and how it is built there."""
+
+    host = _host()
+    adminPass = Text()  # noqa: N815
+    onSharedStorage = until(Gate.EVACUATE_BODY, Flag())  # noqa: N815
+    force = since(Gate.EVACUATE_CHECKED, Flag())
+
+    @validates_schema
+    def _check_whole(self, data: Mapping[str, Any], **_: Any) -> None:
+        if not Gate.EVACUATE_BODY.is_open and "onSharedStorage" not in data:
+            raise ValidationError("Missing data for required field.", "onSharedStorage")
+
+
 class ResizeActions(Strict):
     """Actions on a server's size and place."""
 
     resize = fields.Nested(Resize)
     confirmResize = fields.Raw(allow_none=True)  # noqa: N815
     revertResize = fields.Raw(allow_none=True)  # noqa: N815
-    migrate = fields.Raw(allow_none=True)
-    migrateLive = fields.Raw(data_key="os-migrateLive", allow_none=True)  # noqa: N815
-    evacuate = fields.Raw(allow_none=True)
+    migrate = Changed(
+        Gate.MIGRATE_HOST,
+        fields.Raw(allow_none=True, validate=must_be_null),
+        fields.Nested(Migrate, allow_none=True),
+        allow_none=True,
+    )
+    migrateLive = fields.Nested(MigrateLive, data_key="os-migrateLive")  # noqa: N815
+    evacuate = fields.Nested(Evacuate)
 
 
 def _resize(context: Context, who: Caller, server_id: str, how: Json) -> None:
