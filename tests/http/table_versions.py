@@ -220,6 +220,17 @@ MOVES = [
     _move(29, "evacuate: ", evacuate=None),
 ]
 
+
+def _attach(at: int, words: str) -> Case:
+    body = {"interfaceAttachment": {"tag": "nic"}}
+    return refused(at, "POST", f"{ONE}/os-interface", body, 400, words)
+
+
+ATTACHED = [
+    _attach(48, "interfaceAttachment.tag: Unknown field"),
+    _attach(49, "interfaceAttachment.tag: devices cannot be tagged"),
+]
+
 LIVE = f"{ONE}/migrations"
 LIVE_MIGRATIONS = [
     get(22, "root", LIVE, compute_fault(404, Like(".*not supported on.*")), 404),
@@ -485,4 +496,5 @@ CASES: list[Case] = [
     *CONSOLES,
     *CRASH_DUMP,
     *MOVES,
+    *ATTACHED,
 ]

@@ -8,8 +8,9 @@ from marshmallow import Schema, ValidationError, fields, validate, validates_sch
 
 from app.api.auth import caller, context
 from app.api.compute.schema import Json, Strict, Text, answer, wrapped
-from app.api.compute.servers_schema import an_address
+from app.api.compute.servers_schema import an_address, device_tag
 from app.api.dialects import COMPUTE
+from app.api.gates import Gate
 from app.api.routes import Routes
 from app.services import ports, servers
 from app.services import server_interfaces as interfaces
@@ -52,6 +53,7 @@ class AttachInterface(Strict):
     net_id = Text(allow_none=True, validate=validate.Length(min=1))
     port_id = Text(allow_none=True, validate=validate.Length(min=1))
     fixed_ips = fields.List(fields.Nested(WantedAddress), validate=validate.Length(min=1, max=1))
+    tag = device_tag(Gate.ATTACH_TAG)
 
     @validates_schema
     def _check_whole(self, data: Mapping[str, Any], **_: Any) -> None:

@@ -73,9 +73,9 @@ def _no_device_tag(_: str) -> None:
     raise ValidationError("devices cannot be tagged: guests are not told of it.")
 
 
-def _device_tag() -> fields.Field[Any]:
+def device_tag(gate: Gate) -> fields.Field[Any]:
     """Refused by a reason of its own where Nova has it: accepted, nothing would come of it."""
-    return since(Gate.DEVICE_TAGS, Text(validate=_no_device_tag))
+    return since(gate, Text(validate=_no_device_tag))
 
 
 class NetworkRef(Strict):
@@ -84,7 +84,7 @@ class NetworkRef(Strict):
     uuid = Text(allow_none=True)
     port = Text(allow_none=True)
     fixed_ip = Text(allow_none=True, validate=an_address(ipaddress.ip_address))
-    tag = _device_tag()
+    tag = device_tag(Gate.DEVICE_TAGS)
 
     @validates_schema
     def _check_one(self, data: Mapping[str, Any], **_: Any) -> None:
@@ -108,7 +108,7 @@ class BlockDevice(Strict):
     source_type = Text(required=True, validate=validate.Equal("image"))
     destination_type = Text(required=True, validate=validate.Equal("local"))
     delete_on_termination = Flag(validate=validate.Equal(comparable=True))
-    tag = _device_tag()
+    tag = device_tag(Gate.DEVICE_TAGS)
 
 
 class NetworksField(fields.List[Any]):
