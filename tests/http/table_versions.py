@@ -122,12 +122,28 @@ SHOWN_SERVERS = [
     ),
 ]
 
+_TAGGED_DISK = {
+    "uuid": GOOD["imageRef"],
+    "boot_index": 0,
+    "source_type": "image",
+    "destination_type": "local",
+    "tag": "root",
+}
+
 ASKED_SERVERS = [
     _create(18, "server.description: Unknown field", description="x"),
     _create(19, "server.description: must be at most", description="x" * 256),
     refused(18, "PUT", ONE, {"server": {"description": "x"}}, 400, "description: Unknown field"),
     _create(31, "server.networks.0.tag: Unknown field", networks=[{"uuid": "x", "tag": "nic"}]),
     _create(32, "networks.0.tag: devices cannot be", networks=[{"uuid": "x", "tag": "nic"}]),
+    _create(37, "networks.0.tag: Unknown field", networks=[{"uuid": "x", "tag": "nic"}]),
+    _create(42, "networks.0.tag: devices cannot be", networks=[{"uuid": "x", "tag": "nic"}]),
+    *(
+        _create(at, f"v2.0.tag: {words}", networks="none", block_device_mapping_v2=[_TAGGED_DISK])
+        for at, words in ((41, "Unknown field"), (42, "devices cannot be tagged"))
+    ),
+    _create(32, "v2.0.tag: devices cannot be tagged", block_device_mapping_v2=[_TAGGED_DISK]),
+    _create(33, "v2.0.tag: Unknown field", block_device_mapping_v2=[_TAGGED_DISK]),
     _create(36, "networks: Not a valid list", networks="none"),
     _create(37, "server.networks: Missing data for required field"),
     _create(37, "server.networks: Not a valid list", networks="some"),

@@ -19,7 +19,7 @@ from app.api.compute.schema import (
     since_field,
     wrapped,
 )
-from app.api.gates import Gate
+from app.api.gates import Gate, Span
 from app.api.paging import PageQuery
 from app.api.versioned import Changed, since
 from app.services import server_tags
@@ -69,13 +69,16 @@ class UserDataField(fields.Field[str]):
         return data
 
 
-def _no_device_tag(_: str) -> None:
-    raise ValidationError("devices cannot be tagged: guests are not told of it.")
+def device_tag(gate: Gate, but: Span | None = None) -> fields.Field[Any]:
+    """Refused by a reason of its own where Nova has it: accepted, nothing would come of it. `but`:
+    versions between, in which Nova has lost it."""
 
+    def refuse(_: str) -> None:
+        if but is not None and but.is_open:
+            raise ValidationError("Unknown field.")
+        raise ValidationError("devices cannot be tagged: guests are not told of it.")
 
-def device_tag(gate: Gate) -> fields.Field[Any]:
-    """Refused by a reason of its own where Nova has it: accepted, nothing would come of it."""
-    return since(gate, Text(validate=_no_device_tag))
+    return since(gate, Text(validate=refuse))
 
 
 class NetworkRef(Strict):
@@ -84,7 +87,7 @@ class NetworkRef(Strict):
     uuid = Text(allow_none=True)
     port = Text(allow_none=True)
     fixed_ip = Text(allow_none=True, validate=an_address(ipaddress.ip_address))
-    tag = device_tag(Gate.DEVICE_TAGS)
+    tag = device_tag(Gate.DEVICE_TAGS, Span(Gate.NETWORKS_NEEDED, Gate.DEVICE_TAGS_AGAIN))
 
     @validates_schema
     def _check_one(self, data: Mapping[str, Any], **_: Any) -> None:
@@ -108,7 +111,7 @@ class BlockDevice(Strict):
     source_type = Text(required=True, validate=validate.Equal("image"))
     destination_type = Text(required=True, validate=validate.Equal("local"))
     delete_on_termination = Flag(validate=validate.Equal(comparable=True))
-    tag = device_tag(Gate.DEVICE_TAGS)
+    tag = device_tag(Gate.DEVICE_TAGS, Span(Gate.HYPERVISOR_PAGES, Gate.DEVICE_TAGS_AGAIN))
 
 
 class NetworksField(fields.List[Any]):
