@@ -13,7 +13,7 @@ from werkzeug.exceptions import BadRequest, NotAcceptable
 from tasks.errors import NotFound
 
 MINIMUM = (2, 1)
-MAXIMUM = (2, 1)
+MAXIMUM = (2, 64)
 
 STANDARD = "OpenStack-API-Version"
 LEGACY = "X-OpenStack-Nova-API-Version"

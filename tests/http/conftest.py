@@ -8,9 +8,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from app.api import microversions
 from app.api.auth import EXTENSION
-from app.api.gates import Gate
 from app.db.session import Sessions, make_engine, make_sessions
 from app.factory import create_app
 from app.services.context import Context
@@ -61,9 +59,3 @@ def restored_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Restore
     """A world for all tests of a module, who put it back when they have changed it."""
     with restored(tmp_path_factory.mktemp("restored")) as world:
         yield world
-
-
-@pytest.fixture
-def every_version(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Compute's versions up to the last one that has a gate may be asked for."""
-    monkeypatch.setattr(microversions, "MAXIMUM", list(Gate)[-1].version)

@@ -6,10 +6,6 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
-from app.api import microversions
-from app.api.gates import Gate
 from app.db.models import Base
 from app.db.session import make_engine, make_sessions
 from app.factory import create_app
@@ -47,8 +43,6 @@ def restored(directory: Path) -> Iterator[Restored]:
     with closing(sqlite3.connect(directory / "byre.db")) as live:
         live.backup(before)
     app = create_app(settings, sessions, recorder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(microversions, "MAXIMUM", list(Gate)[-1].version)
-        yield Restored(Api(app, sessions, recorder), directory, before)
+    yield Restored(Api(app, sessions, recorder), directory, before)
     before.close()
     engine.dispose()

@@ -35,7 +35,7 @@ V20 = {
 V21 = {
     "id": "v2.1",
     "status": "CURRENT",
-    "version": "2.1",
+    "version": "2.64",
     "min_version": "2.1",
     "updated": "2013-07-23T11:33:21Z",
     "links": [{"rel": "self", "href": f"{BASE}/compute/v2.1/"}],

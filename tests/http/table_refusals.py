@@ -319,7 +319,7 @@ def _versioned(title: str, status: int, message: Any, /, **headers: str) -> Case
     )
 
 
-TOO_HIGH = "Version 2.999 is not supported by the API. Minimum is 2.1 and maximum is 2.1."
+TOO_HIGH = "Version 2.999 is not supported by the API. Minimum is 2.1 and maximum is 2.64."
 MICROVERSIONS_REFUSED = [
     _versioned("too high", 406, TOO_HIGH, **{"OpenStack-API-Version": "compute 2.999"}),
     _versioned("too high, old header", 406, TOO_HIGH, **{"X-OpenStack-Nova-API-Version": "2.999"}),

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from app.api import microversions
 from app.db.models import ConsoleToken, Hypervisor
 from app.db.models.base import now
 from app.db.session import reading
@@ -23,12 +22,6 @@ CERTIFICATE = "c" * 64
 AT_2_31 = {"OpenStack-API-Version": "compute 2.31"}
 PAGE = Like(r"http://127\.0\.0\.1:6080/vnc_lite\.html\?path=%3Ftoken%3D[0-9a-f]{64}")
 SOCKET = Like(r"ws://127\.0\.0\.1:6080/\?token=[0-9a-f]{64}")
-
-
-@pytest.fixture(autouse=True)
-def _every_version(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Offer also what is not on offer yet."""
-    monkeypatch.setattr(microversions, "MAXIMUM", (2, 64))
 
 
 def letting_in(api: Api, **told: Any) -> None:

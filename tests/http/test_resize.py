@@ -236,7 +236,6 @@ _OLD_LIVE = {**_LIVE, "disk_over_commit": "false"}
         (29, "evacuate", {"host": "host-2", "force": True}),
     ],
 )
-@pytest.mark.usefixtures("every_version")
 def test_what_would_move_a_server_is_refused(api: Api, minor: int, name: str, said: Any) -> None:
     def move(user: str = "root", path: str = ONE) -> Any:
         headers = {"OpenStack-API-Version": f"compute 2.{minor}"}
@@ -307,7 +306,6 @@ def test_resizes_are_told_to_administrators(api: Api) -> None:
         assert api.call(user, "GET", "/compute/v2.1/os-migrations").status_code == 403
 
 
-@pytest.mark.usefixtures("every_version")
 def test_later_versions_tell_more_of_migrations_and_have_pages(api: Api) -> None:
     act(api, RESIZE)
     with api.sessions.begin() as session:

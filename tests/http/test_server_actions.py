@@ -87,7 +87,6 @@ def test_action_begins_where_nova_allows_it(api: Api, row: Any) -> None:
     assert (server["OS-EXT-STS:task_state"], server["status"]) == (task_state, status)
 
 
-@pytest.mark.usefixtures("every_version")
 def test_crash_dump_begins_where_nova_allows_it(api: Api) -> None:
     body = {"trigger_crash_dump": None}
     at_17 = {"OpenStack-API-Version": "compute 2.17"}

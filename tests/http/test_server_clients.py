@@ -131,7 +131,7 @@ def test_operators_disable_a_hypervisor(cloud: Cloud) -> None:
 
 def test_servers_are_kept_apart(cloud: Cloud, alice: dict[str, str]) -> None:
     made = cloud.json(alice, "server", "group", "create", "--policy", "anti-affinity", "ha")
-    assert (made["name"], made["policies"], made["members"]) == ("ha", ["anti-affinity"], [])
+    assert (made["name"], made["policy"], made["members"]) == ("ha", "anti-affinity", [])
     [listed] = cloud.json(alice, "server", "group", "list")
     assert (listed["Name"], listed["ID"]) == ("ha", made["id"])
     words = ("--flavor", "m1.nano", "--image", "guest", "--network", "private")
