@@ -90,7 +90,8 @@ class PostgresServer:
 
     def _make(self, template: str) -> str:
         name = f"t{uuid.uuid4().hex}"
-        self._execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        # By copying files: what is logged page by page takes three times as long.
+        self._execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
         return f"postgresql+psycopg://postgres@127.0.0.1:{self._port}/{name}"
 
     def drop_database(self, url: str) -> None:
