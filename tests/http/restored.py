@@ -6,9 +6,12 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from app.db.models import Base
 from app.db.session import make_engine, make_sessions
 from app.factory import create_app
+from app.services import consoles, server_interfaces
 from tests.http.cases import Api, Recorder, tell
 from tests.http.policy_things import make_policy_world, write_bytes
 from tests.rows import make_settings
@@ -31,8 +34,8 @@ class Restored:
 
 @contextmanager
 def restored(directory: Path) -> Iterator[Restored]:
-    """Yield the application on a world with somebody of each role, in every microversion, those
-    too that are not on offer yet. On SQLite, which is soon put back."""
+    """Yield the application on a world with somebody of each role. On SQLite, which is soon put
+    back. Its hosts answer nobody, and nobody waits for them."""
     engine = make_engine(f"sqlite:///{directory}/byre.db")
     Base.metadata.create_all(engine)
     sessions = make_sessions(engine)
@@ -43,6 +46,9 @@ def restored(directory: Path) -> Iterator[Restored]:
     with closing(sqlite3.connect(directory / "byre.db")) as live:
         live.backup(before)
     app = create_app(settings, sessions, recorder)
-    yield Restored(Api(app, sessions, recorder), directory, before)
+    with pytest.MonkeyPatch.context() as patch:
+        for patient in (consoles, server_interfaces):
+            patch.setattr(patient, "PATIENCE_S", 0.1)
+        yield Restored(Api(app, sessions, recorder), directory, before)
     before.close()
     engine.dispose()
