@@ -8,12 +8,16 @@ from collections.abc import Collection
 from typing import Any, Literal
 
 from celery import Celery, Task
+from kombu.transport import TRANSPORT_ALIASES
 
 from config.queues import CONTROL, make_router
 from config.settings import CommonSettings
 
 Role = Literal["api", "control", "compute", "beat", "flower"]
 
+
+# By name, so that addresses in logs and in Flower keep their form.
+TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), "config.redis_transport:Transport"))
 
 #: Of a message, others are shown its beginning, in Flower and in events: version and job are
 #: longer than this, so passwords and what else is its owner's come after it.
@@ -54,7 +58,7 @@ def make_celery(settings: CommonSettings, role: Role, compute_stages: Collection
         # would do the same with more noise.
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
-        broker_transport_options=_transport(settings, role),
+        broker_transport_options=_transport_options(settings, role),
         # The API must answer even with the broker down (the sweeper sends later); a worker
         # with a result in hand tries for some seconds before it gives up.
         task_publish_retry_policy={
@@ -82,9 +86,9 @@ def make_celery(settings: CommonSettings, role: Role, compute_stages: Collection
     return celery
 
 
-def _transport(settings: CommonSettings, role: Role) -> dict[str, Any]:
+def _transport_options(settings: CommonSettings, role: Role) -> dict[str, Any]:
     """Options of the Redis transport; other brokers ignore those that they do not know."""
-    if not settings.broker_url.get_secret_value().startswith(("redis", "unix")):
+    if not settings.broker_url.get_secret_value().startswith("redis"):
         return {}
     return {
         # Longer than any stage may take, or a slow stage would be handed out twice (C1).

@@ -1,7 +1,11 @@
 """Ask for an action as the API does, whatever it needs to be told."""
 
+from collections.abc import Callable
+
 from app.services import (
+    guest_passwords,
     ports,
+    rescues,
     resizing,
     server_actions,
     server_interfaces,
@@ -14,10 +18,12 @@ from app.services.snapshots import NewSnapshot
 from tasks.pipelines import (
     ATTACH_INTERFACE,
     CHANGE_ADDRESSES,
+    CHANGE_PASSWORD,
     CONFIRM_RESIZE,
     CREATE_BACKUP,
     CREATE_IMAGE,
     DETACH_INTERFACE,
+    RESCUE,
     RESIZE,
     REVERT_RESIZE,
     SHELVE,
@@ -28,31 +34,52 @@ def ask(
     context: Context, caller: Caller, server_id: str, pipeline: str, flavor_id: str = ""
 ) -> None:
     """Begin the pipeline's action; a resize is to the flavor. Raises what that raises."""
-    new = NewSnapshot("a copy", {"mark": "mine"})
-    if pipeline == CREATE_IMAGE:
-        snapshots.create_image(context, caller, server_id, new)
-    elif pipeline == CREATE_BACKUP:
-        snapshots.create_backup(context, caller, server_id, new, backup_type="daily", rotation=1)
-    elif pipeline == RESIZE:
+    if pipeline == RESIZE:
         resizing.resize(context, caller, server_id, flavor_id)
-    elif pipeline == CONFIRM_RESIZE:
-        resizing.confirm(context, caller, server_id)
-    elif pipeline == REVERT_RESIZE:
-        resizing.revert(context, caller, server_id)
-    elif pipeline == SHELVE:
-        shelving.shelve(context, caller, server_id)
-    elif pipeline == ATTACH_INTERFACE:
-        server_interfaces.attach(context, caller, server_id, Interface())
-    elif pipeline in (DETACH_INTERFACE, CHANGE_ADDRESSES):
-        _ask_of_last(context, caller, server_id, pipeline)
+    elif pipeline in _SERVICES:
+        _SERVICES[pipeline](context, caller, server_id)
     else:
         server_actions.begin(context, caller, server_id, pipeline)
 
 
-def _ask_of_last(context: Context, caller: Caller, server_id: str, pipeline: str) -> None:
-    """Of the server's last interface, if it has one."""
+def _create_image(context: Context, caller: Caller, server_id: str) -> None:
+    snapshots.create_image(context, caller, server_id, _NEW)
+
+
+def _create_backup(context: Context, caller: Caller, server_id: str) -> None:
+    snapshots.create_backup(context, caller, server_id, _NEW, backup_type="daily", rotation=1)
+
+
+def _change_password(context: Context, caller: Caller, server_id: str) -> None:
+    guest_passwords.change(context, caller, server_id, "a new one")
+
+
+def _attach(context: Context, caller: Caller, server_id: str) -> None:
+    server_interfaces.attach(context, caller, server_id, Interface())
+
+
+def _detach(context: Context, caller: Caller, server_id: str) -> None:
+    """The server's last interface, if it has one."""
     for port in ports.of_server(context, server_id)[-1:]:
-        if pipeline == DETACH_INTERFACE:
-            server_interfaces.detach(context, caller, server_id, port.id)
-        else:
-            server_interfaces.add_address(context, caller, server_id, port.network_id)
+        server_interfaces.detach(context, caller, server_id, port.id)
+
+
+def _add_address(context: Context, caller: Caller, server_id: str) -> None:
+    """On the network of the server's last interface, if it has one."""
+    for port in ports.of_server(context, server_id)[-1:]:
+        server_interfaces.add_address(context, caller, server_id, port.network_id)
+
+
+_NEW = NewSnapshot("a copy", {"mark": "mine"})
+_SERVICES: dict[str, Callable[[Context, Caller, str], object]] = {
+    ATTACH_INTERFACE: _attach,
+    CHANGE_ADDRESSES: _add_address,
+    CHANGE_PASSWORD: _change_password,
+    CONFIRM_RESIZE: resizing.confirm,
+    CREATE_BACKUP: _create_backup,
+    CREATE_IMAGE: _create_image,
+    DETACH_INTERFACE: _detach,
+    RESCUE: rescues.begin,
+    REVERT_RESIZE: resizing.revert,
+    SHELVE: shelving.shelve,
+}

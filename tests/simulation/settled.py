@@ -13,7 +13,13 @@ from tasks.messages import Thing
 from tests.simulation.hosts import Machine
 
 #: status -> the state of the domain that goes with it
-_DOMAINS = {"ACTIVE": "running", "SHUTOFF": "shutoff", "PAUSED": "paused", "SUSPENDED": "shutoff"}
+_DOMAINS = {
+    "ACTIVE": "running",
+    "RESCUE": "running",
+    "SHUTOFF": "shutoff",
+    "PAUSED": "paused",
+    "SUSPENDED": "shutoff",
+}
 
 
 @dataclass(frozen=True)
