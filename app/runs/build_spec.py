@@ -83,7 +83,7 @@ def rescue_spec(session: Session, run: Run, settings: ControlSettings) -> BuildS
     server = session.get_one(Server, run.server_id)
     spec = session.get_one(RequestSpec, server.id)
     asked = run.parameters or {}
-    image = _image(session, asked.get("image_id", server.image_id))
+    image = _image(session, asked.get("rescue_image_id", server.image_id))
     ports = addresses.ports_of(session, server.id)
     interfaces = fabric.specs(session, ports)
     told = {"admin_pass": asked.get("admin_pass", "")}

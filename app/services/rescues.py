@@ -27,7 +27,7 @@ def begin(
     def prepare(session: Session, server: Server) -> dict[str, object]:
         image = usable_image(session, caller, image_id or server.image_id, "rescue_image_ref")
         _check(image, server)
-        return {"image_id": image.id, "admin_pass": password}
+        return {"rescue_image_id": image.id, "admin_pass": password}
 
     server_actions.begin(context, caller, server_id, RESCUE, prepare)
     return password

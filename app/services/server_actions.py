@@ -20,7 +20,8 @@ from tasks.pipelines import OWED, REBUILDS, UNSHELVE
 OWNER, ADMIN = "owner", "admin"
 
 
-#: Of what a run is told: the image that is to come of it.
+#: Of what a run is told: the image that is to come of it, which goes if the run fails. An image
+#: that is only read has another name there.
 IMAGE = "image_id"
 
 #: Changes a server's rows for an action that may begin, and returns what its run is told.

@@ -27,7 +27,9 @@ def test_rescue_begins_with_what_was_said(api: Api) -> None:
     assert (answer.status_code, answer.get_json()) == (200, {"adminPass": "secret"})
     [run] = begun(api)
     assert run.pipeline == "rescue"
-    assert run.parameters == {"image_id": PUBLIC_IMAGE, "admin_pass": "secret"}
+    assert run.parameters == {"rescue_image_id": PUBLIC_IMAGE, "admin_pass": "secret"}
+    # The image that a run makes is removed if it fails: this one is only read.
+    assert run.image_id is None
 
 
 @pytest.mark.parametrize("said", [None, {}])
@@ -36,7 +38,7 @@ def test_rescue_is_from_its_own_image_with_a_new_password(api: Api, said: Any) -
     assert (answer.status_code, len(answer.get_json()["adminPass"])) == (200, 12)
     [run] = begun(api)
     assert run.parameters is not None
-    assert run.parameters["image_id"] == PUBLIC_IMAGE
+    assert run.parameters["rescue_image_id"] == PUBLIC_IMAGE
 
 
 def test_unrescue_begins(api: Api) -> None:
