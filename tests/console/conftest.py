@@ -112,20 +112,20 @@ def rig(sessions: Sessions, tmp_path: Path, fake: FakeHypervisor, gate: Gate) ->
 
 @contextmanager
 def serving(proxy: Proxy) -> Iterator[None]:
-    """Run the proxy in a thread."""
-    loop, ready = asyncio.new_event_loop(), threading.Event()
-    stopped = asyncio.Event()
+    """Run the proxy in a thread, as its process does: what is still open is ended with the loop."""
+    ready, stopped = threading.Event(), asyncio.Event()
+    loops: list[asyncio.AbstractEventLoop] = []
 
     async def run() -> None:
+        loops.append(asyncio.get_running_loop())
         await proxy.run(stopped, lambda _: ready.set())
 
-    thread = threading.Thread(target=lambda: loop.run_until_complete(run()))
+    thread = threading.Thread(target=lambda: asyncio.run(run()))
     thread.start()
     try:
         wait_until(ready.is_set, "the proxy", 10)
         yield
     finally:
-        loop.call_soon_threadsafe(stopped.set)
+        loops[0].call_soon_threadsafe(stopped.set)
         thread.join(20)
-        loop.close()
         assert not thread.is_alive()
