@@ -20,6 +20,7 @@ class Channel(redis.Channel):
 
     connection: VirtualTransport
 
+    # kombu has a plain attribute here, which it only reads.
     @property
     def do_restore(self) -> bool:  # type: ignore[override]
         """Say whether closing gives back what is in hand."""

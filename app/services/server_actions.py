@@ -15,13 +15,12 @@ from app.services.context import Caller, Context
 from app.services.server_views import is_heard
 from app.services.servers import found, refuse_locked
 from tasks.errors import Conflict, Forbidden
-from tasks.pipelines import OWED, REBUILDS, UNSHELVE
+from tasks.pipelines import OWED, REBUILDS, SNAPSHOTS, UNSHELVE
 
 OWNER, ADMIN = "owner", "admin"
 
 
-#: Of what a run is told: the image that is to come of it, which goes if the run fails. An image
-#: that is only read has another name there.
+#: Of what a run of SNAPSHOTS is told: the image that is to come of it, which goes if the run fails.
 IMAGE = "image_id"
 
 #: Changes a server's rows for an action that may begin, and returns what its run is told.
@@ -56,7 +55,8 @@ def begin(
             hypervisor_id=server.hypervisor_id,
         )
         run.parameters = parameters
-        run.image_id = (parameters or {}).get(IMAGE)
+        if parameters and pipeline in SNAPSHOTS:
+            run.image_id = parameters[IMAGE]
     context.publisher.publish(run.id)
     return run
 
