@@ -1,0 +1,61 @@
+"""A guest's boot: what it is told, what proves it, and what has been proved."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from tasks.messages.base import Value
+
+
+class FirstBoot(Value):
+    """What the guest is told at its first boot, by config drive and by the metadata service."""
+
+    hostname: str
+    name: str
+    availability_zone: str
+    #: The flavor's id; empty where an older control plane did not say.
+    instance_type: str = ""
+    #: key name -> OpenSSH public key
+    public_keys: dict[str, str]
+    metadata: dict[str, str]
+    #: base64, as the API took it; empty when there is none
+    user_data: str
+    admin_pass: str = Field(repr=False)
+    #: JSON of the operator's own for every guest (OpenStack's vendor data); empty: none.
+    vendor_data: str = ""
+    #: By which the guest can say once that its first boot is done; empty: it is not asked to.
+    phone_home_token: str = ""
+
+
+#: `first_boot`: the guest's own first-boot program (cloud-init, say) said that it is done.
+Proof = Literal["running", "address", "agent", "console", "first_boot"]
+
+
+class BootProof(Value):
+    """Which evidence makes the server ACTIVE, and for how long to look for it."""
+
+    proof: Proof
+    #: Plain text looked for in the console's output, when proof is `console`. Never a regular
+    #: expression: the image's owner chooses it and the guest chooses what it is matched against.
+    console_text: str
+    limit_s: float = Field(gt=0)
+
+
+class ProofSeen(Value):
+    """One piece of evidence: seen at a time, not seen, or not to be known."""
+
+    proof: Proof
+    state: Literal["seen", "not_seen", "unknown"]
+    #: Seconds from the domain's start to the first look that found it; none unless seen.
+    after_s: float | None = None
+    #: Unix seconds, by the host's clock, of that look.
+    seen_at: float | None = None
+    detail: str = ""
+    #: `address` only: all of the port's addresses that have been seen.
+    addresses: list[str] = Field(default_factory=list)
+
+
+class BootReport(Value):
+    """What the guest has proved. Given by `poll_boot`."""
+
+    proofs: list[ProofSeen]
