@@ -186,6 +186,10 @@ class ControlSettings(CommonSettings):
     quota_metadata_items: int = Field(default=128, ge=-1)
     quota_server_groups: int = Field(default=10, ge=-1)
     quota_server_group_members: int = Field(default=10, ge=-1)
+    #: Files of each server's first boot; the size of each, and of its path. Nova's defaults.
+    quota_injected_files: int = Field(default=5, ge=-1)
+    quota_injected_file_content_bytes: int = Field(default=10240, ge=-1)
+    quota_injected_file_path_bytes: int = Field(default=255, ge=-1)
     quota_security_groups: int = Field(default=10, ge=-1)
     quota_security_group_rules: int = Field(default=100, ge=-1)
     #: How long an address that a port gave back is not given to another one: leases and ARP

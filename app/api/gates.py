@@ -71,7 +71,7 @@ class Gate(Enum):
     REBUILD_KEY = 54, "`key_name` in a rebuild."
     FLAVOR_DESCRIPTION = 55, "`description` of a flavor, and `PUT /flavors/{id}`."
     MIGRATE_HOST = 56, "`host` in a `migrate`, which is refused with 501."
-    NO_PERSONALITY = 57, "Limits and quotas have nothing of files; `user_data` in a rebuild."
+    NO_PERSONALITY = 57, "No `personality`, no limits and quotas of it; `user_data` in a rebuild."
     ACTION_PAGES = 58, "Lists of actions have pages and `changes-since`; `updated_at` of an action."
     MIGRATION_PAGES = 59, "Lists of migrations have pages, `changes-since`; `uuid` of a migration."
     MULTIATTACH = 60, "Nothing: there are no volumes."

@@ -18,6 +18,7 @@ from tasks.messages import (
     BuildSpec,
     FirstBoot,
     ImageSource,
+    InjectedFile,
     MachineSpec,
     Outline,
     ShapeSpec,
@@ -86,7 +87,8 @@ def rescue_spec(session: Session, run: Run, settings: ControlSettings) -> BuildS
     image = _image(session, asked.get("rescue_image_id", server.image_id))
     ports = addresses.ports_of(session, server.id)
     interfaces = fabric.specs(session, ports)
-    told = {"admin_pass": asked.get("admin_pass", "")}
+    # Files are the server's: the rescue's own system is gone afterwards.
+    told = {"admin_pass": asked.get("admin_pass", ""), "files": []}
     return BuildSpec(
         image=image_source(image, settings, run.deadline.timestamp()),
         machine=_machine(server, spec, Size.of_server(server, spec)),
@@ -173,6 +175,7 @@ def _first_boot(
         public_keys={str(server.key_name): str(spec.public_key)} if has_key else {},
         metadata=dict(server.user_metadata),
         user_data=spec.user_data,
+        files=[InjectedFile.parse(file) for file in spec.files],
         admin_pass=spec.admin_pass,
         instance_type=server.flavor_id,
         vendor_data=settings.vendor_data,

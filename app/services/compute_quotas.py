@@ -25,6 +25,9 @@ COLUMNS = {
     "metadata_items": "quota_metadata_items",
     "server_groups": "quota_server_groups",
     "server_group_members": "quota_server_group_members",
+    "injected_files": "quota_injected_files",
+    "injected_file_content_bytes": "quota_injected_file_content_bytes",
+    "injected_file_path_bytes": "quota_injected_file_path_bytes",
 }
 
 #: Nova's word for a limit of network's -> (column of Project, network's word)
@@ -105,8 +108,8 @@ def _defaults(session: Session, settings: ControlSettings) -> dict[str, int]:
 
 
 def _quotas(session: Session, project: Project) -> dict[str, Quota]:
-    """Key pairs, metadata and members are counted for each user, server and group: as in Nova,
-    nothing is in use of them in a project."""
+    """Key pairs, metadata, files and members are counted for each user, server and group: as in
+    Nova, nothing is in use of them in a project."""
     used = quota.usage(session, project.id)
     counts = {
         "instances": used.servers,

@@ -28,6 +28,8 @@ class LimitsView:
     floating_ips: int
     floating_ips_used: int
     metadata_items: int
+    injected_files: int
+    injected_file_content_bytes: int
 
 
 def get(context: Context, caller: Caller) -> LimitsView:
@@ -55,4 +57,6 @@ def get(context: Context, caller: Caller) -> LimitsView:
         project.quota_floating_ips,
         floating_ips,
         project.quota_metadata_items,
+        project.quota_injected_files,
+        project.quota_injected_file_content_bytes,
     )

@@ -12,7 +12,7 @@ from app.db.repo import images, keypairs, quota
 from app.runs.boot_properties import check_boot_properties, merged
 from app.runs.image_words import image_words
 from app.runs.start import Asker, start_run
-from app.services import affinity, server_metadata
+from app.services import affinity, injected_files, server_metadata
 from app.services.affinity import Hints
 from app.services.context import Caller, Context
 from app.services.flavors import usable
@@ -33,6 +33,7 @@ from app.services.server_networks import (
 )
 from app.services.server_security import resolved
 from tasks.errors import RequestError
+from tasks.messages import InjectedFile
 from tasks.pipelines import CREATE, stages_of
 
 
@@ -49,6 +50,7 @@ class NewServer:
     security_groups: tuple[str, ...] = ()
     key_name: str | None = None
     user_data: str = ""
+    files: tuple[InjectedFile, ...] = ()
     metadata: dict[str, str] = field(default_factory=dict)
     availability_zone: str | None = None
     admin_pass: str | None = None
@@ -183,6 +185,7 @@ def _look_up(session: Session, context: Context, caller: Caller, new: NewServer)
     # Last of all: whoever holds the project makes its other requests wait.
     project = quota.lock_project(session, caller.project_id)
     server_metadata.check_count(session, project.id, new.metadata)
+    injected_files.check(project, new.files, config_drive=new.config_drive)
     return _Parts(project, flavor, image, group_ids, interfaces, key, server_group, choice)
 
 
@@ -253,6 +256,7 @@ def _spec(server: Server, new: NewServer, parts: _Parts, admin_pass: str) -> Req
         hints=parts.interfaces.hints() | new.hints.kept() | parts.choice.kept(),
         public_key=parts.public_key,
         user_data=new.user_data,
+        files=injected_files.kept(new.files),
         admin_pass=admin_pass,
         # What becomes of the flavor and of the image later does not change the server.
         extra_specs=dict(parts.flavor.extra_specs),

@@ -6,19 +6,19 @@ from dataclasses import dataclass, field
 
 from sqlalchemy.orm import Session
 
-from app.db.models import Allocation, Image, RequestSpec, Server
+from app.db.models import Allocation, Image, Project, RequestSpec, Server
 from app.db.repo import images
 from app.runs.boot_properties import check_boot_properties, merged
 from app.runs.hardware import hardware_of
 from app.runs.image_words import image_words
-from app.services import server_actions
+from app.services import injected_files, server_actions
 from app.services.context import Caller, Context
 from app.services.image_fit import GIB, check_fits
 from app.services.images import visible_to
 from app.services.new_servers import new_password, public_key
 from app.services.server_metadata import check_count
 from tasks.errors import ImageUnusable, RequestError
-from tasks.messages import Kept
+from tasks.messages import InjectedFile, Kept
 from tasks.pipelines import REBUILD
 
 #: What may be said, and taken away by None, beside what a rebuild always could change.
@@ -35,6 +35,8 @@ class Rebuild:
     metadata: dict[str, str] | None = None
     disk_config: str | None = None
     preserve_ephemeral: bool = False
+    #: As in Nova, a guest that is made anew finds only those that its rebuild names.
+    files: tuple[InjectedFile, ...] = ()
     #: By names of `OTHERS`.
     others: Mapping[str, str | None] = field(default_factory=dict)
 
@@ -85,10 +87,13 @@ def _change(
     metadata = server.user_metadata if wanted.metadata is None else wanted.metadata
     check_count(session, server.project_id, metadata)
     check_boot_properties(merged(image.properties, metadata))
+    project = session.get_one(Project, server.project_id)
+    injected_files.check(project, wanted.files, config_drive=server.config_drive)
     server.image_id, server.user_metadata = image.id, metadata
     server.name = wanted.name or server.name
     server.disk_config = wanted.disk_config or server.disk_config
     spec.image_words, spec.admin_pass = image_words(image.properties), admin_pass
+    spec.files = injected_files.kept(wanted.files)
     if "description" in wanted.others:
         server.description = wanted.others["description"]
     if "user_data" in wanted.others:

@@ -5,7 +5,7 @@ not fit a type is refused with the field's name (`MalformedMessage`), never half
 """
 
 from tasks.messages.base import OLDEST_VERSION, VERSION, Message, Value
-from tasks.messages.boot import BootProof, BootReport, FirstBoot, Proof, ProofSeen
+from tasks.messages.boot import BootProof, BootReport, FirstBoot, InjectedFile, Proof, ProofSeen
 from tasks.messages.consoles import Console, ConsoleKind, ConsoleWay, OpenConsole, ReadConsole
 from tasks.messages.domains import DiskRef, DiskRole, DomainRef, DomainSpec, DomainState, Outline
 from tasks.messages.firewall import FirewallSpec, GroupSpec, RuleSpec
@@ -101,6 +101,7 @@ __all__ = [
     "Hello",
     "ImageSource",
     "ImageUpload",
+    "InjectedFile",
     "InterfaceUse",
     "Inventory",
     "Job",

@@ -7,6 +7,14 @@ from pydantic import Field
 from tasks.messages.base import Value
 
 
+class InjectedFile(Value):
+    """A file that the guest is to find, which its first-boot program writes."""
+
+    path: str
+    #: base64, as the API took it
+    contents: str = Field(repr=False)
+
+
 class FirstBoot(Value):
     """What the guest is told at its first boot, by config drive and by the metadata service."""
 
@@ -20,6 +28,7 @@ class FirstBoot(Value):
     metadata: dict[str, str]
     #: base64, as the API took it; empty when there is none
     user_data: str
+    files: list[InjectedFile] = Field(default_factory=list)
     admin_pass: str = Field(repr=False)
     #: JSON of the operator's own for every guest (OpenStack's vendor data); empty: none.
     vendor_data: str = ""

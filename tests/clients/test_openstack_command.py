@@ -132,6 +132,18 @@ def test_a_server_with_everything(cloud: Cloud, tmp_path: Path) -> None:
         cloud.do(line)
 
 
+def test_a_server_with_files(cloud: Cloud, tmp_path: Path) -> None:
+    motd = tmp_path / "motd"
+    motd.write_text("hello")
+    # The last version that has files.
+    create = "--os-compute-api-version 2.56 server create --image small --flavor m1.nano"
+    files = " ".join(f"--file /etc/motd{number}={motd}" for number in range(6))
+    assert "Personality file limit exceeded" in cloud.refused(f"{create} {files} x")
+    made = cloud.get(f"{create} --file /etc/motd={motd} --wait told")
+    assert made["status"] == "ACTIVE"
+    cloud.do("server delete --wait told")
+
+
 def test_two_servers_by_one_command(cloud: Cloud) -> None:
     cloud.do("server create --image small --flavor m1.nano --min 2 --max 2 --wait twin")
 

@@ -85,6 +85,20 @@ def test_user_data_arrives_as_it_was_before_base64() -> None:
     assert "openstack/latest/user_data" not in files()
 
 
+def test_files_are_told_by_their_path_and_have_their_content_beside() -> None:
+    given = [{"path": "/etc/x", "contents": "aGVsbG8="}, {"path": "../y", "contents": ""}]
+    found = files(files=given)
+    assert read(found, "meta_data.json")["files"] == [
+        {"content_path": "/content/0000", "path": "/etc/x"},
+        {"content_path": "/content/0001", "path": "../y"},
+    ]
+    contents = {name: text for name, text in found.items() if "/content/" in name}
+    assert contents == {"openstack/content/0000": b"hello", "openstack/content/0001": b""}
+    assert "files" not in read(files(), "meta_data.json")
+    with pytest.raises(MalformedMessage):
+        files(files=[{"path": "/etc/x", "contents": "not base64!"}])
+
+
 def test_every_version_has_the_same_files() -> None:
     found = files()
     for version in VERSIONS:
@@ -103,7 +117,8 @@ def test_a_port_needs_its_network() -> None:
 
 
 def test_the_drive_holds_what_was_given(tmp_path: Path) -> None:
-    path, given = tmp_path / "drive.iso", files(user_data="aGVsbG8=")
+    file = {"path": "/etc/x", "contents": "aGVsbG8="}
+    path, given = tmp_path / "drive.iso", files(user_data="aGVsbG8=", files=[file])
     for _ in range(2):
         write_config_drive(path, given)
     image = pycdlib.PyCdlib()

@@ -31,13 +31,17 @@ def make_overlay(image: Path, directory: Path, size_gib: int = 1) -> Path:
     return disk
 
 
-def make_config_drive(directory: Path, meta: Mapping[str, object], user_data: str) -> Path:
-    """Make a config drive as a hypervisor does."""
+def make_config_drive(
+    directory: Path, meta: Mapping[str, object], user_data: str, content: str = ""
+) -> Path:
+    """Make a config drive as a hypervisor does; `content` is of the first file of `meta`."""
     drive = directory / "config.iso"
     files = {
         "openstack/latest/meta_data.json": json.dumps(meta).encode(),
         "openstack/latest/user_data": user_data.encode(),
     }
+    if content:
+        files["openstack/content/0000"] = content.encode()
     write_config_drive(drive, files)
     return drive
 

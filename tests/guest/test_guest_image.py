@@ -42,8 +42,9 @@ def guest(
         "uuid": "3f0d1c52-6f5e-4f3e-9d5e-0e6f3f8f6a11",
         "hostname": "web-1.byre.example",
         "public_keys": {"mine": key.with_suffix(".pub").read_text()},
+        "files": [{"content_path": "/content/0000", "path": "/srv/a dir/it's"}],
     }
-    drive = make_config_drive(directory, meta, USER_DATA)
+    drive = make_config_drive(directory, meta, USER_DATA, content="from a file")
     with Machine(make_overlay(guest_image, directory), drive) as machine:
         machine.wait_for_login()
         yield machine
@@ -61,6 +62,11 @@ def test_the_login_prompt_comes_after_user_data(guest: Machine) -> None:
     told = console.index("told by user data on web-1")
     finished = console.index("byre-guest: user-data finished: exit 3")
     assert told < finished < console.index("web-1 login:")
+
+
+def test_files_are_where_they_are_to_be(guest: Machine, key: Path) -> None:
+    result = guest.ssh("root", key, """cat "/srv/a dir/it's"; stat -c %a /srv/*/*""")
+    assert result.stdout == "from a file660\n"
 
 
 @pytest.mark.parametrize("user", ["root", "byre"])

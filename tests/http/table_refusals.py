@@ -40,6 +40,10 @@ def _create(
     return Case(f"server: {title}", who, "POST", SERVERS, status, body, send={"server": server})
 
 
+def _file(path: str = "/etc/x", text: str = "aGVsbG8=") -> dict[str, str]:
+    return {"path": path, "contents": text}
+
+
 #: What is wrong with a server that is asked for.
 SERVERS_REFUSED = [
     _create("unknown flavor", "flavorRef: flavor nope could not be found.", flavorRef="nope"),
@@ -194,7 +198,34 @@ SERVERS_REFUSED = [
         _field(".block_device_mapping_v2", "must be of the image of imageRef."),
         block_device_mapping_v2=[{**BLOCK_DEVICE, "uuid": BIG_IMAGE}],
     ),
-    _create("files", _field(".personality", "Unknown field."), personality=[]),
+    _create("file without a path", _field(".personality.0.path"), personality=[{"contents": ""}]),
+    _create(
+        "file without contents", _field(".personality.0.contents"), personality=[{"path": "/etc/x"}]
+    ),
+    _create("file not base64", _field(".personality.0.contents"), personality=[_file(text="@@@")]),
+    _create("file of a mode", _field(".personality.0.mode"), personality=[{**_file(), "mode": 1}]),
+    _create("files no list", _field(".personality"), personality=_file()),
+    _create("file path with NUL", Like("Invalid character .*"), personality=[_file(path="a\0")]),
+    _create("too many files", "Personality file limit exceeded", 403, personality=[_file()] * 6),
+    _create(
+        "file with a long path",
+        "Personality file path exceeds maximum 255",
+        403,
+        # Bytes, not characters.
+        personality=[_file(path="é" * 128)],
+    ),
+    _create(
+        "large file",
+        "Personality file content exceeds maximum 10240",
+        403,
+        personality=[_file(), _file(text=base64.b64encode(bytes(10241)).decode())],
+    ),
+    _create(
+        "files without a config drive",
+        "personality: needs a config drive, which the server does not have.",
+        config_drive=False,
+        personality=[_file()],
+    ),
     _create("unknown field", _field(".nonsense", "Unknown field."), nonsense=1),
     _create("address", _field(".accessIPv4"), accessIPv4="10.0.0.256"),
     _create("disk config", _field(".OS-DCF:diskConfig"), **{"OS-DCF:diskConfig": "NONE"}),

@@ -336,6 +336,16 @@ NUMBERS = [
     _quotas(35),
     _quotas(36, "security", "floating", "fixed"),
     _quotas(57, "security", "floating", "fixed", "injected"),
+    Case(
+        "2.57 no quota of files",
+        "root",
+        "PUT",
+        f"{COMPUTE}/os-quota-sets/{ALPHA}",
+        400,
+        compute_fault(400, Like(".*injected_files: Unknown field.*")),
+        send={"quota_set": {"injected_files": 9}},
+        at=57,
+    ),
 ]
 
 DESCRIBED_NANO = {**NANO, "description": None}

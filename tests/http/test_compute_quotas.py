@@ -73,6 +73,21 @@ def test_projects_without_their_own_follow_the_defaults(api: Api) -> None:
     }
 
 
+def test_limits_of_files_hold(api: Api) -> None:
+    file = {"path": "/etc/x", "contents": "aGVsbG8="}
+    server = {"server": {**GOOD, "personality": [file]}}
+    for limits in (
+        {"injected_files": 0},
+        {"injected_file_content_bytes": 4},
+        {"injected_file_path_bytes": 5},
+    ):
+        assert change(api, **limits).status_code == 200
+        assert api.call("alice", "POST", "/compute/v2.1/servers", json=server).status_code == 403
+        api.call("root", "DELETE", ALPHAS)
+    change(api, injected_files=1, injected_file_content_bytes=5, injected_file_path_bytes=6)
+    assert api.call("alice", "POST", "/compute/v2.1/servers", json=server).status_code == 202
+
+
 def test_every_limit_holds(api: Api) -> None:
     limits = {"key_pairs": 1, "metadata_items": 1, "server_groups": 0, "server_group_members": 0}
     assert change(api, **limits).status_code == 200

@@ -95,6 +95,33 @@ def test_rebuild_is_refused_where_nova_refuses_it(api: Api, vm_state: str) -> No
     assert (refused.status_code, reason(refused)) == (409, told)
 
 
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ({}, []),
+        (
+            {"personality": [{"path": "/etc/motd", "contents": "aGVs\nbG8="}]},
+            [{"path": "/etc/motd", "contents": "aGVsbG8="}],
+        ),
+    ],
+)
+def test_guest_finds_only_the_files_of_its_rebuild(api: Api, said: Any, kept: Any) -> None:
+    with api.sessions.begin() as session:
+        session.get_one(RequestSpec, ACTIVE).files = [{"path": "/old", "contents": ""}]
+    assert rebuild(api, **said).status_code == 202
+    with reading(api.sessions) as session:
+        assert session.get_one(RequestSpec, ACTIVE).files == kept
+
+
+def test_files_of_a_rebuild_are_limited(api: Api) -> None:
+    file = {"path": "/etc/motd", "contents": ""}
+    refused = rebuild(api, personality=[file] * 6)
+    assert (refused.status_code, reason(refused)) == (403, "Personality file limit exceeded")
+    change(api, config_drive=False)
+    assert rebuild(api, personality=[file]).status_code == 400
+    assert begun(api) == []
+
+
 def test_what_was_never_up_is_not_rebuilt(api: Api) -> None:
     refused = rebuild(api, path=ONE.replace(ACTIVE, FAILED))
     told = f"Cannot 'rebuild' instance {FAILED} while it has never been active"

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from openstack.compute.v2.server import Server
 
 from tests.guest.machine import make_key
 from tests.lab.conftest import Lab
@@ -63,14 +64,17 @@ def boot(lab: Lab, image_id: str, flavor_id: str, key: Path, name: str) -> Guest
     """Boot a server and return it once its first boot is proved."""
     lab.user.compute.create_keypair(name=name, public_key=key.with_suffix(".pub").read_text())
     network = lab.user.network.find_network("private", ignore_missing=False)
-    server = lab.user.compute.create_server(
+    wanted = Server.new(
         name=name,
         image_id=image_id,
         flavor_id=flavor_id,
         key_name=name,
         networks=[{"uuid": network.id}],
         user_data=base64.b64encode(USER_DATA.encode()).decode(),
+        personality=[{"path": "/etc/byre-file", "contents": base64.b64encode(b"file").decode()}],
     )
+    # The last version that has files.
+    server = wanted.create(lab.user.compute, microversion="2.56")
     wait_until(
         lambda: lab.user.compute.get_server(server.id).status != "BUILD",
         "the Debian guest's word that its first boot is done",
@@ -108,6 +112,7 @@ def test_cloud_init_applies_all_that_the_server_was_created_with(
         assert guest.run("id -un") == "debian"
         assert guest.run("cat /etc/byre-was-here") == "from user data"
         assert guest.run("cat /etc/byre-ran") == "ran"
+        assert guest.run("sudo cat /etc/byre-file") == "file"
         result = json.loads(guest.run("cat /run/cloud-init/result.json"))["v1"]
         assert "ConfigDrive" in result["datasource"]
         assert result["errors"] == []

@@ -43,6 +43,7 @@ def guest(host: MetadataHost, network: NetworkSpec) -> Guest:
     return host.add(
         network, 10, hostname="mine", user_data="IyEvYmluL3NoCg==", instance_type="m1.tiny",
         public_keys={"me/you\n1=x": "ssh-ed25519 AAAA me"},
+        files=[{"path": "/etc/motd", "contents": "aGVsbG8="}],
     )  # fmt: skip
 
 
@@ -81,6 +82,9 @@ def test_openstacks_tree(guest: Guest, other: Guest) -> None:
             )
     assert guest.get("/openstack/latest/user_data") == "#!/bin/sh\n"
     assert other.curl("/openstack/latest/user_data") == NOTHING
+    assert guest.meta()["files"] == [{"content_path": "/content/0000", "path": "/etc/motd"}]
+    assert guest.get("/openstack/content/0000") == "hello"
+    assert other.curl("/openstack/content/0000") == NOTHING
     assert guest.curl("/openstack/1999-01-01/meta_data.json") == NOTHING
     assert guest.curl("/openstack/latest/password") == NOTHING
 

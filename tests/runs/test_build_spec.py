@@ -8,7 +8,7 @@ import pytest
 
 from app.db.models import Image, RequestSpec, Server
 from app.db.session import Sessions
-from app.runs.build_spec import build_spec
+from app.runs.build_spec import build_spec, rescue_spec
 from config.settings import ControlSettings
 from tasks.errors import ImageUnusable
 from tasks.messages import AttemptRef, BuildSpec
@@ -66,6 +66,21 @@ def test_the_images_hardware_is_the_guests(sessions: Sessions) -> None:
     set_image(sessions, world, {"hw_firmware_type": "uefi", "hw_vif_model": "e1000"})
     hardware = told(sessions, world).machine.hardware
     assert (hardware.firmware, hardware.vif_model) == ("uefi", "e1000")
+
+
+def test_files_are_told_but_not_to_a_rescue(sessions: Sessions) -> None:
+    world = make_world(sessions)
+    file = {"path": "/etc/motd", "contents": "aGVsbG8="}
+    with sessions.begin() as session:
+        run = add_server(session, world, SETTINGS)
+        server = session.get_one(Server, run.server_id)
+        spec = session.get_one(RequestSpec, server.id)
+        spec.files = [file]
+        attempt = AttemptRef(run_id=run.id, attempt=1)
+        built = build_spec(session, server, spec, [], SETTINGS, 2e9, attempt)
+        rescued = rescue_spec(session, run, SETTINGS)
+    assert [each.model_dump() for each in built.first_boot.files] == [file]
+    assert rescued.first_boot.files == []
 
 
 def test_an_image_that_is_gone_is_told_by_its_id(sessions: Sessions) -> None:

@@ -25,13 +25,14 @@ PHONE_HOME_PATH = "/byre/v1/phone-home/"
 
 
 def first_boot_files(data: GuestData) -> dict[str, bytes]:
-    """Return path -> content of a config drive. Raises MalformedMessage if the user data is not
-    base64, the vendor data not JSON, or a port's network is not among the networks."""
-    return {
+    """Return path -> content of a config drive. Raises MalformedMessage if the user data or a file
+    is not base64, the vendor data not JSON, or a port's network is not among the networks."""
+    told = {
         f"openstack/{version}/{name}": content
         for version in VERSIONS
         for name, content in openstack_files(data).items()
     }
+    return told | {f"openstack{path}": content for path, content in injected(data).items()}
 
 
 def openstack_files(data: GuestData) -> dict[str, bytes]:
@@ -48,12 +49,30 @@ def openstack_files(data: GuestData) -> dict[str, bytes]:
     return files
 
 
+def injected(data: GuestData) -> dict[str, bytes]:
+    """Return `content_path` -> content of the files that the guest is to find, which have no
+    version. Raises MalformedMessage."""
+    return {
+        _content_path(number): _decoded(file.contents, "a file")
+        for number, file in enumerate(data.first_boot.files)
+    }
+
+
 def decoded_user_data(first_boot: FirstBoot) -> bytes:
     """Return the user data as it was before base64. Raises MalformedMessage."""
+    return _decoded(first_boot.user_data, "the user data")
+
+
+def _decoded(text: str, what: str) -> bytes:
     try:
-        return base64.b64decode(first_boot.user_data, validate=True)
+        return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise MalformedMessage("the user data is not base64") from error
+        raise MalformedMessage(f"{what} is not base64") from error
+
+
+def _content_path(number: int) -> str:
+    """Where a reader finds a file, below `openstack`; the path in the guest is no part of it."""
+    return f"/content/{number:04}"
 
 
 def _meta_data(data: GuestData) -> dict[str, Any]:
@@ -74,6 +93,11 @@ def _meta_data(data: GuestData) -> dict[str, Any]:
         ],
         "random_seed": base64.b64encode(bytes.fromhex(data.random_seed)).decode(),
     }
+    if first_boot.files:
+        meta["files"] = [
+            {"content_path": _content_path(number), "path": file.path}
+            for number, file in enumerate(first_boot.files)
+        ]
     if first_boot.admin_pass:
         meta["admin_pass"] = first_boot.admin_pass
     return meta

@@ -4,7 +4,7 @@ there is no path by which to leave. Pure."""
 from dataclasses import dataclass
 from typing import Any
 
-from workers.hypervisor.first_boot import openstack_files
+from workers.hypervisor.first_boot import injected, openstack_files
 from workers.hypervisor.guest_data import GuestData
 from workers.metadata import ec2
 
@@ -41,6 +41,8 @@ def pages(data: GuestData) -> dict[str, Page]:
         for name, content in files.items():
             kind = _JSON if name.endswith(".json") else _BYTES
             found[f"/openstack/{version}/{name}"] = Page(kind, content)
+    for path, content in injected(data).items():
+        found[f"/openstack{path}"] = Page(_BYTES, content)
     return found
 
 

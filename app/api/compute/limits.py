@@ -48,7 +48,6 @@ _GONE = {
 
 
 def _absolute(view: LimitsView) -> Json:
-    """Zeros are limits of what cannot be had yet."""
     every = {
         "maxTotalInstances": view.servers,
         "maxTotalCores": view.vcpus,
@@ -56,8 +55,8 @@ def _absolute(view: LimitsView) -> Json:
         "maxTotalKeypairs": view.keypairs,
         "maxServerMeta": view.metadata_items,
         "maxImageMeta": view.metadata_items,
-        "maxPersonality": 0,
-        "maxPersonalitySize": 0,
+        "maxPersonality": view.injected_files,
+        "maxPersonalitySize": view.injected_file_content_bytes,
         "maxServerGroups": view.server_groups,
         "maxServerGroupMembers": view.server_group_members,
         "maxSecurityGroups": view.security_groups,

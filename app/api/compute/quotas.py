@@ -1,6 +1,6 @@
 """Quotas: what a project may have, and what projects without limits of their own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from marshmallow import Schema, fields, validate
@@ -26,17 +26,11 @@ DEFAULT = "default"
 
 _MAX = 0x7FFFFFFF
 
-#: What Nova names beside those that are stored: what cannot be had, and what no quota counts.
-_FIXED = {
-    "injected_files": 0,
-    "injected_file_content_bytes": 0,
-    "injected_file_path_bytes": 0,
-    # Ports are counted, by network's quotas.
-    "fixed_ips": -1,
-}
+#: What Nova names beside those that are stored. Ports are counted, by network's quotas.
+_FIXED = {"fixed_ips": -1}
 _GROUPS = frozenset({"server_groups", "server_group_members"})
 _NETWORKS = frozenset({*OF_NETWORK, "fixed_ips"})
-_FILES = frozenset(name for name in _FIXED if name.startswith("injected_"))
+_FILES = frozenset({"injected_files", "injected_file_content_bytes", "injected_file_path_bytes"})
 _NAMES = (*COLUMNS, *OF_NETWORK, *_FIXED)
 
 
@@ -68,14 +62,14 @@ _GONE = {
     "fixed_ips": Gate.NO_PROXIES,
     "security_groups": Gate.NO_PROXIES,
     "security_group_rules": Gate.NO_PROXIES,
-    "injected_files": Gate.NO_PERSONALITY,
-    "injected_file_content_bytes": Gate.NO_PERSONALITY,
-    "injected_file_path_bytes": Gate.NO_PERSONALITY,
+    **dict.fromkeys(_FILES, Gate.NO_PERSONALITY),
 }
 
 
-def _quota_fields(make: Callable[[], fields.Field[Any]]) -> dict[str, fields.Field[Any]]:
-    return {name: until(_GONE[name], make()) if name in _GONE else make() for name in _NAMES}
+def _quota_fields(
+    make: Callable[[], fields.Field[Any]], names: Iterable[str] = _NAMES
+) -> dict[str, fields.Field[Any]]:
+    return {name: until(_GONE[name], make()) if name in _GONE else make() for name in names}
 
 
 _LIMITS = _quota_fields(lambda: fields.Integer(required=True))
@@ -91,9 +85,7 @@ def _quota_set(name: str, parts: dict[str, fields.Field[Any]]) -> type[Schema]:
 QuotaSet = _quota_set("QuotaSet", _ID | _LIMITS)
 ChangedQuotaSet = _quota_set("ChangedQuotaSet", _LIMITS)
 DetailedQuotaSet = _quota_set("DetailedQuotaSet", _ID | _DETAILS)
-_CHANGES: dict[str, fields.Field[Any]] = {
-    name: Count(validate=validate.Range(min=-1, max=_MAX)) for name in COLUMNS
-}
+_CHANGES = _quota_fields(lambda: Count(validate=validate.Range(min=-1, max=_MAX)), COLUMNS)
 ChangeQuotaSet = Strict.from_dict(
     _CHANGES | {"force": Flag(), "tenant_id": fields.String()}, name="ChangeQuotaSet"
 )

@@ -1,5 +1,7 @@
 """Fields and parts that several of compute's schemas share."""
 
+import base64
+import binascii
 import re
 from collections.abc import Mapping
 from datetime import UTC
@@ -58,6 +60,20 @@ class Flag(fields.Boolean):
 
     truthy = {True, "True", "TRUE", "true", "1", "ON", "On", "on", "YES", "Yes", "yes"}
     falsy = {False, "False", "FALSE", "false", "0", "OFF", "Off", "off", "NO", "No", "no"}
+
+
+class Base64Field(fields.Field[str]):
+    """base64, of which line breaks are left out."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
+        if not isinstance(value, str):
+            raise ValidationError("is not of type 'string'.")
+        data = re.sub(r"\s+", "", value)
+        try:
+            base64.b64decode(data, validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise ValidationError("is not base64.") from error
+        return data
 
 
 _EDGE_BLANK = re.compile(r"^\s|\s$")

@@ -5,9 +5,10 @@ from typing import Any
 from flask import Response, jsonify
 from marshmallow import fields, validate
 
+from app.api.compute.personality import personality_field, read_files
 from app.api.compute.schema import Flag, Json, MetadataField, Strict, Text, answer, name_like
 from app.api.compute.servers_body import ServerCore, core
-from app.api.compute.servers_schema import UserDataField, certificates_field, description_field
+from app.api.compute.servers_schema import certificates_field, description_field, user_data_field
 from app.api.gates import Gate
 from app.api.links import base_url
 from app.api.versioned import since, until
@@ -40,7 +41,8 @@ class Rebuild(Strict):
     key_name = since(
         Gate.REBUILD_KEY, Text(allow_none=True, validate=validate.Length(min=1, max=255))
     )
-    user_data = since(Gate.NO_PERSONALITY, UserDataField(allow_none=True))
+    user_data = since(Gate.NO_PERSONALITY, user_data_field())
+    personality = personality_field()
     trusted_image_certificates = certificates_field()
 
 
@@ -100,6 +102,7 @@ def _rebuild(context: Context, who: Caller, server_id: str, said: Json) -> Respo
         metadata=said.get("metadata"),
         disk_config=said.get("OS-DCF:diskConfig"),
         preserve_ephemeral=said.get("preserve_ephemeral", False),
+        files=read_files(said),
         others={name: said[name] for name in rebuilds.OTHERS if name in said},
     )
     admin_pass = rebuilds.begin(context, who, server_id, wanted)

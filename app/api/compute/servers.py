@@ -6,6 +6,7 @@ import flask
 from marshmallow import fields
 
 from app.api.auth import caller, context
+from app.api.compute.personality import read_files
 from app.api.compute.schema import Flag, Json, answer, links_field, links_of
 from app.api.compute.servers_body import (
     CreatedServer,
@@ -153,6 +154,7 @@ def read_server(body: Json) -> NewServer:
         interfaces=networks if networks in (AUTO, NONE) else tuple(map(_interface, networks)),
         key_name=request.get("key_name"),
         user_data=request.get("user_data") or "",
+        files=read_files(request),
         metadata=request.get("metadata", {}),
         availability_zone=request.get("availability_zone"),
         admin_pass=request.get("adminPass"),

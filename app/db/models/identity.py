@@ -37,6 +37,9 @@ class Project(HasId, HasTimes, HasEnd, Base):
     quota_metadata_items: Mapped[int] = mapped_column(default=128)
     quota_server_groups: Mapped[int] = mapped_column(default=10)
     quota_server_group_members: Mapped[int] = mapped_column(default=10)
+    quota_injected_files: Mapped[int] = mapped_column(default=5)
+    quota_injected_file_content_bytes: Mapped[int] = mapped_column(default=10240)
+    quota_injected_file_path_bytes: Mapped[int] = mapped_column(default=255)
     #: Which of compute's limits an administrator has set for this project: all others follow the
     #: defaults (QuotaDefault).
     own_quotas: Mapped[list[str]] = mapped_column(default=list)

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String, Text
+from sqlalchemy import JSON, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.db.models.base import Base, HasId, HasTimes, now
@@ -106,6 +106,8 @@ class RequestSpec(Base):
     public_key: Mapped[str | None] = mapped_column(Text, default=None)
     #: base64 as it was given
     user_data: Mapped[str] = mapped_column(Text, default="")
+    #: Files that its guest is to find, as in tasks.messages.InjectedFile.
+    files: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list)
     admin_pass: Mapped[str] = mapped_column(String(255), default="")
     #: The zone that was asked for; empty: any.
     availability_zone: Mapped[str] = mapped_column(String(255), default="")
