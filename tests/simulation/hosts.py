@@ -18,7 +18,7 @@ from tests.simulation.workers import Worker
 from workers.compute import make_worker
 from workers.heartbeat import Heart
 from workers.hypervisor.fake import FakeHypervisor
-from workers.hypervisor.fake_faults import Faults
+from workers.hypervisor.fake.faults import Faults
 from workers.hypervisor.journal import Journal
 from workers.hypervisor.port import Hypervisor, Watcher
 from workers.surveyor import Surveyor

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tasks.messages import CachedImage, ImageSource
-from workers.hypervisor.fake_state import FakeState
+from workers.hypervisor.fake.state import FakeState
 from workers.hypervisor.image_cache.pruning import to_go
 from workers.hypervisor.image_cache.rules import CacheRules
 from workers.hypervisor.image_cache.shelf import Entry

@@ -6,7 +6,7 @@ A name on a fake host stands for the file, entry or filter itself; domains are t
 import itertools
 
 from tasks.messages import Thing
-from workers.hypervisor.fake_state import FakeState
+from workers.hypervisor.fake.state import FakeState
 from workers.hypervisor.firewall_state import FirewallState, without
 from workers.hypervisor.names import console_file, filter_name, nvram_file
 from workers.hypervisor.things import (

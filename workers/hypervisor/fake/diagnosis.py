@@ -1,7 +1,7 @@
 """What a guest of the fake's has used: time, and nothing of its disks and interfaces."""
 
 from tasks.messages import Diagnosis, DiskUse, InterfaceUse, Traffic
-from workers.hypervisor.fake_state import Guest
+from workers.hypervisor.fake.state import Guest
 
 _NS = 10**9
 _KIB_OF_MIB = 1024
