@@ -58,6 +58,7 @@ from app.api.image import files, image_actions, image_patches, images, imports
 from app.api.image import schemas as image_schemas
 from app.api.image import versions as image_versions
 from app.api.network import (
+    auto_topology,
     extensions,
     floating_ips,
     networks,
@@ -139,6 +140,7 @@ ROUTES: tuple[Routes, ...] = (
     ports.routes,
     routers.routes,
     floating_ips.routes,
+    auto_topology.routes,
     others.routes,
     security_groups.routes,
     security_rules.routes,

@@ -163,6 +163,9 @@ POLICY: dict[str, Who] = {
     "network:subnets:delete": MEMBER,
     "network:ports:list": READER,
     "network:zones:list": READER,
+    # GET: what is not there is made.
+    "network:auto_topologies:make": MEMBER,
+    "network:auto_topologies:delete": MEMBER,
     "network:agents:list": ADMIN,
     "network:subnetpools:list": READER,
     "network:routers:list": READER,
@@ -253,6 +256,8 @@ WITHIN: dict[str, Who] = {
     **{f"compute:servers:act:{name}": who for name, who in SERVER_ACTIONS.items()},
     "identity:tokens:show:others": SERVICE,
     "identity:tokens:revoke:others": ADMIN,
+    "network:auto_topologies:make:others": ADMIN,
+    "network:auto_topologies:delete:others": ADMIN,
 }
 
 

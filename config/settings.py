@@ -10,7 +10,7 @@ import os
 import socket
 import sys
 import tomllib
-from ipaddress import ip_address
+from ipaddress import IPv4Network, ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn, Self, TypeVar
 
@@ -203,6 +203,11 @@ class ControlSettings(CommonSettings):
     #: Prefixes that no network may overlap, beside those that mean something to every host: the
     #: hosts' own network (underlay), say. Separated by commas.
     reserved_prefixes: str = ""
+    #: Of which a project that has no network, and lets compute choose, gets a /24. Empty: none is
+    #: made for it.
+    auto_network_prefix: Annotated[
+        str, AfterValidator(lambda given: given and str(IPv4Network(given)))
+    ] = "10.208.0.0/12"
     #: Processes of the control worker: they can be killed when a stage hangs, threads cannot.
     control_processes: int = Field(default=2, ge=1)
     #: Where the console proxy listens for browsers, HOST:PORT.

@@ -67,6 +67,13 @@ def require(action: str, server_id: str | None = None) -> None:
     raise Forbidden(f"Policy doesn't allow {action} to be performed.")
 
 
+def require_project(action: str, project_id: str) -> None:
+    """Return if the project is the caller's, or the caller may do it to others too: the row
+    `<action>:others`. Raises Forbidden."""
+    if project_id != caller().project_id:
+        require(f"{action}:others")
+
+
 def _authenticate() -> None:
     secret = request.headers.get("X-Auth-Token")
     if not secret:

@@ -55,6 +55,8 @@ _NETWORK_CODES = {
     "ip_address_generation_failure": "IpAddressGenerationFailure",
     "gateway_conflict": "GatewayConflictWithAllocationPools",
     "segment_in_use": "SegmentIdInUse",
+    "default_external_network_exists": "DefaultExternalNetworkExists",
+    "auto_allocation_failure": "AutoAllocationFailure",
     "gateway_in_use": "GatewayIpInUse",
     "router_not_found": "RouterNotFound",
     "router_in_use": "RouterInUse",

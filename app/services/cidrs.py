@@ -77,6 +77,22 @@ def read_blocks(text: str) -> list[Block]:
     return [ip_network(part.strip(), strict=False) for part in text.split(",") if part.strip()]
 
 
+def first_free(room: IPv4Network, length: int, taken: Iterable[Block]) -> IPv4Network | None:
+    """Return the first block of that prefix length in the room which overlaps nothing taken; None
+    if there is none."""
+    size = 1 << (32 - length)
+    candidate = int(room.network_address)
+    near = [block for block in taken if overlap(block, room)]
+    for block in sorted(near, key=lambda block: int(block.network_address)):
+        if candidate + size <= int(block.network_address):
+            break
+        behind = int(block.broadcast_address) + 1
+        candidate = max(candidate, -(-behind // size) * size)
+    if candidate + size - 1 > int(room.broadcast_address):
+        return None
+    return IPv4Network((candidate, length))
+
+
 def read_address(text: Any, field: str, version: int | None = None) -> Address:
     """Return the address that a text spells, of a version if one is given. Raises InvalidInput."""
     try:

@@ -90,6 +90,24 @@ class SegmentInUse(Conflict):
     code = "segment_in_use"
 
 
+class DefaultExternalNetworkExists(Conflict):
+    """There is one that is the default already."""
+
+    code = "default_external_network_exists"
+
+    def __init__(self, network_id: str) -> None:
+        super().__init__(f"A default external network already exists: {network_id}.")
+
+
+class AutoAllocationFailure(Conflict):
+    """What an automatic network would be made from is not there."""
+
+    code = "auto_allocation_failure"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"Deployment error: {reason}.")
+
+
 class GatewayInUse(Conflict):
     """A router has the subnet's gateway address."""
 

@@ -36,6 +36,7 @@ class NetworkView(ThingView):
     port_security: bool
     subnet_ids: tuple[str, ...]
     external: bool
+    is_default: bool
     provider_type: str
     provider_physical: str | None
     provider_segment: int | None
@@ -95,6 +96,7 @@ def network_view(row: Network) -> NetworkView:
         admin_state_up=row.admin_state_up,
         port_security=row.port_security,
         external=row.external,
+        is_default=row.is_default,
         subnet_ids=tuple(subnet.id for subnet in row.subnets),
         provider_type=network_type(row),
         provider_physical=row.physical_network,

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from app.db.models import Network
 from app.db.models.base import new_id
 from app.db.repo import networks as repo
-from app.db.repo import routers
+from app.db.repo import routers, topologies
 from app.db.repo.paging import NO_FACTS, Facts
 from app.db.session import added, reading
 from app.runs import fabric
@@ -18,6 +18,7 @@ from app.runs.networks_spec import PROVIDER, UPLINK
 from app.services import network_quotas
 from app.services.context import Caller, Context
 from app.services.network_errors import (
+    DefaultExternalNetworkExists,
     InvalidInput,
     NetworkInUse,
     NetworkNotFound,
@@ -52,6 +53,8 @@ class NewNetwork:
     physical_network: str | None = None
     #: Whether routers may lead to it. Without a physical network it is the hosts' own uplinks.
     external: bool = False
+    #: External only: whether routers that are made by themselves lead there.
+    is_default: bool = False
     segment: int | None = None
 
 
@@ -71,13 +74,17 @@ def create(context: Context, caller: Caller, new: NewNetwork) -> NetworkView:
     """Make a network. Raises InvalidInput, SegmentInUse, OverQuota, Forbidden."""
     project_id = own_project(caller, new.project_id)
     is_operators = new.shared or new.external or new.provider_type or new.physical_network
-    if not caller.is_admin and is_operators:
+    if not caller.is_admin and (is_operators or new.is_default):
         raise Forbidden(
-            "Only an administrator may set shared, router:external and provider:* of a network."
+            "Only an administrator may set shared, router:external, is_default and provider:* of a"
+            " network."
         )
     with context.sessions.begin() as session:
         network_quotas.check(session, project_id, "network")
         row = add_network(session, context.settings, project_id, new)
+        if new.is_default:
+            _check_default(session, row, external=new.external)
+            row.is_default = True
         session.flush()
         session.refresh(row, ["subnets"])
         return network_view(row)
@@ -142,8 +149,14 @@ def update(
         if changes.get("shared", row.shared) != row.shared:
             _check_sharing(session, caller, row)
         facts = dict(changes)
-        if facts.get("external", row.external) != row.external:
+        external = facts.get("external", row.external)
+        if external != row.external:
             _check_external(session, caller, row)
+        facts["is_default"] = facts.get("is_default", row.is_default and external)
+        if facts["is_default"] != row.is_default and not caller.is_admin:
+            raise Forbidden("Only an administrator may set is_default of a network.")
+        if facts["is_default"]:
+            _check_default(session, row, external=external)
         if "mtu" in facts:
             facts["mtu"] = _changed_mtu(session, context.settings, row, facts["mtu"])
         for name, value in facts.items():
@@ -159,18 +172,19 @@ def update(
 def delete(context: Context, caller: Caller, network_id: str) -> None:
     """Remove a network and its subnets. Raises NetworkNotFound, Forbidden, NetworkInUse."""
     with context.sessions.begin() as session:
-        row = owned(repo.lock_network(session, network_id), caller, network_id)
-        count = repo.on_network(session, network_id)
-        if count:
-            raise NetworkInUse(
-                f"Unable to complete operation on network {network_id}. There are one or more ports"
-                f" still in use on the network: {count}."
-            )
-        if routers.leads_to(session, network_id):
-            raise NetworkInUse(
-                f"Unable to complete operation on network {network_id}. Routers lead to it."
-            )
-        repo.delete_network(session, row)
+        remove(session, owned(repo.lock_network(session, network_id), caller, network_id))
+
+
+def remove(session: Session, row: Network) -> None:
+    """Remove a network, which is locked, and its subnets. Raises NetworkInUse."""
+    refusal = f"Unable to complete operation on network {row.id}."
+    if count := repo.on_network(session, row.id):
+        raise NetworkInUse(
+            f"{refusal} There are one or more ports still in use on the network: {count}."
+        )
+    if routers.leads_to(session, row.id):
+        raise NetworkInUse(f"{refusal} Routers lead to it.")
+    repo.delete_network(session, row)
 
 
 # --- who may -------------------------------------------------------------------------------------
@@ -265,6 +279,16 @@ def _check_external(session: Session, caller: Caller, row: Network) -> None:
         )
     if routers.leads_to(session, row.id) or repo.on_network(session, row.id):
         raise NetworkInUse(f"Network {row.id} has ports, or routers that lead to it.")
+
+
+def _check_default(session: Session, row: Network, *, external: bool) -> None:
+    """There is one at most. Who looks keeps others from it until the commit."""
+    if not external:
+        raise InvalidInput("is_default: only an external network can be the default one.")
+    repo.lock_plan(session)
+    other = topologies.default_external(session)
+    if other is not None and other.id != row.id:
+        raise DefaultExternalNetworkExists(other.id)
 
 
 def _check_sharing(session: Session, caller: Caller, row: Network) -> None:

@@ -28,6 +28,7 @@ from app.services.server_networks import (
     Interfaces,
     attach,
     check_count,
+    completed,
     fitting,
     resolve,
 )
@@ -186,6 +187,7 @@ def _look_up(session: Session, context: Context, caller: Caller, new: NewServer)
     project = quota.lock_project(session, caller.project_id)
     server_metadata.check_count(session, project.id, new.metadata)
     injected_files.check(project, new.files, config_drive=new.config_drive)
+    interfaces = completed(session, context.settings, project, interfaces)
     return _Parts(project, flavor, image, group_ids, interfaces, key, server_group, choice)
 
 

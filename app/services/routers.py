@@ -35,6 +35,7 @@ from app.services.networks import own_project, seen
 from app.services.ports import MAC_TRIES, take
 from app.services.router_views import RouterView, router_view
 from app.services.subnets import owned_subnet
+from config.settings import ControlSettings
 from tasks.errors import NotSupported
 
 #: Interfaces of one router.
@@ -82,17 +83,22 @@ def create(context: Context, caller: Caller, new: NewRouter) -> RouterView:
     with context.sessions.begin() as session:
         network_quotas.check(session, project_id, "router")
         _check_external(session, caller, new.external_network_id)
-        row = Router(
-            id=new_id(),
-            project_id=project_id,
-            name=new.name,
-            description=new.description,
-            admin_state_up=new.admin_state_up,
-            external_network_id=new.external_network_id,
-        )
-        session.add(row)
-        session.flush()
-        return router_view(row)
+        return router_view(add_router(session, project_id, new))
+
+
+def add_router(session: Session, project_id: str, new: NewRouter) -> Router:
+    """Write a router, whose way to the world is checked."""
+    row = Router(
+        id=new_id(),
+        project_id=project_id,
+        name=new.name,
+        description=new.description,
+        admin_state_up=new.admin_state_up,
+        external_network_id=new.external_network_id,
+    )
+    session.add(row)
+    session.flush()
+    return row
 
 
 def update(
@@ -121,10 +127,15 @@ def update(
 def delete(context: Context, caller: Caller, router_id: str) -> None:
     """Remove a router that is on no subnet. Raises RouterNotFound, RouterInUse."""
     with context.sessions.begin() as session:
-        row = lock_owned(session, caller, router_id)
-        if repo.interfaces(session, router_id):
-            raise RouterInUse(f"Router {router_id} still has ports")
-        session.delete(row)
+        remove(session, lock_owned(session, caller, router_id))
+
+
+def remove(session: Session, row: Router) -> None:
+    """Remove a router, which is locked. Raises RouterInUse."""
+    if repo.interfaces(session, row.id):
+        raise RouterInUse(f"Router {row.id} still has ports")
+    session.delete(row)
+    session.flush()
 
 
 def lock_owned(session: Session, caller: Caller, router_id: str) -> Router:
@@ -156,18 +167,28 @@ def add_interface(
         if len(repo.interfaces(session, router_id)) >= MAX_INTERFACES:
             raise RouterInUse(f"Router {router_id} has {MAX_INTERFACES} interfaces: the most.")
         if subnet_id is not None:
-            port = _port_on(session, context, caller, row, subnet_id)
+            subnet = owned_subnet(networks.subnet(session, subnet_id), caller, subnet_id)
+            port = _port_on(session, context.settings, row, subnet)
         elif port_id is not None:
             port = _owners_port(session, caller, row, port_id)
         else:
             raise InvalidInput("Either subnet_id or port_id must be specified")
-        session.add(RouterInterface(port_id=port.id, router_id=router_id))
-        row.revision += 1
-        session.flush()
-        fabric.note_router(session, router_id)
+        _put_on(session, row, port)
         view = _interface(row, port)
     context.publisher.fabric_changed()
     return view
+
+
+def lead_to(session: Session, settings: ControlSettings, row: Router, subnet: Subnet) -> None:
+    """Have a router lead to a subnet of its own project's. Raises OverQuota, IpAddressInUse."""
+    _put_on(session, row, _port_on(session, settings, row, subnet))
+
+
+def _put_on(session: Session, row: Router, port: Port) -> None:
+    session.add(RouterInterface(port_id=port.id, router_id=row.id))
+    row.revision += 1
+    session.flush()
+    fabric.note_router(session, row.id)
 
 
 def remove_interface(
@@ -185,28 +206,30 @@ def remove_interface(
     with context.sessions.begin() as session:
         row = lock_owned(session, caller, router_id)
         port = _found(repo.interfaces(session, router_id), router_id, subnet_id, port_id)
-        subnet_ids = [held.subnet_id for held in port.addresses]
-        if repo.floating_of_subnet(session, router_id, subnet_ids):
-            raise RouterInterfaceInUse(
-                f"Router interface for subnet {subnet_ids[0]} on router {router_id} cannot be"
-                " deleted, as it is required by one or more floating IPs."
-            )
-        # Before it goes: hosts that it leads to must learn that it does not any more.
-        fabric.note_router(session, router_id)
         view = _interface(row, port)
-        session.delete(session.get_one(RouterInterface, port.id))
-        session.flush()
-        addresses.delete_ports(session, [port.id])
-        row.revision += 1
+        take_off(session, row, port)
     context.publisher.fabric_changed()
     return view
 
 
-def _port_on(
-    session: Session, context: Context, caller: Caller, row: Router, subnet_id: str
-) -> Port:
+def take_off(session: Session, row: Router, port: Port) -> None:
+    """Remove one of a router's ports; the router is locked. Raises RouterInterfaceInUse."""
+    subnet_ids = [held.subnet_id for held in port.addresses]
+    if repo.floating_of_subnet(session, row.id, subnet_ids):
+        raise RouterInterfaceInUse(
+            f"Router interface for subnet {subnet_ids[0]} on router {row.id} cannot be deleted, as"
+            " it is required by one or more floating IPs."
+        )
+    # Before it goes: hosts that it leads to must learn that it does not any more.
+    fabric.note_router(session, row.id)
+    session.delete(session.get_one(RouterInterface, port.id))
+    session.flush()
+    addresses.delete_ports(session, [port.id])
+    row.revision += 1
+
+
+def _port_on(session: Session, settings: ControlSettings, row: Router, subnet: Subnet) -> Port:
     """Make the port by which the router is on a subnet."""
-    subnet = owned_subnet(networks.subnet(session, subnet_id), caller, subnet_id)
     network = networks.network(session, subnet.network_id, lock=True)
     assert network is not None  # noqa: S101 - its subnet refers to it
     _check_routable(session, network, subnet, row)
@@ -223,7 +246,7 @@ def _port_on(
         raise MacAddressInUse(f"Another port has the MAC {port.mac}.")
     locked = addresses.lock_subnets(session, {network.id})
     wish = Wish(subnet.id, subnet.gateway, as_gateway=True)
-    take(session, port, [wish], locked, context.settings)
+    take(session, port, [wish], locked, settings)
     return port
 
 

@@ -9,16 +9,19 @@ from sqlalchemy.orm import Session
 
 from app.db.models import Network, Port, Project, RequestSpec, Server
 from app.db.repo import networks
+from app.services import auto_topology
 from app.services.context import Caller
+from app.services.network_errors import AutoAllocationFailure
 from app.services.networks import check_attachable
 from app.services.ports import read_wishes
-from tasks.errors import Conflict, QuotaExceeded, RequestError
+from config.settings import ControlSettings
+from tasks.errors import Conflict, OverQuota, QuotaExceeded, RequestError
 
 #: Where the request spec's hints keep the addresses that were asked for, by position.
 FIXED = "fixed_addresses"
 
 
-#: Instead of a list of interfaces: the one network that the project has, or none at all.
+#: Instead of a list of interfaces: the one network that the project has, or gets; or none at all.
 AUTO, NONE = "auto", "none"
 
 
@@ -38,6 +41,8 @@ class Interfaces:
     network_ids: list[str]
     fixed: dict[str, str] = field(default_factory=dict)
     ports: dict[int, Port] = field(default_factory=dict)
+    #: The project has none to choose, and wants one all the same.
+    is_missing: bool = False
 
     def hints(self) -> dict[str, Any]:
         """Return what the request spec keeps of it."""
@@ -46,11 +51,12 @@ class Interfaces:
 
 def resolve(session: Session, caller: Caller, wanted: Sequence[Interface] | str) -> Interfaces:
     """Return what was asked for, its ports locked. Nothing: the one network that the project has,
-    if it has one. Raises RequestError, Conflict."""
+    if it has one; AUTO: the same, or one that is to be made. Raises RequestError, Conflict."""
+    if wanted == NONE:
+        return Interfaces([])
     if isinstance(wanted, str) or not wanted:
-        return Interfaces(
-            [] if wanted == NONE else _the_one(session, caller, is_needed=wanted == AUTO)
-        )
+        chosen = _the_one(session, caller)
+        return Interfaces(chosen, is_missing=wanted == AUTO and not chosen)
     ports = _lock_ports(session, caller, [each.port_id for each in wanted if each.port_id])
     named = {each.network_id for each in wanted if each.network_id and not each.port_id}
     usable = _usable(session, caller, named)
@@ -69,6 +75,23 @@ def resolve(session: Session, caller: Caller, wanted: Sequence[Interface] | str)
         found.network_ids.append(network.id)
     _check_twice(found)
     return found
+
+
+def completed(
+    session: Session, settings: ControlSettings, project: Project, interfaces: Interfaces
+) -> Interfaces:
+    """Return the interfaces with the network that was missing, made now for the project. The
+    project is locked. Raises RequestError, QuotaExceeded."""
+    if not interfaces.is_missing:
+        return interfaces
+    try:
+        return Interfaces([auto_topology.ensure(session, settings, project.id)])
+    except AutoAllocationFailure as error:
+        raise RequestError(
+            f"Unable to automatically allocate a network for project {project.id}"
+        ) from error
+    except OverQuota as error:
+        raise QuotaExceeded(error.public) from error
 
 
 def check_count(interfaces: Interfaces, count: int) -> None:
@@ -105,13 +128,8 @@ def fixed_of(spec: RequestSpec) -> dict[int, str]:
     return {int(position): address for position, address in spec.hints.get(FIXED, {}).items()}
 
 
-def _the_one(session: Session, caller: Caller, *, is_needed: bool) -> list[str]:
+def _the_one(session: Session, caller: Caller) -> list[str]:
     usable = networks.usable_ids(session, caller.project_id, 2)
-    if is_needed and not usable:
-        # Nova's words where the network service does not allocate topologies by itself.
-        raise RequestError(
-            f"Unable to automatically allocate a network for project {caller.project_id}"
-        )
     if len(usable) > 1:
         raise Conflict("Multiple possible networks found, use a Network ID to be more specific.")
     for network_id, has_subnet in usable:

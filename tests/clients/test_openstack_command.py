@@ -86,6 +86,20 @@ def test_networks(cloud: Cloud) -> None:
     assert "rear" not in cloud.names("network list")
 
 
+def test_a_network_for_who_has_none(cloud: Cloud) -> None:
+    topology = "network auto allocated topology"
+    assert "No default router:external network" in cloud.refused(f"{topology} create")
+    cloud.admin.do("network create --external --default world")
+    assert cloud.get("network show world")["is_default"] is True
+
+    assert "pass" in cloud.do(f"{topology} create --check-resources")
+    made = cloud.get(f"{topology} create --or-show")
+    assert cloud.get("network show auto_allocated_network")["id"] == made["id"]
+    cloud.do(f"{topology} delete")
+    assert "auto_allocated_network" not in cloud.names("network list")
+    cloud.admin.do("network delete world")
+
+
 def test_security_groups(cloud: Cloud) -> None:
     cloud.do("security group create --description 'who may' web")
     rule = cloud.get("security group rule create --protocol tcp --dst-port 80:81 web")

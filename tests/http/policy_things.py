@@ -198,7 +198,7 @@ _PRIVATE = {"flavor_id": Thing("secret")}
 _OTHER = {"user_id": Thing(RITA)}
 _SERVER_GROUP = {"group_id": Thing(SERVER_GROUP, Owner.PROJECT)}
 _HOST_SERVICE = {"host": "host-1", "binary": "nova-compute"}
-#: Quotas are told by 403, as Nova's and Neutron's are.
+#: Projects are told by 403, as by Nova and Neutron.
 _QUOTA = Try(foreign=403)
 _UPLOAD = "/byre/v1/images/<image_id>/upload"
 _PATCH = "application/openstack-images-v2.1-json-patch"
@@ -378,6 +378,8 @@ TRIES: dict[tuple[str, str], Try] = {
     ("PUT", f"{_NET}/routers/<router_id>/remove_router_interface"): Try(
         {"subnet_id": OWN_SUBNET}, answer=404
     ),
+    ("GET", f"{_NET}/auto-allocated-topology/<project_id>"): _QUOTA,
+    ("DELETE", f"{_NET}/auto-allocated-topology/<project_id>"): _QUOTA,
     ("POST", f"{_NET}/floatingips"): Try({"floatingip": {"floating_network_id": EXTERNAL}}),
     ("PUT", f"{_NET}/floatingips/<floating_id>"): Try({"floatingip": {"description": "new"}}),
     ("POST", f"{_NET}/subnets"): Try(

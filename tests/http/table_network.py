@@ -77,6 +77,8 @@ PORT_BODY = {
 }
 
 V2 = "/network/v2.0"
+TOPOLOGY = f"{V2}/auto-allocated-topology"
+NO_WAY_OUT = "Deployment error: No default router:external network."
 VERSIONS = {
     "versions": [
         {
@@ -336,6 +338,56 @@ MADE_WRONG = [
         "root",
         **{"provider:network_type": "vxlan", "provider:segmentation_id": 2**24},
     ),
+    _network(
+        "default of a member's",
+        "PolicyNotAuthorized",
+        Like("Only an administrator may set .* is_default .*"),
+        is_default=True,
+    ),
+    _network(
+        "default that is not external",
+        "InvalidInput",
+        "is_default: only an external network can be the default one.",
+        "root",
+        is_default=True,
+    ),
+    _changed(
+        "default that is not external",
+        f"/networks/{NETWORK}",
+        "InvalidInput",
+        "is_default: only an external network can be the default one.",
+        "root",
+        is_default=True,
+    ),
+    *(
+        _send(
+            f"automatic network of {project[-2:]}{query} by {method} of {who}",
+            method,
+            f"/auto-allocated-topology/{project}{query}",
+            None,
+            kind,
+            message,
+            who,
+        )
+        for method, project, query, who, kind, message in (
+            ("GET", ALPHA, "", "alice", "AutoAllocationFailure", NO_WAY_OUT),
+            ("GET", ALPHA, "?fields=dry-run", "alice", "AutoAllocationFailure", NO_WAY_OUT),
+            ("GET", ALPHA, "?fields=id", "alice", "HTTPBadRequest", "Unrecognized field"),
+            ("GET", ALPHA, "", "rita", "PolicyNotAuthorized", Like("Policy doesn't allow.*")),
+            ("GET", ALPHA, "", "bob", "PolicyNotAuthorized", Like(".*make:others.*")),
+            ("DELETE", ALPHA, "", "bob", "PolicyNotAuthorized", Like(".*delete:others.*")),
+            ("GET", "none", "", "root", "HTTPNotFound", "Project none could not be found."),
+            (
+                "GET",
+                "none",
+                "?fields=dry-run",
+                "root",
+                "HTTPNotFound",
+                "Project none could not be found.",
+            ),
+        )
+    ),
+    Case("no automatic network", "alice", "DELETE", f"{TOPOLOGY}/{ALPHA}", 204),
     _changed(
         "of others",
         f"/networks/{NETWORK}",

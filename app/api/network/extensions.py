@@ -13,6 +13,10 @@ routes = Routes(NETWORK, "extensions", "What is honoured beyond the core.", "/v2
 #: alias -> (name, what it is for)
 EXTENSIONS = {
     "allowed-address-pairs": ("Allowed Address Pairs", "What else a port may send from."),
+    "auto-allocated-topology": (
+        "Auto Allocated Topology Services",
+        "A network for who has none; is_default of networks.",
+    ),
     "binding": ("Port Binding", "On which host a port is."),
     "external-net": ("Neutron external network", "router:external of networks."),
     "fip-port-details": ("Floating IP Port Details", "port_details of floating IPs."),

@@ -13,7 +13,6 @@ from app.api.network.common import (
     Common,
     common,
     name_field,
-    only,
     project_of,
     renamed,
     short_list,
@@ -45,6 +44,8 @@ class NetworkSchema(Common):
     status = fields.String()
     admin_state_up = fields.Boolean()
     shared = fields.Boolean()
+    #: Of external networks.
+    is_default = fields.Boolean()
     mtu = fields.Integer()
     subnets = fields.List(fields.String())
     availability_zones = fields.List(fields.String())
@@ -62,6 +63,7 @@ class UpdateNetwork(Strict):
     description = name_field()
     admin_state_up = Flag()
     shared = Flag()
+    is_default = Flag()
     mtu = Count(allow_none=True)
     port_security_enabled = Flag()
 
@@ -80,7 +82,6 @@ class CreateNetwork(UpdateNetwork):
     project_id = text_field()
     tenant_id = text_field()
     availability_zone_hints = short_list(text_field())
-    is_default = only([False])
 
 
 class NetworksAnswer(Schema):
@@ -105,6 +106,7 @@ _COLUMNS = {
     "admin_state_up": "admin_state_up",
     "shared": "shared",
     "router:external": "external",
+    "is_default": "is_default",
     "mtu": "mtu",
     "port_security_enabled": "port_security",
 }
@@ -180,6 +182,8 @@ def _network(view: NetworkView) -> Json:
         "availability_zone_hints": [],
         "port_security_enabled": view.port_security,
     }
+    if view.external:
+        body["is_default"] = view.is_default
     if caller().is_admin:
         body |= {
             "provider:network_type": view.provider_type,

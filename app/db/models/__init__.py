@@ -19,7 +19,7 @@ from app.db.models.image import Image
 from app.db.models.keypair import Keypair
 from app.db.models.migration import Migration
 from app.db.models.network import FixedAddress, Network, Port, Subnet
-from app.db.models.router import FloatingIp, Router, RouterInterface
+from app.db.models.router import AutoTopology, FloatingIp, Router, RouterInterface
 from app.db.models.run import Attempt, Run, Stage
 from app.db.models.security import PortSecurityGroup, SecurityGroup, SecurityGroupRule
 from app.db.models.server import Fault, IdempotencyKey, RequestSpec, Server, ServerTag
@@ -32,6 +32,7 @@ __all__ = [
     "Allocation",
     "ApplicationCredential",
     "Attempt",
+    "AutoTopology",
     "Base",
     "CachedImage",
     "ConsoleAnswer",

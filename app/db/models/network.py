@@ -45,6 +45,8 @@ class Network(HasId, HasTimes, HasNotes, Base):
     vlan: Mapped[int | None] = mapped_column(default=None)
     #: Whether routers may lead to it, and floating IPs are addresses of it.
     external: Mapped[bool] = mapped_column(default=False)
+    #: External only, and one at most: where routers that are made by themselves lead to.
+    is_default: Mapped[bool] = mapped_column(default=False)
     admin_state_up: Mapped[bool] = mapped_column(default=True)
     #: Whether ports made on it have port security, unless they say otherwise.
     port_security: Mapped[bool] = mapped_column(default=True)

@@ -1,4 +1,4 @@
-"""Routers, which subnets they lead to, and floating IPs."""
+"""Routers, which subnets they lead to, those that are made by themselves, and floating IPs."""
 
 from sqlalchemy import BigInteger, ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -36,6 +36,20 @@ class RouterInterface(Base):
     router_id: Mapped[str] = mapped_column(ForeignKey("routers.id"))
 
     port: Mapped[Port] = relationship()
+
+
+class AutoTopology(Base):
+    """The network that was made for a project which had none, and its router: Neutron's
+    auto-allocated topology."""
+
+    __tablename__ = "auto_topologies"
+
+    project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"), primary_key=True)
+    network_id: Mapped[str] = mapped_column(ForeignKey("networks.id", ondelete="CASCADE"))
+    #: None once its owner has removed it.
+    router_id: Mapped[str | None] = mapped_column(
+        ForeignKey("routers.id", ondelete="SET NULL"), default=None
+    )
 
 
 class FloatingIp(HasId, HasTimes, HasNotes, Base):
