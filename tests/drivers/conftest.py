@@ -12,6 +12,8 @@ import pytest
 
 from tests.drivers.images import ImageServer, serving
 from tests.drivers.libvirtd import PrivateHost
+from tests.drivers.namespaces import run
+from tests.drivers.sites import Site
 from tests.drivers.values import Server
 from workers.hypervisor.fake import FakeHypervisor
 from workers.hypervisor.image_cache import CacheRules, ImageCache
@@ -105,6 +107,23 @@ def dedicated_rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
     """Give the fake and libvirt on a host that gives one processor away."""
     with make_rig(request, dedicated=1) as made:
         yield made
+
+
+@pytest.fixture
+def site(libvirt_rig: Rig, private_host: PrivateHost) -> Iterator[Site]:
+    """Give an empty site; the host's switch for all bridges is off, as where nobody set it."""
+    for name in ("iptables", "ip6tables"):
+        run("sysctl", "-qw", f"net.bridge.bridge-nf-call-{name}=0")
+    made = Site(libvirt_rig, private_host.name)
+    try:
+        yield made
+    finally:
+        made.remove()
+        with by_hand(private_host.uri) as handle:
+            for network in made.networks:
+                found = handle.networkLookupByUUIDString(network.network_id)
+                found.destroy()
+                found.undefine()
 
 
 @contextmanager

@@ -20,11 +20,9 @@ from tasks.messages import (
 from tests.drivers.conftest import Rig
 from tests.drivers.libvirtd import PrivateHost
 from tests.drivers.namespaces import Namespace, NamespaceGuest, hears, run
-from tests.drivers.test_firewall_packets import OPEN_IN, OPEN_OUT, TCP, Site, group, rule, site
+from tests.drivers.sites import OPEN_IN, OPEN_OUT, TCP, Site, group, rule
 
 pytestmark = pytest.mark.lab
-
-__all__ = ["site"]
 
 UPLINK, NEAR, OUTSIDE = "byup0", "203.0.113.1", "203.0.113.2"
 #: A machine behind the outside, which knows floating IPs by the outside alone.

@@ -16,7 +16,7 @@ from tasks.messages import (
     RouterSpec,
     RoutingSpec,
 )
-from tests.drivers.test_firewall_packets import OPEN_IN, OPEN_OUT, group
+from tests.drivers.sites import OPEN_IN, OPEN_OUT, group
 from tests.lab.plugged import Plugged
 from tests.lab.test_data_path import (
     HEADERS_V4,
