@@ -63,7 +63,8 @@ def register(app: Flask) -> None:
 def _answer_byre(error: ByreError) -> Response:
     status = next(status for kind, status in STATUS if isinstance(error, kind))
     told = {"code": error.code, "status": status, "reason": error.public, "facts": error.facts}
-    if status < 500:
+    # Of what is not supported too its owner is told the reason.
+    if isinstance(error, RequestError):
         log.info("request.refused", **told)
         return _answer(Problem(status, error.public, error.code))
     log.error("request.failed", **told)
