@@ -34,6 +34,7 @@ from app.api.compute import (
     server_tags,
     servers,
     usage,
+    volumes,
     zones,
 )
 from app.api.compute import extensions as compute_extensions
@@ -103,6 +104,9 @@ ROUTES: tuple[Routes, ...] = (
     interfaces.routes,
     server_diagnostics.routes,
     server_parts.routes,
+    volumes.attachment_routes,
+    volumes.volume_routes,
+    volumes.snapshot_routes,
     flavors.routes,
     flavor_access.routes,
     keypairs.routes,

@@ -84,6 +84,12 @@ POLICY: dict[str, Who] = {
     "compute:metadata:change": MEMBER,
     "compute:interfaces:list": READER,
     "compute:volumes:list": READER,
+    "compute:volumes:attach": MEMBER,
+    "compute:volumes:detach": MEMBER,
+    # What a block storage service does, in Nova, not its owner.
+    "compute:volumes:swap": ADMIN,
+    # Nobody may, and everybody is told why.
+    "compute:volumes:make": READER,
     "compute:passwords:show": READER,
     "compute:passwords:clear": MEMBER,
     "compute:interfaces:attach": MEMBER,

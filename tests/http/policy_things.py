@@ -140,6 +140,8 @@ THINGS: dict[str, Thing] = {
     "region_id": Thing("RegionOne"),
     "alias": Thing("security-group"),
     "migration_id": Thing("1"),
+    "volume_id": Thing(uid(998)),
+    "snapshot_id": Thing(uid(998)),
 }
 
 SERVER = {
@@ -204,6 +206,7 @@ _UPLOAD = "/byre/v1/images/<image_id>/upload"
 _PATCH = "application/openstack-images-v2.1-json-patch"
 #: Nova's word for what was nova-network's.
 _GONE = Try(answer=410, foreign=410)
+_VOLUME = {"volumeAttachment": {"volumeId": uid(998)}}
 _NAMED = {"name": "new", "description": ""}
 _SPEC = {"flavor_id": Thing("42"), "key": Thing("quota:disk_total_iops_sec")}
 
@@ -303,6 +306,26 @@ TRIES: dict[tuple[str, str], Try] = {
     ("POST", f"{_V21}/images/<image_id>/metadata"): Try({"metadata": {"a": "b"}}),
     ("PUT", f"{_V21}/images/<image_id>/metadata"): Try({"metadata": {"a": "b"}}),
     ("PUT", f"{_V21}/images/<image_id>/metadata/<key>"): Try({"meta": {"role": "db"}}),
+    **{
+        (method, f"{_ONE}/os-volume_attachments{path}"): Try(body, answer=404)
+        for method, path, body in (
+            ("POST", "", _VOLUME),
+            ("GET", "/<volume_id>", None),
+            ("PUT", "/<volume_id>", _VOLUME),
+            ("DELETE", "/<volume_id>", None),
+        )
+    },
+    **{
+        (method, f"{_V21}/{path}"): Try(answer=status, foreign=status)
+        for method, path, status in (
+            ("GET", "os-volumes/<volume_id>", 404),
+            ("DELETE", "os-volumes/<volume_id>", 404),
+            ("POST", "os-volumes", 501),
+            ("GET", "os-snapshots/<snapshot_id>", 404),
+            ("DELETE", "os-snapshots/<snapshot_id>", 404),
+            ("POST", "os-snapshots", 501),
+        )
+    },
     ("POST", f"{_V21}/os-networks"): _GONE,
     ("POST", f"{_V21}/os-networks/add"): _GONE,
     ("DELETE", f"{_V21}/os-networks/<network_id>"): _GONE,

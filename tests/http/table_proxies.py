@@ -32,6 +32,7 @@ IMAGES, NETWORKS, TENANT_NETWORKS = (
 )
 GROUPS, RULES = f"{V21}/os-security-groups", f"{V21}/os-security-group-rules"
 FLOATING_IPS = f"{V21}/os-floating-ips"
+VOLUMES, SNAPSHOTS = f"{V21}/os-volumes", f"{V21}/os-snapshots"
 NOBODYS = uid(999)
 
 
@@ -281,6 +282,20 @@ CASES = [
     _no(400, "colour: Unknown field", "POST", FLOATING_IPS, {"colour": "blue"}),
     _not_allowed("POST", FLOATING_IPS, {}),
     _not_allowed("DELETE", f"{FLOATING_IPS}/{NOBODYS}"),
+    _get(VOLUMES, {"volumes": []}, "rita"),
+    _get(f"{VOLUMES}/detail", {"volumes": []}),
+    _get(SNAPSHOTS, {"snapshots": []}, "rita"),
+    _get(f"{SNAPSHOTS}/detail", {"snapshots": []}),
+    *(
+        case
+        for path, noun in ((VOLUMES, "Volume"), (SNAPSHOTS, "Snapshot"))
+        for case in (
+            _no(404, f"{noun} 5 could not be found: there is no", "GET", f"{path}/5"),
+            _no(404, f"{noun} 5 could not be found: there is no", "DELETE", f"{path}/5"),
+            _no(501, "Volumes are not supported: there is no", "POST", path, {"volume": {}}),
+            _later(36, path),
+        )
+    ),
     *(_later(36, path) for path in (IMAGES, NETWORKS, TENANT_NETWORKS, GROUPS, FLOATING_IPS)),
     _later(36, f"{V21}/os-floating-ip-pools"),
     _later(39, f"{IMAGES}/{PUBLIC_IMAGE}/metadata"),

@@ -4,7 +4,7 @@ from typing import Any
 
 from tests.http.cases import Case, Like, compute_fault
 from tests.http.table_compute import NOT_ALLOWED, SERVERS, WEB, missing
-from tests.http.world import ACTIVE, ALICE, ALPHA, BETA, BETA_SERVER, FAILED, THEN_MICRO
+from tests.http.world import ACTIVE, ALICE, ALPHA, BETA, BETA_SERVER, FAILED, THEN_MICRO, uid
 from tests.rows import make_settings
 
 ONE = f"{SERVERS}/{ACTIVE}"
@@ -130,10 +130,58 @@ def _of_user(method: str, send: Any) -> Case:
     return Case(f"quota of a user by {method}", "root", method, path, 400, answer, send=send)
 
 
+VOLUME = uid(998)
+ATTACH = {"volumeAttachment": {"volumeId": VOLUME}}
+NO_VOLUME = f"Volume {VOLUME} could not be found: there is no block storage service."
+NOT_ATTACHED = f"Instance {ACTIVE} is not attached to volume {VOLUME}"
+
+
+def _no_volume(method: str, path: str, words: str, send: Any = None, who: str = "alice") -> Case:
+    where, title = f"{ONE}/os-volume_attachments{path}", f"no volume by {method} of {who}: {send}"
+    return Case(title, who, method, where, 404, compute_fault(404, words), send=send)
+
+
 ITEM = {"meta": {"role": "db"}}
 CASES: list[Case] = [
     Case("volumes", "rita", "GET", f"{ONE}/os-volume_attachments", 200, {"volumeAttachments": []}),
     _foreign("GET", "/os-volume_attachments"),
+    _foreign("GET", f"/os-volume_attachments/{VOLUME}"),
+    _foreign("POST", "/os-volume_attachments", ATTACH),
+    _foreign("DELETE", f"/os-volume_attachments/{VOLUME}"),
+    _no_volume("GET", f"/{VOLUME}", NOT_ATTACHED, who="rita"),
+    _no_volume("DELETE", f"/{VOLUME}", NOT_ATTACHED),
+    _no_volume("PUT", f"/{VOLUME}", NOT_ATTACHED, ATTACH, who="root"),
+    _no_volume("POST", "", NO_VOLUME, ATTACH),
+    _no_volume("POST", "", NO_VOLUME, {"volumeAttachment": {"volumeId": VOLUME, "device": None}}),
+    Case(
+        "volume of no id",
+        "alice",
+        "POST",
+        f"{ONE}/os-volume_attachments",
+        400,
+        _bad("volumeAttachment.volumeId"),
+        send={"volumeAttachment": {"volumeId": "mine"}},
+    ),
+    Case(
+        "tagged volume",
+        "alice",
+        "POST",
+        f"{ONE}/os-volume_attachments",
+        400,
+        _bad("volumeAttachment.tag: Unknown field"),
+        send={"volumeAttachment": {"volumeId": VOLUME, "tag": "data"}},
+        at=48,
+    ),
+    Case(
+        "tagged volume, later",
+        "alice",
+        "POST",
+        f"{ONE}/os-volume_attachments",
+        404,
+        compute_fault(404, NO_VOLUME),
+        send={"volumeAttachment": {"volumeId": VOLUME, "tag": "data"}},
+        at=49,
+    ),
     Case("password", "rita", "GET", f"{ONE}/os-server-password", 200, {"password": ""}),
     _foreign("GET", "/os-server-password"),
     Case("no password", "alice", "DELETE", f"{ONE}/os-server-password", 204),

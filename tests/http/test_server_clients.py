@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 
 import pytest
+from openstack.compute.v2.server import Server
 from openstack.connection import Connection
+from openstack.exceptions import ForbiddenException, NotFoundException
 
 from tests.http.test_identity_clients import Cloud
 from tests.http.test_serving import Running
-from tests.http.world import ACTIVE
+from tests.http.world import ACTIVE, PUBLIC_IMAGE
 from tests.openstack_command import OpenStackCommand
 from tests.processes import wait_until
 
@@ -90,6 +92,33 @@ def test_an_administrator_says_how_much_a_project_may_have(cloud: Cloud) -> None
     assert quota("alpha") == quota("--default", "alpha")
     alice = cloud.login("alice", "alpha")
     assert cloud.json(alice, "quota", "show", "--compute", "--usage")
+
+
+def test_files_are_given_at_the_last_version_that_has_them(cloud: Cloud) -> None:
+    at_2_56 = ("--os-compute-api-version", "2.56", "quota", "set")
+    cloud.silent(cloud.root, *at_2_56, "--injected-files", "1", "alpha")
+    sdk: Connection = cloud.connect("alice", "alpha")
+    file = {"path": "/etc/motd", "contents": "aGVsbG8="}
+    facts = {"name": "told", "flavor_id": "42", "image_id": PUBLIC_IMAGE, "networks": "none"}
+
+    def create(*files: dict[str, str]) -> Server:
+        wanted = Server.new(**facts, personality=list(files))
+        return wanted.create(sdk.compute, microversion="2.56")
+
+    with pytest.raises(ForbiddenException, match="Personality file limit exceeded"):
+        create(file, file)
+    sdk.compute.delete_server(create(file).id)
+    cloud.silent(cloud.root, "quota", "delete", "--compute", "alpha")
+
+
+def test_that_there_are_no_volumes_is_said(cloud: Cloud) -> None:
+    sdk: Connection = cloud.connect("alice", "alpha")
+    volume = "00000000-0000-4000-8000-000000000998"
+    assert list(sdk.compute.volume_attachments(ACTIVE)) == []
+    with pytest.raises(NotFoundException, match="there is no block storage service"):
+        sdk.compute.create_volume_attachment(ACTIVE, volume_id=volume)
+    with pytest.raises(NotFoundException, match="is not attached to volume"):
+        sdk.compute.delete_volume_attachment(ACTIVE, volume, ignore_missing=False)
 
 
 def test_a_server_is_locked_reset_and_stopped(cloud: Cloud, alice: dict[str, str]) -> None:

@@ -43,6 +43,20 @@ REFUSED = {
         ),
         "410, as by Nova: networks are made by the network API",
     ),
+    **dict.fromkeys(
+        (
+            "POST /servers/{}/os-volume_attachments",
+            "GET /servers/{}/os-volume_attachments/{}",
+            "PUT /servers/{}/os-volume_attachments/{}",
+            "DELETE /servers/{}/os-volume_attachments/{}",
+            "GET /os-volumes/{}",
+            "DELETE /os-volumes/{}",
+            "GET /os-snapshots/{}",
+            "DELETE /os-snapshots/{}",
+        ),
+        "404: there are no volumes",
+    ),
+    **dict.fromkeys(("POST /os-volumes", "POST /os-snapshots"), "501: there are no volumes"),
     "action os-getRDPConsole": "400: Hyper-V's",
     "action os-getSPICEConsole": "400: screens are shown by VNC",
 }
@@ -57,8 +71,6 @@ REASONS = {
     "/servers/{}/consoles": "XenServer's",
     "/servers/{}/os-virtual-interfaces": "nova-network's",
     "/os-assisted-volume-snapshots": "no volumes",
-    "/os-volumes": "no volumes",
-    "/os-snapshots": "no volumes",
     "/os-baremetal-nodes": "no bare metal",
     "/os-fixed-ips": "nova-network's",
 }

@@ -1,4 +1,4 @@
-"""What clients ask of a server and what there is nothing of here: volumes, a generated password."""
+"""What clients ask of a server and what there is nothing of here: a generated password."""
 
 from typing import Any
 
@@ -12,19 +12,7 @@ from app.services import servers
 
 routes = Routes(COMPUTE, "server-parts", "Parts of servers.", "/v2.1/servers/<server_id>")
 
-Attachments = answer(
-    "VolumeAttachmentsAnswer", volumeAttachments=fields.List(fields.Dict(), required=True)
-)
 Password = answer("ServerPasswordAnswer", password=fields.String(required=True))
-
-
-@routes.endpoint(
-    "GET", "/os-volume_attachments", "volumes:list", returns=Attachments, errors=(404,)
-)
-def list_attachments(server_id: str) -> Any:
-    """List a server's volumes: there are none"""
-    servers.get(context(), caller(), server_id)
-    return {"volumeAttachments": []}
 
 
 @routes.endpoint("GET", "/os-server-password", "passwords:show", returns=Password, errors=(404,))
