@@ -12,8 +12,17 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from pathlib import Path
 
-from tasks.messages import NetworkSpec, PortAddress, PortSpec, SubnetSpec
+from tasks.messages import (
+    ExternalSpec,
+    FloatingSpec,
+    NetworkSpec,
+    PortAddress,
+    PortSpec,
+    SubnetSpec,
+)
 from tests.drivers.values import make_first_boot
+from workers.hypervisor.files import replacing
+from workers.hypervisor.firewall_state import STATE_FILE, FirewallState
 from workers.hypervisor.guest_data import GuestData, GuestStore
 from workers.hypervisor.names import bridge_name
 
@@ -154,6 +163,25 @@ class MetadataHost:
         self._wire(guest, network, port)
         self.store.keep(data)
         return guest
+
+    def give_floating(self, guest: Guest, *addresses: str) -> None:
+        """Have the host carry out these floating IPs of the guest, and no others."""
+        port, network = guest.data.ports[0], guest.data.networks[0]
+        external = ExternalSpec(network_id=str(uuid.uuid4()), cidr="203.0.113.0/24", gateway=None)
+        floating = {
+            address: FloatingSpec(
+                floating_id=address,
+                address=address,
+                port_id=port.port_id,
+                network_id=network.network_id,
+                fixed=guest.address,
+                external=external,
+            )
+            for address in addresses
+        }
+        state = FirewallState(ports={port.port_id: port}, floating=floating)
+        with replacing(self._state / STATE_FILE) as (file, _):
+            file.write(state.model_dump_json().encode())
 
     def _wire(self, guest: Guest, network: NetworkSpec, port: PortSpec) -> None:
         """As libvirt does: the device on the bridge has the guest's MAC with another first byte."""

@@ -89,6 +89,21 @@ def test_openstacks_tree(guest: Guest, other: Guest) -> None:
     assert guest.curl("/openstack/latest/password") == NOTHING
 
 
+def test_floating_ips_are_told_as_they_are_now(
+    host: MetadataHost, guest: Guest, other: Guest
+) -> None:
+    page = "/latest/meta-data/public-ipv4"
+    mac = guest.data.ports[0].mac
+    assert guest.curl(page) == NOTHING
+    host.give_floating(guest, "203.0.113.7", "203.0.113.8")
+    assert guest.get(page) == "203.0.113.7"
+    interface = f"/2009-04-04/meta-data/network/interfaces/macs/{mac}"
+    assert guest.get(f"{interface}/public-ipv4s") == "203.0.113.7\n203.0.113.8"
+    assert other.curl(page) == NOTHING
+    host.give_floating(guest)
+    assert guest.curl(page) == NOTHING
+
+
 def crawl(guest: Guest, path: str) -> dict[str, str]:
     """Read all below a directory as EC2's readers do (cloud-init, cloudbase-init, facter)."""
     found = {}

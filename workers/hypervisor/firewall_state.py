@@ -24,6 +24,9 @@ from tasks.messages import (
 )
 from workers.hypervisor import names
 
+#: Where it is kept on the host, in the worker's state directory.
+STATE_FILE = "firewall.json"
+
 Net = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _T = TypeVar("_T")

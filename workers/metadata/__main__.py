@@ -19,6 +19,7 @@ from workers.hypervisor.guest_data import GuestStore
 from workers.limits import Allowance
 from workers.metadata import address
 from workers.metadata.answer import Answers
+from workers.metadata.floating import FloatingAddresses
 from workers.metadata.server import make_server
 
 log = structlog.get_logger(__name__)
@@ -48,7 +49,11 @@ def main() -> None:
         log.error("metadata.not_served", reason=str(error))
         raise SystemExit(EXIT_NOT_NOW) from error
     threading.Thread(target=_keep_address, args=(settings,), daemon=True).start()
-    answers = Answers(GuestStore(settings.state_dir), Allowance(BURST, PER_S))
+    answers = Answers(
+        GuestStore(settings.state_dir),
+        FloatingAddresses(settings.state_dir),
+        Allowance(BURST, PER_S),
+    )
     log.info("metadata.served", address=METADATA_ADDRESS)
     try:
         make_server(answers, listening).run()

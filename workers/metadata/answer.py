@@ -19,6 +19,7 @@ from workers.hypervisor.guest_data import GuestData, GuestStore, Result
 from workers.limits import Allowance
 from workers.metadata.asker import Asker, is_port
 from workers.metadata.directory import Directory
+from workers.metadata.floating import FloatingAddresses
 from workers.metadata.pages import pages
 
 log = structlog.get_logger(__name__)
@@ -50,10 +51,11 @@ class Answers:
     def __init__(
         self,
         store: GuestStore,
+        floating: FloatingAddresses,
         allowance: Allowance,
         proved: Callable[[Asker, str], bool] = is_port,
     ) -> None:
-        self._store = store
+        self._store, self._floating = store, floating
         self._directory = Directory(store)
         self._allowance = allowance
         self._proved = proved
@@ -96,7 +98,7 @@ class Answers:
 
     def _page(self, data: GuestData, path: str) -> Answer:
         try:
-            page = pages(data).get(path.rstrip("/"))
+            page = pages(data, self._floating.by_port()).get(path.rstrip("/"))
         except MalformedMessage as error:
             log.error("metadata.broken", server_id=data.server_id, reason=error.public)
             return Answer(HTTPStatus.INTERNAL_SERVER_ERROR)

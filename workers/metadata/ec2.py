@@ -8,6 +8,7 @@ from typing import Any
 
 from workers.hypervisor.first_boot import decoded_user_data
 from workers.hypervisor.guest_data import GuestData
+from workers.metadata.floating import Floating
 
 VERSIONS = ("2009-04-04", "latest")
 
@@ -20,14 +21,15 @@ def instance_id(server_id: str) -> str:
     return f"i-{server_id.replace('-', '')[:8]}"
 
 
-def tree(data: GuestData) -> Tree:
-    """Return what lies below a version. Raises MalformedMessage."""
-    found: Tree = {"dynamic": _dynamic(data), "meta-data": _meta_data(data)}
+def tree(data: GuestData, floating: Floating) -> Tree:
+    """Return what lies below a version. `floating` may have other guests' too. Raises
+    MalformedMessage."""
+    found: Tree = {"dynamic": _dynamic(data), "meta-data": _meta_data(data, floating)}
     user_data = decoded_user_data(data.first_boot)
     return {**found, "user-data": user_data} if user_data else found
 
 
-def _meta_data(data: GuestData) -> Tree:
+def _meta_data(data: GuestData, floating: Floating) -> Tree:
     first_boot = data.first_boot
     own: Tree = {
         "ami-launch-index": "0",
@@ -35,7 +37,7 @@ def _meta_data(data: GuestData) -> Tree:
         "instance-action": "none",
         "instance-id": instance_id(data.server_id),
         "local-hostname": first_boot.hostname,
-        "network": {"interfaces": {"macs": _macs(data)}},
+        "network": {"interfaces": {"macs": _macs(data, floating)}},
         "placement": {"availability-zone": first_boot.availability_zone},
         "public-hostname": first_boot.hostname,
         "reservation-id": f"r-{data.server_id.replace('-', '')[:8]}",
@@ -45,6 +47,9 @@ def _meta_data(data: GuestData) -> Tree:
     addresses = _addresses(data, 4)
     if addresses:
         own["local-ipv4"] = addresses[0]
+    public = [address for port in data.ports for address in floating.get(port.port_id, ())]
+    if public:
+        own["public-ipv4"] = public[0]
     if data.ports:
         own["mac"] = data.ports[0].mac.lower()
     if first_boot.public_keys:
@@ -55,7 +60,7 @@ def _meta_data(data: GuestData) -> Tree:
     return own
 
 
-def _macs(data: GuestData) -> Tree:
+def _macs(data: GuestData, floating: Floating) -> Tree:
     found: Tree = {}
     for number, port in enumerate(data.ports):
         own: Tree = {"device-number": str(number), "mac": port.mac.lower()}
@@ -63,6 +68,8 @@ def _macs(data: GuestData) -> Tree:
             addresses = [fixed.address for fixed in port.addresses if mark in fixed.address]
             if addresses:
                 own[name] = "\n".join(addresses)
+        if port.port_id in floating:
+            own["public-ipv4s"] = "\n".join(floating[port.port_id])
         found[port.mac.lower()] = own
     return found
 

@@ -7,6 +7,7 @@ from typing import Any
 from workers.hypervisor.first_boot import injected, openstack_files
 from workers.hypervisor.guest_data import GuestData
 from workers.metadata import ec2
+from workers.metadata.floating import Floating
 
 #: OpenStack's dates of its format, oldest first. All of them are told the same: what a later date
 #: added, an older reader does not look at.
@@ -28,10 +29,10 @@ class Page:
     content: bytes
 
 
-def pages(data: GuestData) -> dict[str, Page]:
+def pages(data: GuestData, floating: Floating) -> dict[str, Page]:
     """Return path -> page; a directory's path has no slash at its end. Raises MalformedMessage."""
     found: dict[str, Page] = {"": _listing(ec2.VERSIONS)}
-    tree = ec2.tree(data)
+    tree = ec2.tree(data, floating)
     for version in ec2.VERSIONS:
         _add(found, f"/{version}", tree)
     files = openstack_files(data)

@@ -24,6 +24,7 @@ from tasks.messages import FirewallSpec, PortSpec, Thing
 from workers.hypervisor import names
 from workers.hypervisor.files import replacing
 from workers.hypervisor.firewall_state import (
+    STATE_FILE,
     FirewallState,
     HostNetwork,
     merged,
@@ -61,7 +62,7 @@ class HostFirewall:
         self._keeper = keeper
         self._turns = turns
         self._routes = Routes(physical_networks or {})
-        self._file = state_dir / "firewall.json"
+        self._file = state_dir / STATE_FILE
         #: Is there while connections may be open that the state does not allow.
         self._unsettled = state_dir / "firewall.unsettled"
         #: The state that was told last, and its table: to make it takes longer than to compare.
