@@ -38,6 +38,7 @@ from tasks.messages import (
     DescribeDomain,
     Diagnose,
     Fabric,
+    ForgetPasswords,
     OpenConsole,
     ReadConsole,
     Tidy,
@@ -84,6 +85,9 @@ class _Weighing:
     def fabric(self, order: Fabric) -> None:
         """Weigh it as it would be sent."""
         self.bytes.append(len(order.model_dump_json()))
+
+    def forget_passwords(self, order: ForgetPasswords) -> None:
+        """Nothing here asks for it."""
 
     def broker_answers(self) -> bool:
         """There is none."""

@@ -32,9 +32,20 @@ READ_CONSOLE = "read_console"
 OPEN_CONSOLE = "open_console"
 DESCRIBE_DOMAIN = "describe_domain"
 DIAGNOSE = "diagnose"
+FORGET_PASSWORDS = "forget_passwords"
 
 _ORDERS = frozenset(
-    {CANARY, TIDY, FABRIC, WARM_CACHE, READ_CONSOLE, OPEN_CONSOLE, DESCRIBE_DOMAIN, DIAGNOSE}
+    {
+        CANARY,
+        TIDY,
+        FABRIC,
+        WARM_CACHE,
+        READ_CONSOLE,
+        OPEN_CONSOLE,
+        DESCRIBE_DOMAIN,
+        DIAGNOSE,
+        FORGET_PASSWORDS,
+    }
 )
 
 #: Says that hosts have something to learn (app.runs.fabric). It has no message.
@@ -45,6 +56,9 @@ CANARY_ANSWER = "canary_answer"
 
 #: What is in a hypervisor's image cache.
 CACHE_REPORT = "cache_report"
+
+#: What guests have posted as their passwords.
+POSTED_PASSWORDS = "posted_passwords"
 
 #: What a server's console says.
 CONSOLE = "console"

@@ -27,6 +27,7 @@ from config.queues import (
     CONSOLE_WAY,
     CONTROL,
     FABRIC_CHANGED,
+    POSTED_PASSWORDS,
     PULSE,
     control_worker,
 )
@@ -105,6 +106,7 @@ _TAKEN: dict[str, Callable[[Store, dict[str, Any]], None]] = {
     CONSOLE: reports.take_console,
     CONSOLE_WAY: reports.take_console_way,
     ANSWER: reports.take_answer,
+    POSTED_PASSWORDS: reports.take_posted_passwords,
     CANARY: reports.take_canary,
     CANARY_ANSWER: reports.take_canary,
 }

@@ -1,6 +1,6 @@
 """Messages to a hypervisor that are no stage of a run: canaries, what is to be tidied up, what its
-networks and groups have to be like, images to fetch ahead, consoles to be read or opened, and
-other questions."""
+networks and groups have to be like, images to fetch ahead, consoles to be read or opened,
+passwords that were cleared, and other questions."""
 
 import time
 from collections.abc import Callable
@@ -18,6 +18,7 @@ from config.queues import (
     DESCRIBE_DOMAIN,
     DIAGNOSE,
     FABRIC,
+    FORGET_PASSWORDS,
     OPEN_CONSOLE,
     READ_CONSOLE,
     TIDY,
@@ -32,6 +33,8 @@ from tasks.messages import (
     DescribeDomain,
     Diagnose,
     Fabric,
+    ForgetPasswords,
+    Message,
     OpenConsole,
     Question,
     ReadConsole,
@@ -41,50 +44,9 @@ from tasks.messages import (
 )
 from tasks.runner import understood
 from workers.hosted import Hosted
+from workers.hypervisor.guest_data import GuestStore
 
 log = structlog.get_logger(__name__)
-
-
-def register(worker: Hosted) -> None:
-    """Register the tasks by which this worker takes them."""
-
-    def canary(message: dict[str, Any]) -> None:
-        answer_canary(worker, understood(Canary, message, CANARY))
-
-    def tidy(message: dict[str, Any]) -> None:
-        tidy_up(worker, understood(Tidy, message, TIDY))
-
-    def fabric(message: dict[str, Any]) -> None:
-        worker.fabric.carry_out(understood(Fabric, message, FABRIC))
-
-    def warm(message: dict[str, Any]) -> None:
-        warm_cache(worker, understood(WarmCache, message, WARM_CACHE))
-
-    def console(message: dict[str, Any]) -> None:
-        tell_console(worker, understood(ReadConsole, message, READ_CONSOLE))
-
-    def way(message: dict[str, Any]) -> None:
-        open_console(worker, understood(OpenConsole, message, OPEN_CONSOLE))
-
-    def description(message: dict[str, Any]) -> None:
-        describe_domain(worker, understood(DescribeDomain, message, DESCRIBE_DOMAIN))
-
-    def diagnosis(message: dict[str, Any]) -> None:
-        diagnose(worker, understood(Diagnose, message, DIAGNOSE))
-
-    task: Any = worker.celery.task
-    bodies = {
-        CANARY: canary,
-        TIDY: tidy,
-        FABRIC: fabric,
-        WARM_CACHE: warm,
-        READ_CONSOLE: console,
-        OPEN_CONSOLE: way,
-        DESCRIBE_DOMAIN: description,
-        DIAGNOSE: diagnosis,
-    }
-    for name, body in bodies.items():
-        task(name=name, shared=False)(body)
 
 
 def answer_canary(worker: Hosted, canary: Canary) -> None:
@@ -112,6 +74,14 @@ def warm_cache(worker: Hosted, order: WarmCache) -> None:
         return
     for image in order.images:
         worker.warming.put(image)
+
+
+def forget_passwords(worker: Hosted, order: ForgetPasswords) -> None:
+    """Let guests post others."""
+    guests = GuestStore(worker.settings.state_dir)
+    for server_id, digest in order.digests.items():
+        guests.forget_password(server_id, digest)
+        log.info("password.forgotten", server=server_id)
 
 
 def tell_console(worker: Hosted, order: ReadConsole) -> None:
@@ -160,6 +130,36 @@ def describe_domain(worker: Hosted, order: DescribeDomain) -> None:
 def diagnose(worker: Hosted, order: Diagnose) -> None:
     """Say what a server's machine has used, unless nobody waits for it any more."""
     _answer(worker, order, lambda: worker.host.diagnose(order.server_id).model_dump_json())
+
+
+#: Task -> the message that it is given, and what is done then.
+_TAKEN: dict[str, tuple[type[Message], Callable[[Hosted, Any], None]]] = {
+    CANARY: (Canary, answer_canary),
+    TIDY: (Tidy, tidy_up),
+    FABRIC: (Fabric, lambda worker, order: worker.fabric.carry_out(order)),
+    WARM_CACHE: (WarmCache, warm_cache),
+    READ_CONSOLE: (ReadConsole, tell_console),
+    OPEN_CONSOLE: (OpenConsole, open_console),
+    DESCRIBE_DOMAIN: (DescribeDomain, describe_domain),
+    DIAGNOSE: (Diagnose, diagnose),
+    FORGET_PASSWORDS: (ForgetPasswords, forget_passwords),
+}
+
+
+def register(worker: Hosted) -> None:
+    """Register the tasks by which this worker takes them."""
+    for name, (kind, carry_out) in _TAKEN.items():
+        _register(worker, name, kind, carry_out)
+
+
+def _register(
+    worker: Hosted, name: str, kind: type[Message], carry_out: Callable[[Hosted, Any], None]
+) -> None:
+    def body(message: dict[str, Any]) -> None:
+        carry_out(worker, understood(kind, message, name))
+
+    task: Any = worker.celery.task
+    task(name=name, shared=False)(body)
 
 
 def _answer(worker: Hosted, order: Question, find: Callable[[], str]) -> None:

@@ -1,5 +1,5 @@
 """Tells the control plane what is on this host: domains that change, at once, and everything with
-our mark each half minute, as the net below."""
+our mark each half minute, as the net below; with it, what guests have posted as their passwords."""
 
 import threading
 import time
@@ -8,9 +8,11 @@ from typing import Any
 import structlog
 from kombu.exceptions import OperationalError
 
+from config.queues import POSTED_PASSWORDS
 from tasks.errors import ByreError
-from tasks.messages import DomainChange, DomainState, Message, Survey
+from tasks.messages import DomainChange, DomainState, Message, PostedPasswords, Survey
 from workers.hosted import Hosted
+from workers.hypervisor.guest_data import GuestStore
 
 log = structlog.get_logger(__name__)
 
@@ -21,6 +23,7 @@ class Surveyor(threading.Thread):
     def __init__(self, worker: Hosted) -> None:
         super().__init__(name="surveyor", daemon=True)
         self._worker = worker
+        self._guests = GuestStore(worker.settings.state_dir)
         self._stopped = threading.Event()
 
     def run(self) -> None:
@@ -48,10 +51,17 @@ class Surveyor(threading.Thread):
                     things=self._worker.host.survey(),
                 ),
             )
+            self._tell_passwords()
         except ByreError as error:
             log.warning("survey.missed", reason=error.public)
         except Exception:
             log.exception("survey.failed")
+
+    def _tell_passwords(self) -> None:
+        passwords = self._guests.passwords()
+        if passwords:
+            host = self._worker.settings.host
+            self._send(POSTED_PASSWORDS, PostedPasswords(host=host, passwords=passwords))
 
     def _tell(self, server_id: str, state: DomainState | None) -> None:
         host = self._worker.settings.host
@@ -60,7 +70,9 @@ class Surveyor(threading.Thread):
 
     def _send(self, task: str, message: Message) -> None:
         """What is not sent is told by the next survey."""
-        options: dict[str, Any] = {"retry": False, "expires": 60.0}
+        # Flower shows what tasks are given: of a password not even what its guest made of it.
+        shown = f"({task} of {self._worker.settings.host})"
+        options: dict[str, Any] = {"retry": False, "expires": 60.0, "argsrepr": shown}
         try:
             self._worker.celery.send_task(task, args=[message.model_dump()], **options)
         except (OperationalError, OSError) as error:

@@ -23,6 +23,7 @@ from config.queues import (
     DIAGNOSE,
     FABRIC,
     FABRIC_CHANGED,
+    FORGET_PASSWORDS,
     OPEN_CONSOLE,
     READ_CONSOLE,
     TIDY,
@@ -34,6 +35,7 @@ from tasks.messages import (
     DescribeDomain,
     Diagnose,
     Fabric,
+    ForgetPasswords,
     OpenConsole,
     ReadConsole,
     Tidy,
@@ -90,6 +92,10 @@ class Publisher(Protocol):
 
     def diagnose(self, order: Diagnose) -> None:
         """Ask a host what a server's machine has used."""
+        ...
+
+    def forget_passwords(self, order: ForgetPasswords) -> None:
+        """Tell a host which of its guests' passwords were cleared."""
         ...
 
     def broker_answers(self) -> bool:
@@ -164,6 +170,10 @@ class CeleryPublisher:
     def diagnose(self, order: Diagnose) -> None:
         """Send the question."""
         self._one(DIAGNOSE, order.model_dump())
+
+    def forget_passwords(self, order: ForgetPasswords) -> None:
+        """Send the order."""
+        self._one(FORGET_PASSWORDS, order.model_dump())
 
     def broker_answers(self) -> bool:
         """Open a connection, or see that there is one."""

@@ -8,7 +8,16 @@ import structlog
 
 from app.db.models.base import now
 from app.runs import checkpoint, settle, sweep
-from app.services import consoles, drift, fleet, image_cache, questions, remote_consoles, watching
+from app.services import (
+    consoles,
+    drift,
+    fleet,
+    image_cache,
+    posted_passwords,
+    questions,
+    remote_consoles,
+    watching,
+)
 from tasks.control.ledger import record_failure
 from tasks.control.store import Store
 from tasks.errors import StaleMessage
@@ -25,6 +34,7 @@ from tasks.messages import (
     DomainSpec,
     Heartbeat,
     Hello,
+    PostedPasswords,
     StageReport,
     Survey,
     Value,
@@ -125,6 +135,14 @@ def take_answer(store: Store, message: dict[str, Any]) -> None:
     """Keep what a host says to a question for whoever asked. Raises MalformedMessage,
     NewerMessage."""
     questions.take_answer(store.sessions, Answer.parse(message))
+
+
+def take_posted_passwords(store: Store, message: dict[str, Any]) -> None:
+    """Keep what guests have posted as their passwords; have those forgotten that were cleared.
+    Raises MalformedMessage, NewerMessage."""
+    order = posted_passwords.take(store.sessions, PostedPasswords.parse(message))
+    if order is not None:
+        store.publisher.forget_passwords(order)
 
 
 def take_domain_change(store: Store, message: dict[str, Any]) -> None:

@@ -5,7 +5,17 @@ not fit a type is refused with the field's name (`MalformedMessage`), never half
 """
 
 from tasks.messages.base import OLDEST_VERSION, VERSION, Message, Value
-from tasks.messages.boot import BootProof, BootReport, FirstBoot, InjectedFile, Proof, ProofSeen
+from tasks.messages.boot import (
+    MAX_PASSWORD_BYTES,
+    BootProof,
+    BootReport,
+    FirstBoot,
+    ForgetPasswords,
+    InjectedFile,
+    PostedPasswords,
+    Proof,
+    ProofSeen,
+)
 from tasks.messages.consoles import Console, ConsoleKind, ConsoleWay, OpenConsole, ReadConsole
 from tasks.messages.domains import DiskRef, DiskRole, DomainRef, DomainSpec, DomainState, Outline
 from tasks.messages.firewall import FirewallSpec, GroupSpec, RuleSpec
@@ -62,6 +72,7 @@ from tasks.messages.stages import (
 from tasks.messages.survey import DomainChange, Survey, Thing, ThingKind, Tidy
 
 __all__ = [
+    "MAX_PASSWORD_BYTES",
     "OLDEST_VERSION",
     "VERSION",
     "AddressPair",
@@ -94,6 +105,7 @@ __all__ = [
     "FirewallSpec",
     "FirstBoot",
     "FloatingSpec",
+    "ForgetPasswords",
     "Grace",
     "GroupSpec",
     "Hardware",
@@ -118,6 +130,7 @@ __all__ = [
     "PortAddress",
     "PortSpec",
     "PortsRef",
+    "PostedPasswords",
     "Proof",
     "ProofSeen",
     "Question",

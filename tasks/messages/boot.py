@@ -1,10 +1,10 @@
 """A guest's boot: what it is told, what proves it, and what has been proved."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tasks.messages.base import Value
+from tasks.messages.base import Message, Value
 
 
 class InjectedFile(Value):
@@ -68,3 +68,28 @@ class BootReport(Value):
     """What the guest has proved. Given by `poll_boot`."""
 
     proofs: list[ProofSeen]
+
+
+#: Nova's limit for a password that a guest has encrypted.
+MAX_PASSWORD_BYTES = 1020
+
+
+#: In ASCII, as base64 is.
+PasswordText = Annotated[str, Field(max_length=MAX_PASSWORD_BYTES, pattern=r"^[\x01-\x7f]+$")]
+
+
+class PostedPasswords(Message):
+    """What guests of a host have posted as their password, which they made and encrypted with
+    their owner's key. All of the host's, again and again: what is lost comes again."""
+
+    host: str
+    #: Server's id -> the text.
+    passwords: dict[str, PasswordText] = Field(repr=False)
+
+
+class ForgetPasswords(Message):
+    """Passwords that their owners have cleared: guests may post others."""
+
+    host: str
+    #: Server's id -> SHA-256 of the text, so that a later one stays.
+    digests: dict[str, str]

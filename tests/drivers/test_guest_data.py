@@ -1,6 +1,7 @@
 """What a host keeps for its metadata service, and the word that it takes from a guest."""
 
 import threading
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -99,3 +100,20 @@ def test_an_id_that_is_no_uuid_names_no_file(store: GuestStore) -> None:
     for act in (store.read, store.remove, store.found):
         with pytest.raises(MalformedMessage):
             act("../../etc/passwd")
+
+
+def test_a_password_stands_until_that_one_is_forgotten(store: GuestStore) -> None:
+    store.keep(data())
+    assert (store.password(SERVER), store.passwords()) == ("", {})
+    assert store.take_password(SERVER, "c2VjcmV0")
+    assert not store.take_password(SERVER, "other")
+    # Data that is kept anew, for another interface say, changes nothing of it.
+    store.keep(data())
+    assert store.passwords() == {SERVER: "c2VjcmV0"}
+    store.forget_password(SERVER, sha256(b"other").hexdigest())
+    assert store.password(SERVER) == "c2VjcmV0"
+    store.forget_password(SERVER, sha256(b"c2VjcmV0").hexdigest())
+    assert store.take_password(SERVER, "other")
+    assert [thing.kind for thing in store.shelf.things()] == ["first_boot"] * 2
+    store.remove(SERVER)
+    assert store.found(SERVER) == []

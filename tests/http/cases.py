@@ -20,6 +20,7 @@ from tasks.messages import (
     DescribeDomain,
     Diagnose,
     Fabric,
+    ForgetPasswords,
     OpenConsole,
     Question,
     ReadConsole,
@@ -92,6 +93,10 @@ class Recorder:
         self.questions.append(question)
         if self.reply is not None:
             self.reply(question)
+
+    def forget_passwords(self, order: ForgetPasswords) -> None:
+        """No use case of the API orders this."""
+        raise AssertionError(order)
 
     def broker_answers(self) -> bool:
         """Say what the test wants to hear."""

@@ -73,8 +73,9 @@ def test_openstacks_tree(guest: Guest, other: Guest) -> None:
     for version in versions:
         names = guest.get(f"/openstack/{version}/").split("\n")
         assert names == [
-            "meta_data.json", "network_data.json", "user_data", "vendor_data.json",
-            "vendor_data2.json",
+            "meta_data.json", "network_data.json",
+            *([] if version == "2012-08-10" else ["password"]),
+            "user_data", "vendor_data.json", "vendor_data2.json",
         ]  # fmt: skip
         for name in names:
             assert guest.get(f"/openstack/{version}/{name}") == guest.get(
@@ -86,7 +87,29 @@ def test_openstacks_tree(guest: Guest, other: Guest) -> None:
     assert guest.get("/openstack/content/0000") == "hello"
     assert other.curl("/openstack/content/0000") == NOTHING
     assert guest.curl("/openstack/1999-01-01/meta_data.json") == NOTHING
-    assert guest.curl("/openstack/latest/password") == NOTHING
+    assert guest.curl("/openstack/2012-08-10/password") == NOTHING
+
+
+def test_a_guest_posts_its_password_once(host: MetadataHost, guest: Guest, other: Guest) -> None:
+    page = "/openstack/latest/password"
+
+    def post(text: bytes, of: Guest = guest, where: str = page) -> int:
+        body = host.log.with_name("body")
+        body.write_bytes(text)
+        return of.curl(where, "--data-binary", f"@{body}")[0]
+
+    assert guest.get(page) == ""
+    for nothing in (b"", b"x" * 1021, b"a\0b", "é".encode()):
+        assert post(nothing) == 400
+    assert guest.curl(page, "-X", "DELETE")[0] == 400
+    assert post(b"c2VjcmV0\r\n", where="/openstack/2013-04-04/password") == 200
+    assert post(b"another") == 409
+    assert (guest.get(page), other.get(page)) == ("c2VjcmV0\r\n", "")
+    assert post(b"x" * 1020, of=other) == 200
+    assert host.store.passwords() == {
+        guest.server_id: "c2VjcmV0\r\n",
+        other.server_id: "x" * 1020,
+    }
 
 
 def test_floating_ips_are_told_as_they_are_now(

@@ -37,6 +37,7 @@ from tasks.messages import (
     Diagnose,
     Fabric,
     FirewallSpec,
+    ForgetPasswords,
     OpenConsole,
     ReadConsole,
     Tidy,
@@ -83,6 +84,9 @@ class Outbox:
         raise AssertionError(order)
 
     def describe_domain(self, order: DescribeDomain) -> None:
+        raise AssertionError(order)
+
+    def forget_passwords(self, order: ForgetPasswords) -> None:
         raise AssertionError(order)
 
     def broker_answers(self) -> bool:

@@ -21,6 +21,7 @@ from tasks.messages import (
     DescribeDomain,
     Diagnose,
     Fabric,
+    ForgetPasswords,
     Heartbeat,
     Job,
     OpenConsole,
@@ -75,6 +76,9 @@ class Outbox:
 
     def describe_domain(self, order: DescribeDomain) -> None:
         raise AssertionError("the sweep asks no host")
+
+    def forget_passwords(self, order: ForgetPasswords) -> None:
+        raise AssertionError("the sweep forgets no password")
 
     def broker_answers(self) -> bool:
         return True

@@ -6,6 +6,7 @@ from tasks.messages import (
     DescribeDomain,
     Diagnose,
     Fabric,
+    ForgetPasswords,
     OpenConsole,
     ReadConsole,
     Tidy,
@@ -44,6 +45,9 @@ class NoPublisher:
         raise AssertionError(order)
 
     def describe_domain(self, order: DescribeDomain) -> None:
+        raise AssertionError(order)
+
+    def forget_passwords(self, order: ForgetPasswords) -> None:
         raise AssertionError(order)
 
     def broker_answers(self) -> bool:

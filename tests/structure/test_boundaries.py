@@ -51,7 +51,7 @@ def test_compute_worker_starts_without_the_control_planes_code() -> None:
 
     assert done.returncode == 0, done.stderr
     orders = [
-        *["canary", "describe_domain", "diagnose", "fabric"],
+        *["canary", "describe_domain", "diagnose", "fabric", "forget_passwords"],
         *["open_console", "read_console", "tidy", "warm_cache"],
     ]
     assert done.stdout.strip() == str(sorted([*COMPUTE_STAGES, *orders]))

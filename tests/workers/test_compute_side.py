@@ -2,6 +2,7 @@
 
 import threading
 import time
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,18 @@ from celery import Celery
 
 from config.settings import ComputeSettings
 from tasks.errors import HostGone, StaleMessage
-from tasks.messages import Answer, DescribeDomain, Diagnose, Outline, ReadConsole
+from tasks.messages import Answer, DescribeDomain, Diagnose, ForgetPasswords, Outline, ReadConsole
+from tests.processes import wait_until
 from tests.tasks.values import make_build, make_job
 from workers.compute_ledger import ComputeLedger
 from workers.fabric import FabricKeeper
 from workers.heartbeat import Heart
 from workers.hosted import Hosted
 from workers.hypervisor.fake import FakeHypervisor
+from workers.hypervisor.guest_data import GuestStore
 from workers.hypervisor.journal import Journal
-from workers.orders import describe_domain, diagnose, tell_console
+from workers.orders import describe_domain, diagnose, forget_passwords, tell_console
+from workers.surveyor import Surveyor
 
 
 class Keeping(Celery):
@@ -145,11 +149,11 @@ def test_what_is_done_once_is_done_once_for_its_run(celery: Keeping, tmp_path: P
         assert not ledger.has_completed(later, "clear")
 
 
-def make_hosted(celery: Keeping, host: FakeHypervisor, directory: Path) -> Hosted:
-    """Return a worker of this host."""
+def make_hosted(celery: Keeping, host: FakeHypervisor, directory: Path, **facts: Any) -> Hosted:
+    """Return a worker of this host; `facts` are settings."""
     journal = Journal(directory)
     ledger, fabric = ComputeLedger(celery, journal, "p"), FabricKeeper(host, directory)
-    settings = ComputeSettings(host="h", driver="fake")
+    settings = ComputeSettings(host="h", driver="fake", **facts)
     return Hosted(celery, host, journal, ledger, fabric, settings, "p")
 
 
@@ -200,3 +204,24 @@ def test_use_of_what_does_not_run_is_refused(celery: Keeping, tmp_path: Path) ->
         worker, Diagnose(host="h", question="q", deadline=time.time() + 9, server_id=server_id)
     )
     assert Answer.parse(celery.messages[0]).code == "not_running"
+
+
+def test_what_guests_have_posted_is_told_and_forgotten(celery: Keeping, tmp_path: Path) -> None:
+    facts = {"state_dir": tmp_path, "survey_interval_s": 0.01}
+    hosted = make_hosted(celery, FakeHypervisor(), tmp_path, **facts)
+    guests, server_id = GuestStore(tmp_path), make_job().server_id
+    guests.directory.mkdir()
+    guests.take_password(server_id, "c2VjcmV0")
+
+    surveyor = Surveyor(hosted)
+    surveyor.start()
+    wait_until(lambda: "posted_passwords" in celery.sent, "the passwords", 10)
+    surveyor.stop()
+    surveyor.join()
+
+    at = celery.sent.index("posted_passwords")
+    assert celery.messages[at]["passwords"] == {server_id: "c2VjcmV0"}
+    assert "c2VjcmV0" not in str(celery.shown)
+    digest = sha256(b"c2VjcmV0").hexdigest()
+    forget_passwords(hosted, ForgetPasswords(host="h", digests={server_id: digest}))
+    assert guests.passwords() == {}

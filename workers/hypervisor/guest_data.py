@@ -1,9 +1,11 @@
-"""What the host's metadata service tells each guest, and the word it takes from one: files in the
+"""What the host's metadata service tells each guest, and what it takes from one: files in the
 worker's state directory, which the worker writes and the service's own process reads.
 
-Effect  `guests/<server id>.first-boot.json` and, once the guest has said that its first boot is
-        done, `guests/<server id>.first-boot-word.json`; both for root alone.
-Repeat  data is replaced whole; a word stands as long as the token stands that it came with.
+Effect  `guests/<server id>.first-boot.json`; once the guest has said that its first boot is done,
+        `guests/<server id>.first-boot-word.json`, and `guests/<server id>.first-boot-password.txt`
+        if it has posted a password; all for root alone.
+Repeat  data is replaced whole; a word stands as long as the token stands that it came with, a
+        password until its owner clears it.
 Undo    `remove`.
 """
 
@@ -12,6 +14,7 @@ import json
 import os
 import secrets
 import time
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import Literal
@@ -76,7 +79,10 @@ class GuestStore:
 
     def server_ids(self) -> dict[str, os.stat_result]:
         """Return the servers whose guests can ask now, each with its file's stat."""
-        ending = names.guest_data_file("0" * 8 + "-0000" * 3 + "-" + "0" * 12)[36:]
+        return self._servers_with(names.guest_data_file)
+
+    def _servers_with(self, file_of: Callable[[str], str]) -> dict[str, os.stat_result]:
+        ending = file_of("0" * 8 + "-0000" * 3 + "-" + "0" * 12)[36:]
         found = {}
         try:
             entries = os.scandir(self.directory)
@@ -102,22 +108,29 @@ class GuestStore:
         if not expected or not hmac.compare_digest(expected.encode(), token.encode()):
             return False
         word = GuestWord(token_sha256=_digest(expected), result=result, at=time.time())
-        path = self._word_path(data.server_id)
-        beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-        descriptor = os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        return self._keep_first(self._word_path(data.server_id), word.model_dump_json())
+
+    def take_password(self, server_id: str, text: str) -> bool:
+        """Keep what a guest posts as its password if it has posted none. What was kept is there
+        after a power cut."""
+        return self._keep_first(self._password_path(server_id), text)
+
+    def password(self, server_id: str) -> str:
+        """Return what a guest has posted as its password; empty: nothing."""
         try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(word.model_dump_json().encode())
-                file.flush()
-                os.fsync(file.fileno())
-            # Unlike a rename, a link is refused if the name is taken: the first word stands.
-            os.link(beside, path)
-        except FileExistsError:
-            return False
-        finally:
-            beside.unlink(missing_ok=True)
-        sync_directory(self.directory)
-        return True
+            return self._password_path(server_id).read_bytes().decode()
+        except FileNotFoundError:
+            return ""
+
+    def passwords(self) -> dict[str, str]:
+        """Return what guests have posted, by server."""
+        posted = {i: self.password(i) for i in self._servers_with(names.guest_password_file)}
+        return {server_id: text for server_id, text in posted.items() if text}
+
+    def forget_password(self, server_id: str, digest: str) -> None:
+        """Let a guest post another password, if it is this one (SHA-256) that it has posted."""
+        if _digest(self.password(server_id)) == digest:
+            self._password_path(server_id).unlink(missing_ok=True)
 
     def what_it_said(self, server_id: str) -> dict[str, object]:
         """Return the fields of an Observation that are the guest's own word."""
@@ -129,6 +142,23 @@ class GuestStore:
             return {"first_boot": False}
         return {"first_boot": True, "first_boot_result": word.result}
 
+    def _keep_first(self, path: Path, text: str) -> bool:
+        beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+        descriptor = os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(text.encode())
+                file.flush()
+                os.fsync(file.fileno())
+            # Unlike a rename, a link is refused if the name is taken: the first one stands.
+            os.link(beside, path)
+        except FileExistsError:
+            return False
+        finally:
+            beside.unlink(missing_ok=True)
+        sync_directory(self.directory)
+        return True
+
     def _read_word(self, server_id: str) -> GuestWord | None:
         try:
             return GuestWord.model_validate(json.loads(self._word_path(server_id).read_bytes()))
@@ -138,6 +168,9 @@ class GuestStore:
     def _data_path(self, server_id: str) -> Path:
         return self.directory / names.guest_data_file(server_id)
 
+    def _password_path(self, server_id: str) -> Path:
+        return self.directory / names.guest_password_file(server_id)
+
     def _word_path(self, server_id: str) -> Path:
         return self.directory / names.guest_word_file(server_id)
 
@@ -146,5 +179,5 @@ def _is_for(word: GuestWord, data: GuestData) -> bool:
     return word.token_sha256 == _digest(data.first_boot.phone_home_token)
 
 
-def _digest(token: str) -> str:
-    return sha256(token.encode()).hexdigest()
+def _digest(text: str) -> str:
+    return sha256(text.encode()).hexdigest()

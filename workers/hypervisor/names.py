@@ -148,6 +148,11 @@ def guest_data_file(server_id: str) -> str:
     return f"{checked(server_id)}.first-boot.json"
 
 
+def guest_password_file(server_id: str) -> str:
+    """Return the name of the file of what a guest has posted as its password."""
+    return f"{checked(server_id)}.first-boot-password.txt"
+
+
 def guest_word_file(server_id: str) -> str:
     """Return the name of the file with the guest's own word of its first boot."""
     return f"{checked(server_id)}.first-boot-word.json"

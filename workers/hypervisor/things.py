@@ -26,6 +26,7 @@ _KINDS: dict[str, ThingKind] = {
     "console.log": "console_log",
     "first-boot.json": "first_boot",
     "first-boot-word.json": "first_boot",
+    "first-boot-password.txt": "first_boot",
 }
 _UUID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 #: Of an image's own, so that none is taken for another's.

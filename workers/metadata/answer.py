@@ -14,13 +14,14 @@ from typing import Any
 import structlog
 
 from tasks.errors import MalformedMessage
+from tasks.messages import MAX_PASSWORD_BYTES
 from workers.hypervisor.first_boot import METADATA_ADDRESS, PHONE_HOME_PATH
 from workers.hypervisor.guest_data import GuestData, GuestStore, Result
 from workers.limits import Allowance
 from workers.metadata.asker import Asker, is_port
 from workers.metadata.directory import Directory
 from workers.metadata.floating import FloatingAddresses
-from workers.metadata.pages import pages
+from workers.metadata.pages import POSTED_PATHS, pages
 
 log = structlog.get_logger(__name__)
 
@@ -79,9 +80,12 @@ class Answers:
         if not self._allowance.take(asker):
             return Answer(HTTPStatus.TOO_MANY_REQUESTS)
         data = self._guest_of(asker)
-        if data is None:
-            return Answer()
+        return Answer() if data is None else self._told(data, environ)
+
+    def _told(self, data: GuestData, environ: Environ) -> Answer:
         method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+        if path.rstrip("/") in POSTED_PATHS:
+            return self._password(data, method, environ)
         if method in ("GET", "HEAD"):
             return self._page(data, path)
         if method == "POST" and path.startswith(PHONE_HOME_PATH):
@@ -104,6 +108,20 @@ class Answers:
             return Answer(HTTPStatus.INTERNAL_SERVER_ERROR)
         return Answer() if page is None else Answer(HTTPStatus.OK, page.kind, page.content)
 
+    def _password(self, data: GuestData, method: str, environ: Environ) -> Answer:
+        """As Nova's service does: the first one stands, until its owner clears it."""
+        if method in ("GET", "HEAD"):
+            return Answer(HTTPStatus.OK, content=self._store.password(data.server_id).encode())
+        if method != "POST":
+            return Answer(HTTPStatus.BAD_REQUEST)
+        text = _password(environ["wsgi.input"].read(MAX_BODY_BYTES))
+        if text is None:
+            return Answer(HTTPStatus.BAD_REQUEST)
+        if not self._store.take_password(data.server_id, text):
+            return Answer(HTTPStatus.CONFLICT)
+        log.info("metadata.password", server_id=data.server_id)
+        return Answer(HTTPStatus.OK)
+
     def _word(self, data: GuestData, token: str, environ: Environ) -> Answer:
         result = _result(environ["wsgi.input"].read(MAX_BODY_BYTES))
         if not self._store.take_word(data, token, result):
@@ -116,6 +134,16 @@ def _is_relayed(environ: Environ) -> bool:
     if environ.get("HTTP_HOST", METADATA_ADDRESS) not in _HOSTS:
         return True
     return any(name.startswith("HTTP_X_FORWARDED") or name in _PROXIES for name in environ)
+
+
+def _password(body: bytes) -> str | None:
+    """Return a password that was encrypted and made text, or None for what is none."""
+    try:
+        text = body.decode("ascii")
+    except UnicodeDecodeError:
+        return None
+    is_fine = 0 < len(text) <= MAX_PASSWORD_BYTES and "\0" not in text
+    return text if is_fine else None
 
 
 def _result(body: bytes) -> Result:

@@ -16,6 +16,10 @@ OPENSTACK_VERSIONS = (
     "2017-02-22", "2018-08-27", "2020-10-14", "latest",
 )  # fmt: skip
 
+#: What is there, and not the first date's: a guest posts it, and may read it.
+POSTED = "password"
+POSTED_PATHS = frozenset(f"/openstack/{date}/{POSTED}" for date in OPENSTACK_VERSIONS[1:])
+
 _TEXT = "text/plain; charset=UTF-8"
 _JSON = "application/json"
 _BYTES = "application/octet-stream"
@@ -38,7 +42,8 @@ def pages(data: GuestData, floating: Floating) -> dict[str, Page]:
     files = openstack_files(data)
     found["/openstack"] = _listing(OPENSTACK_VERSIONS)
     for version in OPENSTACK_VERSIONS:
-        found[f"/openstack/{version}"] = _listing(sorted(files))
+        posted = [POSTED] if f"/openstack/{version}/{POSTED}" in POSTED_PATHS else []
+        found[f"/openstack/{version}"] = _listing(sorted([*files, *posted]))
         for name, content in files.items():
             kind = _JSON if name.endswith(".json") else _BYTES
             found[f"/openstack/{version}/{name}"] = Page(kind, content)

@@ -22,7 +22,14 @@ from app.db.models.network import FixedAddress, Network, Port, Subnet
 from app.db.models.router import AutoTopology, FloatingIp, Router, RouterInterface
 from app.db.models.run import Attempt, Run, Stage
 from app.db.models.security import PortSecurityGroup, SecurityGroup, SecurityGroupRule
-from app.db.models.server import Fault, IdempotencyKey, RequestSpec, Server, ServerTag
+from app.db.models.server import (
+    Fault,
+    IdempotencyKey,
+    PostedPassword,
+    RequestSpec,
+    Server,
+    ServerTag,
+)
 from app.db.models.server_group import ServerGroup, ServerGroupMember
 from app.db.models.watch import Drift, Watch
 
@@ -54,6 +61,7 @@ __all__ = [
     "Network",
     "Port",
     "PortSecurityGroup",
+    "PostedPassword",
     "Project",
     "QuotaDefault",
     "RequestSpec",

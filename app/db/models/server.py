@@ -119,6 +119,19 @@ class RequestSpec(Base):
     hints: Mapped[dict[str, Any]] = mapped_column(default=dict)
 
 
+class PostedPassword(Base):
+    """What a guest has posted as its password, encrypted with its owner's key: only who has that
+    can read it."""
+
+    __tablename__ = "posted_passwords"
+
+    server_id: Mapped[str] = mapped_column(ForeignKey("servers.id"), primary_key=True)
+    #: Empty once it was cleared.
+    text: Mapped[str] = mapped_column(Text)
+    #: Of what was posted: hosts tell of it again and again.
+    sha256: Mapped[str] = mapped_column(String(64))
+
+
 class IdempotencyKey(Base):
     """What a request to make servers was called by its caller, and what came of it: the same
     request once more makes none."""

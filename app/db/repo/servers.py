@@ -112,6 +112,17 @@ def placed(session: Session, server_ids: Collection[str]) -> dict[str, bool]:
     return {server_id: host is not None for server_id, host in session.execute(query)}
 
 
+def on_host(session: Session, host: str, among: Collection[str]) -> list[str]:
+    """Return those of the servers, by id, that are on the host of that name."""
+    query = (
+        select(Server.id)
+        .join(Hypervisor, Hypervisor.id == Server.hypervisor_id)
+        .where(Server.id.in_(among), Server.deleted_at.is_(None), Hypervisor.name == host)
+        .order_by(Server.id)
+    )
+    return list(session.scalars(query))
+
+
 def lock(session: Session, server_id: str) -> None:
     """Lock a server's row, before it is read, against others who change what its owner says of it.
     Whoever does so takes no run's lock after it (see `lock_runs`), and keeps nobody from writing
