@@ -28,6 +28,31 @@ class ImageUpload(Value):
     url: str
 
 
+#: A disk of a server that moves to another host; what is not named is made anew there. `nvram`: the
+#: variables of its UEFI firmware.
+CarriedRole = Literal["root", "ephemeral", "nvram", "cdrom"]
+
+
+class DiskUpload(Value):
+    """A disk that a host is to send as an image, on the server's way to another host."""
+
+    role: CarriedRole
+    upload: ImageUpload
+
+
+class DiskUploads(Value):
+    """All of a server's. Travels with `pack_disks` and `send_disks`."""
+
+    disks: list[DiskUpload]
+
+
+class CarriedDisk(Value):
+    """A disk that the server's new host fetches."""
+
+    role: CarriedRole
+    source: ImageSource
+
+
 class CachedImage(Value):
     """An image in a hypervisor's cache, on its way there, or why it is not there."""
 

@@ -5,7 +5,7 @@ from pydantic import Field
 from tasks.messages.base import Value
 from tasks.messages.boot import BootProof, FirstBoot
 from tasks.messages.firewall import FirewallSpec
-from tasks.messages.images import ImageSource
+from tasks.messages.images import CarriedDisk, ImageSource
 from tasks.messages.machine import MachineSpec
 from tasks.messages.networks import NetworkSpec, PortSpec
 
@@ -24,7 +24,7 @@ class BuildSpec(Value):
 
 class ShapeSpec(Value):
     """What a server that is there is to be like: all but the image that it was made of. Travels
-    with `reshape`."""
+    with `reshape`; given by `move` and `move_back`."""
 
     machine: MachineSpec
     networks: list[NetworkSpec]
@@ -32,6 +32,8 @@ class ShapeSpec(Value):
     firewall: FirewallSpec
     first_boot: FirstBoot
     boot: BootProof
+    #: What it brings with it from its former host.
+    carried: list[CarriedDisk] = Field(default_factory=list)
 
 
 class Placement(Value):
@@ -41,10 +43,28 @@ class Placement(Value):
     host: str
     build: BuildSpec
 
+    @property
+    def told(self) -> BuildSpec:
+        """What travels on."""
+        return self.build
+
+
+class Move(Value):
+    """Where a server that is there goes, and what it is to be like. Given by `move` and
+    `move_back`, and taken as a placement is."""
+
+    host: str
+    shape: ShapeSpec
+
+    @property
+    def told(self) -> ShapeSpec:
+        """What travels on."""
+        return self.shape
+
 
 class PortsRef(Value):
-    """The interfaces whose traces on a host are to go. Travels with `teardown`, `unwind` and
-    `clear`."""
+    """The interfaces whose traces on a host are to go. Travels with `teardown`, `unwind`, `clear`
+    and `leave`."""
 
     ports: list[PortSpec]
 

@@ -1,15 +1,17 @@
 """Copies of disks that are to become images, on every implementation of the port."""
 
+import hashlib
 import subprocess
 import uuid
 from pathlib import Path
 
 import pytest
 
-from tasks.errors import HostError
+from tasks.errors import HostError, ImageCorrupt
+from tasks.messages import CarriedDisk, CarriedRole
 from tests.drivers.conftest import Rig
 from tests.drivers.values import Server
-from workers.hypervisor.names import root_disk_file, snapshot_file
+from workers.hypervisor.names import ephemeral_disk_file, root_disk_file, snapshot_file
 
 LIMIT_S = 60.0
 
@@ -59,6 +61,77 @@ def test_a_copy_is_of_one_image_and_goes_with_its_server(rig: Rig) -> None:
     assert server.traces(rig.host) == []
     with pytest.raises(HostError, match=r"no disk to copy|not defined"):
         rig.host.take_snapshot(server.server_id, image_id, LIMIT_S)
+
+
+def travelled(rig: Rig, server: Server, role: CarriedRole) -> CarriedDisk:
+    """Copy the server's disk and send it; return it as another host would fetch it."""
+    rig.images.upload_status = "queued"
+    upload = rig.images.upload()
+    rig.host.take_snapshot(server.server_id, upload.image_id, LIMIT_S, role)
+    rig.host.send_snapshot(server.server_id, upload, LIMIT_S)
+    rig.images.content = rig.images.uploaded
+    return CarriedDisk(role=role, source=rig.images.source())
+
+
+@pytest.mark.parametrize("role", ["root", "ephemeral"])
+def test_a_disk_goes_to_another_host(rig: Rig, role: CarriedRole) -> None:
+    server, host = rig.server(machine={"ephemeral_gib": 1}), rig.host
+    host.define(server.job, server.resources(host))
+    disk = travelled(rig, server, role)
+    server.remove(host)
+    assert host.own_disks(server.server_id) == []
+
+    for _ in range(2):
+        host.fetch_disk(server.server_id, disk, LIMIT_S)
+
+    assert [each.role for each in host.own_disks(server.server_id)] == [role]
+    assert server.traces(host) != []
+    server.remove(host)
+    assert server.traces(host) == []
+
+
+def test_only_the_root_disk_of_a_guest_that_runs_is_copied(rig: Rig) -> None:
+    server = rig.server(machine={"ephemeral_gib": 1})
+    rig.host.define(server.job, server.resources(rig.host))
+    rig.host.start(server.server_id)
+    with pytest.raises(HostError, match="not off"):
+        rig.host.take_snapshot(server.server_id, str(uuid.uuid4()), LIMIT_S, "ephemeral")
+    rig.host.cut_power(server.server_id)
+    with pytest.raises(HostError, match="no disk to copy"):
+        rig.host.take_snapshot(server.server_id, str(uuid.uuid4()), LIMIT_S, "nvram")
+
+
+@pytest.mark.lab
+def test_disk_that_arrives_is_what_was_sent(libvirt_rig: Rig) -> None:
+    rig, host = libvirt_rig, libvirt_rig.host
+    server = rig.server(machine={"ephemeral_gib": 1})
+    host.define(server.job, server.resources(host))
+    path = rig.image_dir / ephemeral_disk_file(server.server_id)
+    with path.open("r+b") as file:
+        file.seek(512 * 1024**2)
+        file.write(b"mine")
+    before = digest(path)
+    disk = travelled(rig, server, "ephemeral")
+    server.remove(host)
+    # What a download that broke off has left is gone on with, or begun anew.
+    half = path.with_name(f".{path.name}.arrived")
+    half.write_bytes(b"half")
+
+    host.fetch_disk(server.server_id, disk, LIMIT_S)
+
+    assert digest(path) == before
+    assert path.stat().st_blocks * 512 < 512 * 1024**2
+    assert not list(rig.image_dir.glob(f".{path.name}*"))
+    bad = disk.model_copy(update={"source": rig.images.source(sha256="0" * 64)})
+    path.unlink()
+    with pytest.raises(ImageCorrupt):
+        host.fetch_disk(server.server_id, bad, LIMIT_S)
+    assert not path.exists()
+
+
+def digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @pytest.mark.lab

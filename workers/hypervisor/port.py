@@ -16,6 +16,8 @@ from pydantic import Field
 from tasks.messages import (
     BuildSpec,
     CachedImage,
+    CarriedDisk,
+    CarriedRole,
     ConsoleKind,
     Diagnosis,
     DiskRef,
@@ -172,17 +174,25 @@ class Hypervisor(Protocol):
         metadata service tells it; but not an ephemeral disk that is to be kept."""
         ...
 
-    def take_snapshot(self, server_id: str, image_id: str, limit_s: float) -> None:
-        """Have a copy of the server's root disk for the image: one qcow2 file without another below
-        it. A guest that runs goes on; what it gets is what a power cut would leave, or, if its
-        agent freezes its file systems for that moment, what is whole. A copy that is there is kept,
-        a half one begun anew. Raises HostError (also after `limit_s` seconds, and without a disk),
-        HostFull, HostBusy, ForeignOwner."""
+    def take_snapshot(
+        self, server_id: str, image_id: str, limit_s: float, role: CarriedRole = "root"
+    ) -> None:
+        """Have a copy of the server's disk for the image: one qcow2 file without another below it.
+        Of a guest that runs only the root disk is copied, and it goes on: what the copy gets is
+        what a power cut would leave, or, if its agent freezes its file systems for that moment,
+        what is whole. A copy that is there is kept, a half one begun anew. Raises HostError (also
+        after `limit_s` seconds, and without a disk), HostFull, HostBusy, ForeignOwner."""
         ...
 
     def send_snapshot(self, server_id: str, upload: ImageUpload, limit_s: float) -> None:
         """Give the image the copy's bytes, and remove the copy. An image that has its bytes needs
         no copy. Raises UploadFailed, ImageRefused, and HostError if there is no copy."""
+        ...
+
+    def fetch_disk(self, server_id: str, disk: CarriedDisk, limit_s: float) -> None:
+        """Have a disk of the server that `take_snapshot` has copied on another host, and whose copy
+        is an image now; or the disc that the server is installed from. One that is there is kept.
+        Raises DownloadFailed, ImageCorrupt, HostFull, HostError."""
         ...
 
     def remove_snapshot(self, server_id: str, image_id: str) -> None:

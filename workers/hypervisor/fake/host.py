@@ -112,6 +112,11 @@ class Host(Faulty):
             raise NotRunning("The server does not run.", server=server_id)
         return guest
 
+    def _refuse_running(self, server_id: str) -> None:
+        domain = self._find(server_id)
+        if domain is not None and domain.state in {"running", "paused"}:
+            raise HostError("The server is not off.", server=server_id)
+
     def _change(self, server_id: str, *, told: bool = True, **changes: object) -> Guest:
         guest = self._state.guests[server_id].model_copy(update=changes)
         self._state.guests[server_id] = guest

@@ -45,8 +45,3 @@ class KeptDisks(Host):
         for copy in names.kept_files(server_id).values():
             self._state.files.pop(copy, None)
             self._state.bases.pop(copy, None)
-
-    def _refuse_running(self, server_id: str) -> None:
-        domain = self._find(server_id)
-        if domain is not None and domain.state in {"running", "paused"}:
-            raise HostError("The server is not off.", server=server_id)

@@ -4,8 +4,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tasks.errors import HostError
-from tasks.messages import ImageUpload
+from tasks.messages import CarriedDisk, CarriedRole, ImageUpload
 from workers.hypervisor import names
+from workers.hypervisor.carried import carried_file
 from workers.hypervisor.fake.blank_image import write_blank_image
 from workers.hypervisor.fake.faults import verb
 from workers.hypervisor.fake.host import Host
@@ -18,10 +19,14 @@ class Snapshots(Host):
     """The port's verbs for snapshots."""
 
     @verb
-    def take_snapshot(self, server_id: str, image_id: str, limit_s: float) -> None:
-        """Note a copy of the root disk. Raises HostError without one, ForeignOwner."""
+    def take_snapshot(
+        self, server_id: str, image_id: str, limit_s: float, role: CarriedRole = "root"
+    ) -> None:
+        """Note a copy of the disk. Raises HostError without one, ForeignOwner."""
         self._there(server_id)
-        if names.root_disk_file(server_id) not in self._state.files:
+        if role != "root":
+            self._refuse_running(server_id)
+        if carried_file(server_id, role) not in self._state.files:
             raise HostError("The server has no disk to copy.", server=server_id)
         add_file(self._state, names.snapshot_file(server_id, image_id))
 
@@ -38,6 +43,15 @@ class Snapshots(Host):
                 self.send(path, upload, limit_s)
         with self.lock:
             self._state.files.pop(name, None)
+
+    @verb
+    def fetch_disk(self, server_id: str, disk: CarriedDisk, limit_s: float) -> None:
+        """Note the disk; fetch it first, if the fake was told how."""
+        name = carried_file(server_id, disk.role)
+        if name not in self._state.files and self._fetch is not None:
+            self._fetch(disk.source)
+        with self.lock:
+            add_file(self._state, name)
 
     @verb
     def remove_snapshot(self, server_id: str, image_id: str) -> None:

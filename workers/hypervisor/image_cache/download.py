@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 import requests
 import structlog
@@ -21,7 +22,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_ran
 
 from tasks.errors import DownloadFailed, HostError, HostFull, ImageCorrupt
 from tasks.messages import ImageSource
-from workers.hypervisor.image_cache.records import Records
+from workers.hypervisor.image_cache.records import Record
 from workers.hypervisor.image_cache.sparse import write_sparsely
 
 log = structlog.get_logger(__name__)
@@ -70,10 +71,32 @@ class _Partial:
         self.length += len(data)
 
 
+class Editions(Protocol):
+    """Remembers of which edition of an image a partial file is."""
+
+    def get(self, digest: str) -> Record | None:
+        """Return what is remembered of the image."""
+        ...
+
+    def note(self, image: ImageSource, *, etag: str = "") -> None:
+        """Remember it."""
+        ...
+
+
+class NoEditions:
+    """Remembers nothing: a partial file of another edition is found out by its digest."""
+
+    def get(self, digest: str) -> None:
+        """Return nothing."""
+
+    def note(self, image: ImageSource, *, etag: str = "") -> None:
+        """Forget it."""
+
+
 class Downloader:
     """Fetches with one session; safe for threads, since it keeps no cookies that matter."""
 
-    def __init__(self, records: Records, ca_file: Path | None, pause_s: float) -> None:
+    def __init__(self, records: Editions, ca_file: Path | None, pause_s: float) -> None:
         self._records = records
         self._pause_s = pause_s
         self._session = requests.Session()

@@ -8,6 +8,8 @@ from tasks.errors import HostError
 from tasks.messages import (
     BuildSpec,
     CachedImage,
+    CarriedDisk,
+    CarriedRole,
     ConsoleKind,
     Diagnosis,
     DiskRef,
@@ -32,6 +34,7 @@ from workers.hypervisor.guest_data import GuestData, GuestStore
 from workers.hypervisor.image_cache import ImageCache
 from workers.hypervisor.image_upload import Uploader
 from workers.hypervisor.libvirt.acceleration import Acceleration
+from workers.hypervisor.libvirt.carried_disks import CarriedDisks
 from workers.hypervisor.libvirt.connection import Keeper
 from workers.hypervisor.libvirt.disk_files import disk_files
 from workers.hypervisor.libvirt.disks import Disks, takes_direct_io
@@ -84,6 +87,9 @@ class LibvirtHypervisor:
         self._disks = Disks(self._keeper, settings.storage_dir, settings.pool_name, self._images)
         self._extra_disks = ExtraDisks(settings.storage_dir, self._images)
         self._kept_disks = KeptDisks(settings.storage_dir)
+        self._carried_disks = CarriedDisks(
+            settings.storage_dir, settings.image_ca_file, settings.image_cache.retry_pause_s
+        )
         turns = Turns(settings.state_dir / "locks")
         tunnels = Tunnels(settings.underlay_address, turns)
         self._networks = Networks(self._keeper, tunnels, settings.physical_networks)
@@ -192,15 +198,21 @@ class LibvirtHypervisor:
         self._disks.remove(server_id, keep_ephemeral=keep_ephemeral)
         self._guests.remove(server_id)
 
-    def take_snapshot(self, server_id: str, image_id: str, limit_s: float) -> None:
+    def take_snapshot(
+        self, server_id: str, image_id: str, limit_s: float, role: CarriedRole = "root"
+    ) -> None:
         """See the port."""
-        self._snapshots.take(server_id, image_id, limit_s)
+        self._snapshots.take(server_id, image_id, limit_s, role)
 
     def send_snapshot(self, server_id: str, upload: ImageUpload, limit_s: float) -> None:
         """See the port."""
         path = self._snapshots.path(server_id, upload.image_id)
         self._uploader.send(path, upload, limit_s)
         path.unlink(missing_ok=True)
+
+    def fetch_disk(self, server_id: str, disk: CarriedDisk, limit_s: float) -> None:
+        """See the port."""
+        self._carried_disks.fetch(server_id, disk, limit_s)
 
     def remove_snapshot(self, server_id: str, image_id: str) -> None:
         """See the port."""

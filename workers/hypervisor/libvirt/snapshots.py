@@ -1,4 +1,4 @@
-"""Copies of servers' root disks that are to become images: flat, so that they stand alone.
+"""Copies of servers' disks that are to become images: flat, so that they stand alone.
 
 Effect  `<server id>.<image id>.snapshot.qcow2` beside the disks.
 Repeat  a whole copy is kept; what a death left of one is removed, and it is begun anew.
@@ -20,7 +20,9 @@ import structlog
 from lxml import etree
 
 from tasks.errors import HostBusy, HostError
+from tasks.messages import CarriedRole
 from workers.hypervisor import names
+from workers.hypervisor.carried import carried_file, carried_format
 from workers.hypervisor.files import sync_directory
 from workers.hypervisor.image_cache.conversion import convert
 from workers.hypervisor.libvirt.agent import channel_is_open
@@ -51,22 +53,24 @@ class Snapshots:
         """Return where the copy lies, or will."""
         return self._directory / names.snapshot_file(server_id, image_id)
 
-    def take(self, server_id: str, image_id: str, limit_s: float) -> None:
+    def take(self, server_id: str, image_id: str, limit_s: float, role: CarriedRole) -> None:
         """See the port."""
         path = self.path(server_id, image_id)
         if path.exists():
             return
         domain = self._domains.find(server_id)
-        root = self._directory / names.root_disk_file(server_id)
-        if domain is None or not root.exists():
-            raise HostError("The server has no disk to copy.", server=server_id)
+        disk = self._directory / carried_file(server_id, role)
+        if domain is None or not disk.exists():
+            raise HostError("The server has no disk to copy.", server=server_id, role=role)
         part = _unfinished(path)
         with told_if_full(self._directory), translated("copy the server's disk"):
-            if domain.state in ("running", "paused"):
-                self._copy_live(server_id, root, part, time.monotonic() + limit_s)
-            else:
+            if domain.state not in ("running", "paused"):
                 part.unlink(missing_ok=True)
-                _copy_at_rest(root, part, limit_s)
+                _copy_at_rest(disk, carried_format(role), part, limit_s)
+            elif role == "root":
+                self._copy_live(server_id, disk, part, time.monotonic() + limit_s)
+            else:
+                raise HostError("The server is not off.", server=server_id)
             _flush(part)
             part.replace(path)
             sync_directory(self._directory)
@@ -106,11 +110,14 @@ def _unfinished(path: Path) -> Path:
     return path.with_name(f".{path.name}.part")
 
 
-def _copy_at_rest(root: Path, part: Path, limit_s: float) -> None:
-    header = read_header(root)
-    if header is None:
-        raise HostError("The server's disk cannot be read.", path=str(root))
-    convert(root, "qcow2", part, "qcow2", longest_bytes=header.virtual_bytes, limit_s=limit_s)
+def _copy_at_rest(disk: Path, disk_format: str, part: Path, limit_s: float) -> None:
+    size_bytes = disk.stat().st_size
+    if disk_format == "qcow2":
+        header = read_header(disk)
+        if header is None:
+            raise HostError("The server's disk cannot be read.", path=str(disk))
+        size_bytes = header.virtual_bytes
+    convert(disk, disk_format, part, "qcow2", longest_bytes=size_bytes, limit_s=limit_s)
 
 
 def _flush(path: Path) -> None:
