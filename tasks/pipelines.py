@@ -6,6 +6,7 @@ its end), and under which name its output travels to the stages after it.
 
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 
 
 class Side(StrEnum):
@@ -37,6 +38,8 @@ DELETE = "delete"
 UNWIND = "unwind"
 #: A delete's work on a host that was away when the server was deleted: owed, and done later.
 PURGE = "purge"
+#: What is left of a server on a host that it has moved away from.
+VACATE = "vacate"
 
 #: What owners do with a server that is there. These make or remove nothing on the host but what a
 #: suspended guest's memory takes, so a failed one leaves nothing to be undone.
@@ -91,7 +94,7 @@ _ONE_STEP = frozenset({UNRESCUE, CHANGE_PASSWORD, TRIGGER_CRASH_DUMP, UNSHELVE, 
 ACTIONS = BUILDING | SNAPSHOTS | _POWER | PLUGGING | _ONE_STEP
 
 #: What is left of something else on one host, which it waits for: nobody else can do it.
-OWED = frozenset({UNWIND, PURGE, DISCARD_SNAPSHOT})
+OWED = frozenset({UNWIND, PURGE, VACATE, DISCARD_SNAPSHOT})
 
 #: A server is given another flavor. What it was before is kept until that is confirmed or reverted;
 #: one that failed half-way is put back as well (`undo_resize`).
@@ -99,7 +102,10 @@ RESIZE = "resize"
 CONFIRM_RESIZE, REVERT_RESIZE = "confirm_resize", "revert_resize"
 UNDO_RESIZE = "undo_resize"
 
-RESIZES = frozenset({RESIZE, CONFIRM_RESIZE, REVERT_RESIZE, UNDO_RESIZE})
+#: The same on another host, where there is room for it; or with the same flavor, only to be there.
+RESIZE_AWAY, MIGRATE = "resize_away", "migrate"
+MOVES = frozenset({RESIZE_AWAY, MIGRATE})
+RESIZES = frozenset({RESIZE, CONFIRM_RESIZE, REVERT_RESIZE, UNDO_RESIZE}) | MOVES
 
 #: Pipelines that only take away: owed however late they come, and never given up.
 REMOVALS = frozenset({DELETE, OFFLOAD}) | OWED
@@ -132,7 +138,7 @@ _CUT_POWER = Stage("cut_power", Side.COMPUTE, limit_s=60)
 _DEFINE, _LAUNCH = _BUILD[1], _BUILD[2]
 _CLEAR_RESCUE = Stage("clear_rescue", Side.COMPUTE, limit_s=300, once=True)
 
-#: Not all of a resize's stages are every server's: app.runs.resizes says which.
+#: Not all of these stages are every server's: app.runs.resizes says which.
 _RESHAPE = Stage("reshape", Side.COMPUTE, limit_s=300, drops=("shape",))
 _PUT_BACK = (
     Stage("restore_disks", Side.COMPUTE, limit_s=300),
@@ -140,6 +146,22 @@ _PUT_BACK = (
     _POWER_ON,
     Stage("settle", Side.CONTROL, limit_s=30),
 )
+
+#: What leads a server to another host. Where it was, all stays but its interfaces, for a way back.
+_MOVE = (
+    _SHUT_DOWN,
+    Stage("pack_disks", Side.COMPUTE, limit_s=DISK_LIMIT_S, drops=("asked",)),
+    Stage("send_disks", Side.COMPUTE, limit_s=DISK_LIMIT_S, drops=("uploads",)),
+    Stage("leave", Side.COMPUTE, limit_s=60),
+    Stage("move", Side.CONTROL, limit_s=30, output="shape"),
+    _CLEAR,
+    Stage("fetch_disks", Side.COMPUTE, limit_s=DISK_LIMIT_S),
+    _RESHAPE,
+    _POWER_ON,
+)
+
+_TEARDOWN = Stage("teardown", Side.COMPUTE, limit_s=300)
+_REMOVE = (_TEARDOWN, Stage("conclude", Side.CONTROL, limit_s=30))
 
 _PLACE = (
     Stage("validate", Side.CONTROL, limit_s=30),
@@ -149,17 +171,15 @@ _PLACE = (
 PIPELINES: dict[str, tuple[Stage, ...]] = {
     CREATE: (*_PLACE, *_BUILD),
     DELETE: (
-        Stage("teardown", Side.COMPUTE, limit_s=300),
+        _TEARDOWN,
         Stage("forget", Side.CONTROL, limit_s=30),
     ),
     UNWIND: (
         Stage("unwind", Side.COMPUTE, limit_s=300),
         Stage("conclude", Side.CONTROL, limit_s=30),
     ),
-    PURGE: (
-        Stage("teardown", Side.COMPUTE, limit_s=300),
-        Stage("conclude", Side.CONTROL, limit_s=30),
-    ),
+    PURGE: _REMOVE,
+    VACATE: _REMOVE,
     START: (_POWER_ON,),
     STOP: (_SHUT_DOWN,),
     REBOOT: (_SHUT_DOWN, _POWER_ON),
@@ -174,7 +194,7 @@ PIPELINES: dict[str, tuple[Stage, ...]] = {
     CREATE_BACKUP: _SNAPSHOT,
     SHELVE: (_SHUT_DOWN, *_SNAPSHOT),
     OFFLOAD: (
-        Stage("teardown", Side.COMPUTE, limit_s=300),
+        _TEARDOWN,
         Stage("let_go", Side.CONTROL, limit_s=30),
     ),
     UNSHELVE: (*_PLACE, *_BUILD),
@@ -211,8 +231,14 @@ PIPELINES: dict[str, tuple[Stage, ...]] = {
         Stage("drop_disks", Side.COMPUTE, limit_s=300),
         Stage("settle", Side.CONTROL, limit_s=30),
     ),
-    REVERT_RESIZE: _PUT_BACK,
+    REVERT_RESIZE: (
+        _TEARDOWN,
+        Stage("move_back", Side.CONTROL, limit_s=30, output="shape"),
+        *_PUT_BACK,
+    ),
     UNDO_RESIZE: _PUT_BACK,
+    RESIZE_AWAY: _MOVE,
+    MIGRATE: _MOVE,
 }
 
 
@@ -233,3 +259,10 @@ def stage_named(pipeline: str, name: str) -> Stage:
         if stage.name == name:
             return stage
     raise KeyError(f"{pipeline} has no stage {name}")
+
+
+def ends_on_host(pipeline: str, name: str) -> bool:
+    """Say whether a compute stage is the last one before the pipeline ends or leaves its host."""
+    stages = PIPELINES[pipeline]
+    following = [after for stage, after in pairwise(stages) if stage.name == name]
+    return not following or following[0].side is Side.CONTROL

@@ -26,7 +26,7 @@ from tasks.errors import (
     StaleMessage,
     TransientError,
 )
-from tasks.messages import Envelope, Failure, Job, Message, Placement, Value
+from tasks.messages import Envelope, Failure, Job, Message, Move, Placement, Value
 from tasks.pipelines import PIPELINES, REMOVALS, Side, Stage
 
 log = structlog.get_logger(__name__)
@@ -223,8 +223,8 @@ class _Delivery:
 
     def _next(self, output: Any) -> dict[str, Any]:
         job = self.job
-        if isinstance(output, Placement):
-            job, output = job.model_copy(update={"host": output.host}), output.build
+        if isinstance(output, Placement | Move):
+            job, output = job.model_copy(update={"host": output.host}), output.told
         gone = (*self.stage.drops, *_OWN_NOTES)
         data = {name: value for name, value in self.envelope.data.items() if name not in gone}
         if self.stage.output and output is not None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from app.services import (
     guest_passwords,
+    moving,
     ports,
     rescues,
     resizing,
@@ -23,6 +24,7 @@ from tasks.pipelines import (
     CREATE_BACKUP,
     CREATE_IMAGE,
     DETACH_INTERFACE,
+    MIGRATE,
     RESCUE,
     RESIZE,
     REVERT_RESIZE,
@@ -79,6 +81,7 @@ _SERVICES: dict[str, Callable[[Context, Caller, str], object]] = {
     CREATE_BACKUP: _create_backup,
     CREATE_IMAGE: _create_image,
     DETACH_INTERFACE: _detach,
+    MIGRATE: moving.migrate,
     RESCUE: rescues.begin,
     REVERT_RESIZE: resizing.revert,
     SHELVE: shelving.shelve,

@@ -24,8 +24,11 @@ from tasks.compute import (
     define_domain,
     discard_snapshot,
     drop_disks,
+    fetch_disks,
     keep_disks,
     launch,
+    leave,
+    pack_disks,
     pause,
     plug,
     poll_boot,
@@ -34,6 +37,7 @@ from tasks.compute import (
     restore_disks,
     restore_domain,
     rewire,
+    send_disks,
     send_image,
     set_password,
     shut_down,
@@ -92,6 +96,10 @@ STAGES = {
     "reshape": reshape,
     "restore_disks": restore_disks,
     "drop_disks": drop_disks,
+    "pack_disks": pack_disks,
+    "send_disks": send_disks,
+    "leave": leave,
+    "fetch_disks": fetch_disks,
 }
 
 

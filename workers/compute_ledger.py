@@ -26,9 +26,9 @@ from tasks.pipelines import (
     REMOVALS,
     RESIZES,
     UNWIND,
-    Side,
+    VACATE,
+    ends_on_host,
     stage_named,
-    stages_of,
 )
 from tasks.runner import TRANSIENT_PAUSES_S
 from workers.hypervisor.journal import Journal
@@ -49,7 +49,7 @@ _LOOKS = "poll_boot"
 TELL_AFTER_S = 0.2
 
 #: What removes servers that may come back to this host: they are fenced as any newer run is.
-_RETURNING = frozenset({OFFLOAD})
+_RETURNING = frozenset({OFFLOAD, VACATE})
 
 Event = Literal["began", "progress", "finished", "failed"]
 
@@ -158,7 +158,7 @@ class ComputeLedger:
         is lost."""
         if stage_named(job.pipeline, stage).once:
             self._journal.note_once(job, stage)
-        if job.pipeline not in REMOVALS and stage == _last_here(job.pipeline):
+        if job.pipeline not in REMOVALS and ends_on_host(job.pipeline, stage):
             self._journal.complete(job)
         kept = output.model_dump() if output is not None else None
         self._end(self._report(job, stage, worker, "finished", started_at, output=kept))
@@ -198,10 +198,6 @@ class ComputeLedger:
     )
     def _publish(self, report: StageReport) -> None:
         self._celery.send_task("report", args=[report.model_dump()])
-
-
-def _last_here(pipeline: str) -> str:
-    return [stage.name for stage in stages_of(pipeline) if stage.side is Side.COMPUTE][-1]
 
 
 def _key(report: StageReport) -> tuple[str, int, str]:

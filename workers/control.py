@@ -33,7 +33,17 @@ from config.queues import (
 )
 from config.settings import ControlSettings, SettingsError, end_with, load_control
 from tasks import runner
-from tasks.control import conclude, forget, let_go, reports, schedule, settle, validate
+from tasks.control import (
+    conclude,
+    forget,
+    let_go,
+    move,
+    move_back,
+    reports,
+    schedule,
+    settle,
+    validate,
+)
 from tasks.control.ledger import ControlLedger
 from tasks.control.store import Store
 from tasks.errors import ByreError
@@ -47,6 +57,8 @@ STAGES = {
     "conclude": conclude,
     "forget": forget,
     "settle": settle,
+    "move": move,
+    "move_back": move_back,
     "let_go": let_go,
 }
 

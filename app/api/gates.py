@@ -70,7 +70,7 @@ class Gate(Enum):
     UUIDS = 53, "Hypervisors and services have UUIDs; `PUT /os-services/{id}`; new filters."
     REBUILD_KEY = 54, "`key_name` in a rebuild."
     FLAVOR_DESCRIPTION = 55, "`description` of a flavor, and `PUT /flavors/{id}`."
-    MIGRATE_HOST = 56, "`host` in a `migrate`, which is refused with 501."
+    MIGRATE_HOST = 56, "`host` in a `migrate`."
     NO_PERSONALITY = 57, "No `personality`, no limits and quotas of it; `user_data` in a rebuild."
     ACTION_PAGES = 58, "Lists of actions have pages and `changes-since`; `updated_at` of an action."
     MIGRATION_PAGES = 59, "Lists of migrations have pages, `changes-since`; `uuid` of a migration."

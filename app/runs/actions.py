@@ -17,6 +17,7 @@ from tasks.pipelines import (
     CREATE_IMAGE,
     DETACH_INTERFACE,
     HARD_REBOOT,
+    MIGRATE,
     OFFLOAD,
     PAUSE,
     REBOOT,
@@ -24,6 +25,7 @@ from tasks.pipelines import (
     REBUILD_STOPPED,
     RESCUE,
     RESIZE,
+    RESIZE_AWAY,
     RESUME,
     REVERT_RESIZE,
     SHELVE,
@@ -87,6 +89,11 @@ _RESIZING = {
     "reshape": "resize_finish",
     "power_on": "resize_finish",
 }
+_MOVING = {
+    "shut_down": "resize_migrating",
+    "move": "resize_migrated",
+    "clear": "resize_finish",
+}
 #: Those in which a server has a disk that nothing is being done to.
 _AT_HAND = frozenset({"active", "stopped", "paused", "suspended"})
 _SHELVING = {
@@ -126,6 +133,8 @@ ACTIONS: dict[str, Action] = {
     CHANGE_ADDRESSES: Action({"active", "paused", "stopped"}, None, None),
     CHANGE_PASSWORD: Action({"active"}, "updating_password", ACTIVE, "PASSWORD"),
     RESIZE: Action({"active", "stopped"}, "resize_prep", RESIZED, "RESIZE", _RESIZING),
+    RESIZE_AWAY: Action({"active", "stopped"}, "resize_prep", RESIZED, "RESIZE", _MOVING),
+    MIGRATE: Action({"active", "stopped"}, "resize_prep", RESIZED, "RESIZE", _MOVING),
     CONFIRM_RESIZE: Action({"resized"}, "resize_confirming", ACTIVE),
     REVERT_RESIZE: Action({"resized"}, "resize_reverting", ACTIVE, "REVERT_RESIZE"),
     UNDO_RESIZE: Action((), "resize_reverting", ACTIVE),
@@ -145,6 +154,7 @@ _WORDS = {
     OFFLOAD: "shelveOffload",
     CREATE_IMAGE: "createImage",
     CREATE_BACKUP: "createBackup",
+    RESIZE_AWAY: RESIZE,
     CONFIRM_RESIZE: "confirmResize",
     REVERT_RESIZE: "revertResize",
 }

@@ -13,7 +13,10 @@ from app.db.models import Attempt, Run, Server, Stage
 from app.db.repo import runs
 from app.runs.start import PUBLISH_GRACE_S
 from tasks.messages import Failure
-from tasks.pipelines import CREATE
+from tasks.pipelines import CREATE, PLACING
+
+#: The stages that choose a host.
+_CHOOSES = ("schedule", "move")
 
 
 def resume(session: Session, run: Run, moment: datetime, code: str, reason: str) -> None:
@@ -23,13 +26,13 @@ def resume(session: Session, run: Run, moment: datetime, code: str, reason: str)
 
 
 def move_on(session: Session, run: Run, moment: datetime, failure: Failure) -> None:
-    """Begin the next attempt of a create with another choice of a host. The run is to be sent."""
+    """Begin the next attempt of what chooses a host, with another choice. The run is to be sent."""
     _close(session, run, moment, "failed", failure.code, failure.public)
-    schedule = runs.get_stage(session, run, "schedule")
-    chosen_at = schedule.position if schedule else 0
+    chosen_at = next(s.position for s in runs.stages_of(session, run) if s.name in _CHOOSES)
     run.hypervisor_id = None
     server = session.get_one(Server, run.server_id)
-    server.hypervisor_id = None
+    if run.pipeline in PLACING:
+        server.hypervisor_id = None
     if run.pipeline == CREATE:
         server.task_state = "schedule"
     _begin_next(session, run, moment, None, lambda stage: stage.position < chosen_at)

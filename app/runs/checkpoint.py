@@ -17,7 +17,7 @@ from app.runs import actions, resizes
 from app.runs.attempts import hosts_tried, move_on
 from app.runs.fabric import note_server
 from app.runs.shelving import shelve
-from app.runs.snapshots import give_image_up, rotate
+from app.runs.snapshots import give_images_up, rotate
 from app.runs.start import owe_discard, owe_unwind
 from config.settings import ControlSettings
 from tasks.errors import StaleMessage
@@ -28,6 +28,7 @@ from tasks.pipelines import (
     BUILDING,
     CREATE,
     DETACH_INTERFACE,
+    MOVES,
     PLACING,
     REBUILDS,
     REMOVALS,
@@ -136,6 +137,8 @@ def fail(
         _owe(run, stage, moment)
         return []
     stage.state, stage.finished_at = "failed", moment
+    if run.pipeline in MOVES and resizes.has_moved(session, run):
+        return _leave_destination(session, run, failure, moment, settings, final=final)
     if run.pipeline in (ACTIONS - PLACING) | RESIZES:
         return _end_action(session, run, failure, moment, settings)
     sent = []
@@ -224,18 +227,38 @@ def _end_action(
     attempt = runs.get_attempt(session, run)
     attempt.reason_code, attempt.reason = failure.code, failure.public
     run.reason_code, run.reason = failure.code, failure.public
-    give_image_up(session, run, moment)
+    give_images_up(session, run, moment)
     if run.pipeline == ATTACH_INTERFACE:
         _let_go(session, run)
     end(session, run, "failed", moment)
     server = session.get_one(Server, run.server_id)
-    if run.pipeline == RESIZE:
+    if run.pipeline in MOVES | {RESIZE}:
         return [resizes.undo(session, server, run, settings).id]
     if run.pipeline in BUILDING | {REVERT_RESIZE, UNDO_RESIZE}:
         blame(server, failure, moment)
     else:
         actions.show_failed(server)
     return [owe_discard(session, run, settings).id] if run.pipeline in SNAPSHOTS else []
+
+
+def _leave_destination(
+    session: Session,
+    run: Run,
+    failure: Failure,
+    moment: datetime,
+    settings: ControlSettings,
+    *,
+    final: bool,
+) -> list[str]:
+    """Take a server that moves back to where it was, and let it go to another host if it may."""
+    is_bound = final or resizes.is_bound(run)
+    may_go_on = not is_bound and _may_move(session, run, failure, settings)
+    sent = [owe_unwind(session, run, settings).id]
+    resizes.come_back(session, run)
+    if may_go_on:
+        move_on(session, run, moment, failure)
+        return [*sent, run.id]
+    return [*sent, *_end_action(session, run, failure, moment, settings)]
 
 
 def _told(number: int, reason: str | None) -> str:
@@ -305,6 +328,8 @@ def _complete(session: Session, run: Run, settings: ControlSettings, moment: dat
             server.launched_at = moment
         return shelve(session, server, run, settings, moment)
     if run.pipeline in RESIZES:
+        if run.pipeline in MOVES:
+            give_images_up(session, run, moment)
         resizes.show_done(session, session.get_one(Server, run.server_id), run, moment)
     elif run.pipeline == CREATE:
         server = session.get_one(Server, run.server_id)

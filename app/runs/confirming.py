@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from app.db.models import Run, Server
 from app.db.repo import migrations, servers
 from app.db.session import Sessions, reading
+from app.runs import resizes
 from app.runs.publish import Publisher
 from app.runs.start import Asker, start_run
 from config.settings import ControlSettings
@@ -54,4 +55,5 @@ def _confirm(
         asker=Asker(f"req-{uuid.uuid4()}", migration.user_id),
         settings=settings,
         hypervisor_id=server.hypervisor_id,
+        without=resizes.unneeded(CONFIRM_RESIZE, migration),
     )

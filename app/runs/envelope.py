@@ -1,7 +1,7 @@
 """The message that goes on with a run from where its rows say that it stands.
 
-What earlier stages gave is read from their rows, except the output of `schedule`: it holds user
-data and passwords, and is made again from the rows that it was made of.
+What earlier stages gave is read from their rows, except the output of what chooses a host: it holds
+user data and passwords, and is made again from the rows that it was made of.
 """
 
 from collections.abc import Callable
@@ -13,14 +13,15 @@ from sqlalchemy.orm import Session
 from app.db.models import RequestSpec, Run, Server
 from app.db.models import Stage as StageRow
 from app.db.models.hypervisor import Hypervisor
-from app.db.repo import addresses, runs
+from app.db.repo import addresses, migrations, runs
 from app.runs import resizes
-from app.runs.build_spec import build_spec, outline, rescue_spec, shape_spec, wiring
+from app.runs.build_spec import build_spec, outline, rescue_spec, wiring
 from app.runs.tickets import upload_url
 from app.runs.values import ports_ref
 from config.settings import ControlSettings
 from tasks.messages import (
     AttemptRef,
+    DiskUploads,
     Envelope,
     Grace,
     ImageUpload,
@@ -29,13 +30,9 @@ from tasks.messages import (
     Password,
     PortSpec,
     PortsRef,
-    ShapeSpec,
     Value,
 )
-from tasks.pipelines import REBUILDS, REMOVALS, Stage, stages_of
-
-#: Its output is not kept (app.db.models.run).
-_MADE_AGAIN = "schedule"
+from tasks.pipelines import REBUILDS, REMOVALS, Stage, stage_named, stages_of
 
 
 @dataclass(frozen=True)
@@ -87,10 +84,13 @@ def _told(
     session: Session, run: Run, names: list[str], settings: ControlSettings
 ) -> dict[str, Any]:
     """Return what no stage gives: what the first ones are told by who sends the chain."""
+    given_later = {stage_named(run.pipeline, name).output for name in names}
     told: dict[str, Value] = {
-        name: make(session, run, settings) for stage, name, make in _INPUTS if stage in names
+        name: make(session, run, settings)
+        for stage, name, make in _INPUTS
+        if stage in names and name not in given_later
     }
-    if run.pipeline in REMOVALS or "clear" in names:
+    if run.pipeline in REMOVALS or not _TAKES_PORTS.isdisjoint(names):
         told["ports"] = _ports(session, run)
     if run.image_id is not None:
         url = upload_url(settings, run.image_id, run.deadline.timestamp())
@@ -105,7 +105,7 @@ def _ended(stages: list[Stage], rows: dict[str, StageRow]) -> int:
     """Return how many of the first stages need not be run again."""
     for index, stage in enumerate(stages):
         row = rows[stage.name]
-        has_output = row.output is not None or not stage.output or stage.name == _MADE_AGAIN
+        has_output = row.output is not None or not stage.output or stage.name in _MADE_AGAIN
         if not (row.state == "cancelled" or (row.state == "done" and has_output)):
             return index
     return len(stages)
@@ -126,11 +126,15 @@ def _given(
         if stage.output:
             sources[stage.output] = stage
     return {
-        name: _build(session, run, settings)
-        if stage.name == _MADE_AGAIN
+        name: _MADE_AGAIN[stage.name](session, run, settings)
+        if stage.name in _MADE_AGAIN
         else rows[stage.name].output
         for name, stage in sources.items()
     }
+
+
+def _shape(session: Session, run: Run, settings: ControlSettings) -> dict[str, Any]:
+    return resizes.shape(session, run, settings).model_dump()
 
 
 def _build(session: Session, run: Run, settings: ControlSettings) -> dict[str, Any]:
@@ -142,13 +146,20 @@ def _build(session: Session, run: Run, settings: ControlSettings) -> dict[str, A
     return build_spec(session, server, spec, ports, settings, deadline, attempt).model_dump()
 
 
-def _shape(session: Session, run: Run, settings: ControlSettings) -> ShapeSpec:
-    server = session.get_one(Server, run.server_id)
-    spec = session.get_one(RequestSpec, server.id)
-    ports = addresses.ports_of(session, server.id)
-    attempt = AttemptRef(run_id=run.id, attempt=run.attempt)
-    size = resizes.size_for(session, run)
-    return shape_spec(session, server, spec, ports, settings, attempt, size)
+def _uploads(session: Session, run: Run, settings: ControlSettings) -> DiskUploads:
+    migration = migrations.of_run(session, run.id)
+    until = run.deadline.timestamp()
+    disks = [
+        {
+            "role": disk["role"],
+            "upload": {
+                "image_id": disk["image_id"],
+                "url": upload_url(settings, disk["image_id"], until),
+            },
+        }
+        for disk in (migration.carried if migration else [])
+    ]
+    return DiskUploads.parse({"disks": disks})
 
 
 def _ports(session: Session, run: Run) -> PortsRef:
@@ -169,12 +180,24 @@ def _password(_session: Session, run: Run, _settings: ControlSettings) -> Passwo
     return Password.parse(run.parameters or {})
 
 
+#: Stages whose output is not kept (app.db.models.run), and what makes it again.
+_MADE_AGAIN: dict[str, Callable[[Session, Run, ControlSettings], dict[str, Any]]] = {
+    "schedule": _build,
+    "move": _shape,
+    "move_back": _shape,
+}
+
+#: What takes away a server's interfaces.
+_TAKES_PORTS = {"teardown", "clear", "leave"}
+
 #: Stage, what it is told of by that name, and what makes it.
 _INPUTS: tuple[tuple[str, str, Callable[[Session, Run, ControlSettings], Value]], ...] = (
     ("clear", "kept", _kept),
     ("shut_down", "grace", _grace),
     ("set_password", "password", _password),
-    ("reshape", "shape", _shape),
+    ("reshape", "shape", resizes.shape),
+    ("pack_disks", "uploads", _uploads),
+    ("send_disks", "uploads", _uploads),
     ("plug", "wiring", wiring),
     ("rewire", "wiring", wiring),
     ("unplug", "wiring", wiring),

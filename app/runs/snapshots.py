@@ -1,4 +1,4 @@
-"""What becomes of the image that a run makes of a server's disk, when the run ends."""
+"""What becomes of the images that a run makes of a server's disks, when the run ends."""
 
 from datetime import datetime
 
@@ -6,17 +6,21 @@ import structlog
 from sqlalchemy.orm import Session
 
 from app.db.models import Run
-from app.db.repo import images
-from tasks.pipelines import CREATE_BACKUP
+from app.db.repo import images, migrations
+from tasks.pipelines import CREATE_BACKUP, MOVES
 
 log = structlog.get_logger(__name__)
 
 
-def give_image_up(session: Session, run: Run, moment: datetime) -> None:
-    """Let go of the image of a run that ends without having made it. Its bytes, and what is just
-    arriving of them, are the API's to remove (app.services.uploads.finish_deletions)."""
-    if run.image_id is not None:
-        images.give_up(session, [run.image_id], moment)
+def give_images_up(session: Session, run: Run, moment: datetime) -> None:
+    """Let go of the image of a run that ends without having made it, and of those in which a server
+    has moved. Their bytes, and what is just arriving of them, are the API's to remove
+    (app.services.uploads.finish_deletions)."""
+    found = [run.image_id] if run.image_id is not None else []
+    if run.pipeline in MOVES and (migration := migrations.of_run(session, run.id)) is not None:
+        found += [disk["image_id"] for disk in migration.carried]
+    if found:
+        images.give_up(session, found, moment)
 
 
 def rotate(session: Session, run: Run, moment: datetime) -> None:

@@ -11,7 +11,7 @@ from app.db.models import Stage as StageRow
 from app.db.models.base import new_id, now
 from app.db.repo import addresses, images, migrations, runs
 from app.runs import actions
-from app.runs.snapshots import give_image_up
+from app.runs.snapshots import give_images_up
 from app.runs.values import port_spec
 from config.settings import ControlSettings
 from tasks.messages import AttemptRef
@@ -28,6 +28,7 @@ from tasks.pipelines import (
     RESIZES,
     SNAPSHOTS,
     UNWIND,
+    VACATE,
     Side,
     Stage,
     stages_of,
@@ -112,24 +113,18 @@ def request_delete(
     session.refresh(server)
     if any(run.pipeline in ACTIONS | RESIZES for run in open_runs):
         actions.show_failed(server)
-    migrations.give_up(session, server.id, moment)
+    migration = migrations.give_up(session, server.id, moment)
     images.give_up(session, [server.shelved_image_id] if server.shelved_image_id else [], moment)
     server.delete_requested_at = server.delete_requested_at or moment
     server.task_state = "deleting"
     host = server.hypervisor
-    if host is None or host.lost_at is None:
-        return [
-            start_run(
-                session,
-                server,
-                DELETE,
-                asker=asker,
-                settings=settings,
-                hypervisor_id=server.hypervisor_id,
-            )
-        ]
-    owed = owe_purge(session, server, host.id, asker, settings)
-    return [owed, start_run(session, server, DELETE, asker=asker, settings=settings)]
+    here = host.id if host is not None and host.lost_at is None else None
+    # Where it is on its way from or to, and where nobody answers, its traces are owed.
+    places = {migration.source_id, migration.dest_id} if migration else set()
+    away = sorted(each for each in (places | {server.hypervisor_id}) - {here} if each is not None)
+    owed = [owe_purge(session, server, each, asker, settings) for each in away]
+    delete = start_run(session, server, DELETE, asker=asker, settings=settings, hypervisor_id=here)
+    return [*owed, delete]
 
 
 def owe_unwind(session: Session, run: Run, settings: ControlSettings) -> Run:
@@ -176,9 +171,18 @@ def owe_purge(
     )
 
 
+def owe_vacate(
+    session: Session, server: Server, hypervisor_id: str, asker: Asker, settings: ControlSettings
+) -> Run:
+    """Begin the removal of what is left of a server on a host that it has moved away from."""
+    return start_run(
+        session, server, VACATE, asker=asker, settings=settings, hypervisor_id=hypervisor_id
+    )
+
+
 def _cancel(session: Session, run: Run, moment: datetime, reason: str) -> None:
     """End a run that something else overtakes. Its stages that still arrive are stale."""
-    give_image_up(session, run, moment)
+    give_images_up(session, run, moment)
     run.state, run.finished_at, run.parameters = "cancelled", moment, None
     run.reason_code, run.reason = "cancelled", reason
     attempt = runs.get_attempt(session, run)

@@ -6,6 +6,7 @@ claims for the last room meet in the update: the second one finds its condition 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -39,6 +40,12 @@ def claim(session: Session, server: Server, job: Job, ask: Ask) -> Claim:
     """
     if server.hypervisor_id is not None:
         return _existing(session, server.hypervisor_id)
+    return claim_another(session, job, ask)
+
+
+def claim_another(session: Session, job: Job, ask: Ask) -> Claim:
+    """Claim the best host that passes every rule, whatever the server holds elsewhere. Raises
+    NoValidHost."""
     predicates = [rule.passes(ask) for rule in RULES]
     for _ in range(ROUNDS):
         candidates = claims.best(session, predicates, order(ask), CANDIDATES)
@@ -58,17 +65,25 @@ def needs(ask: Ask) -> dict[str, int]:
     return {name: getattr(ask, name) for name in _AMOUNTS}
 
 
+def held(session: Session, server_id: str, hypervisor_id: str) -> dict[str, int]:
+    """Return what the server holds of the host, by the allocation's columns. Raises
+    NoValidHost."""
+    allocation = claims.get(session, server_id, hypervisor_id)
+    if allocation is None:
+        raise NoValidHost("No valid host was found: the server holds no room on its own.")
+    return {name: getattr(allocation, name) for name in _AMOUNTS}
+
+
 def widen(session: Session, server_id: str, hypervisor_id: str, ask: Ask) -> dict[str, int]:
     """Claim, on the host where the server is, a second shape of it beside the one that it has, and
     return what it held before. Its guest has one of them at a time, so processors and memory are
     the larger ones; disks are there twice. Raises NoValidHost."""
-    allocation = claims.get(session, server_id, hypervisor_id)
-    if allocation is None:
-        raise NoValidHost("No valid host was found: the server holds no room on its own.")
-    before = {name: getattr(allocation, name) for name in _AMOUNTS}
+    before = held(session, server_id, hypervisor_id)
     wider = {name: max(before[name], amount) for name, amount in needs(ask).items()}
     wider["disk_gib"] = before["disk_gib"] + ask.disk_gib
-    more = replace(ask, **{name: wider[name] - before[name] for name in _AMOUNTS})
+    amounts: dict[str, Any] = {name: wider[name] - before[name] for name in _AMOUNTS}
+    more = replace(ask, **amounts)
+    allocation = session.get_one(Allocation, (server_id, hypervisor_id))
     if not claims.change(session, allocation, wider, [rule.passes(more) for rule in RULES]):
         rules = [(rule.name, rule.passes(more)) for rule in RULES]
         refused = claims.refusals(session, rules, Hypervisor.id == hypervisor_id)

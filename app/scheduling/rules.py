@@ -39,6 +39,8 @@ class Ask:
     physical_networks: tuple[str, ...] = ()
     #: Names of hosts that this server was tried on without luck.
     tried: tuple[str, ...] = ()
+    #: The name of the host that it is to move away from; empty: none.
+    leaving: str = ""
     #: Ids of the hosts that it may only be on; none: on any.
     keep_to: tuple[str, ...] | None = None
     #: Ids of hosts that it must not be on.
@@ -137,6 +139,11 @@ RULES: tuple[Rule, ...] = (
         "enabled",
         lambda ask: true() if ask.host else Hypervisor.enabled.is_(True),
         lambda _: "disabled",
+    ),
+    Rule(
+        "elsewhere",
+        lambda ask: Hypervisor.name != ask.leaving if ask.leaving else true(),
+        lambda _: "where it is",
     ),
     Rule("not_forced", lambda _: Hypervisor.forced_down.is_(False), lambda _: "forced down"),
     Rule(

@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.db.models import Drift
-from app.db.repo import claims
+from app.db.repo import claims, migrations
 from app.db.repo import drift as repo
 from app.db.repo.drift import Interface, OpenRun, Resident
 from app.db.session import Sessions, reading
@@ -57,10 +57,13 @@ class _Host:
     residents: list[Resident]
     open_runs: list[OpenRun]
     interfaces: list[Interface]
+    #: Servers that are on their way from here or to here, or may yet come back.
+    moving: set[str]
 
     def owners(self) -> set[str]:
         """Servers that own what carries their id here."""
-        return {server.id for server in self.residents} | {run.server_id for run in self.open_runs}
+        there = {server.id for server in self.residents} | self.moving
+        return there | {run.server_id for run in self.open_runs}
 
     def owned_ends(self) -> set[str]:
         """MACs and ids of ports that have an owner here."""
@@ -71,7 +74,7 @@ class _Host:
 
     def unheld(self) -> set[str]:
         """Servers that hold room here and have nothing to do with the host."""
-        there = {server.id for server in self.residents}
+        there = {server.id for server in self.residents} | self.moving
         return self.holders - there - {run.server_id for run in self.open_runs if run.placed}
 
 
@@ -124,6 +127,7 @@ def _read(session: Session, hypervisor_id: str) -> _Host:
         drift={(row.direction, row.kind, row.name): row for row in rows},
         holders=repo.holders(session, hypervisor_id),
         open_runs=repo.open_runs(session, hypervisor_id),
+        moving=migrations.servers_between(session, hypervisor_id),
         residents=repo.residents(session, hypervisor_id),
         interfaces=repo.interfaces(session, hypervisor_id),
     )

@@ -132,7 +132,7 @@ def ask_to_be(session: Session, settings: ControlSettings, server: Server, size:
     image = session.get(Image, server.disk_image_id)
     spec = session.get_one(RequestSpec, server.id)
     network_ids = spec.network_ids
-    if server.shelved_image_id is not None:
+    if server.shelved_image_id is not None or server.hypervisor_id is not None:
         network_ids = [port.network_id for port in addresses.ports_of(session, server.id)]
     ask = ask_for_size(size, spec, image, settings)
     near = neighbours(session, spec)

@@ -1,4 +1,5 @@
-"""Give servers other flavors: asked for, then confirmed or reverted by their owners.
+"""Give servers other flavors: asked for, then confirmed or reverted by their owners. So it is with
+what moves to another host.
 
 From the request until it is settled a server holds both: what it was, and what it is to be. So the
 way back never lacks room, nor quota.
@@ -10,25 +11,30 @@ from dataclasses import replace
 
 from sqlalchemy.orm import Session
 
-from app.db.models import Image, Migration, RequestSpec, Server
+from app.db.models import Hypervisor, Image, Migration, RequestSpec, Run, Server
 from app.db.models.base import now
-from app.db.repo import migrations, quota, servers
+from app.db.repo import migrations, quota
 from app.db.session import Sessions
 from app.runs import resizes
 from app.runs.checkpoint import fence
 from app.runs.sizes import Size
-from app.runs.start import Asker, start_run
+from app.runs.start import Asker, owe_vacate, start_run
 from app.scheduling import claim as claims
+from app.scheduling.rules import alive_since
+from app.services import moving
 from app.services.context import Caller, Context
 from app.services.flavors import usable
 from app.services.image_fit import GIB
+from app.services.moving import Wish
 from app.services.over_quota import over_quota
 from app.services.placement import ask_to_be
 from app.services.server_actions import refuse_silent_host, refuse_state
-from app.services.servers import found, refuse_locked
-from tasks.errors import Conflict, RequestError
+from app.services.server_views import is_heard
+from app.services.servers import for_action
+from config.settings import ControlSettings
+from tasks.errors import Conflict, NoValidHost, RequestError
 from tasks.messages import Job
-from tasks.pipelines import CONFIRM_RESIZE, RESIZE, REVERT_RESIZE
+from tasks.pipelines import CONFIRM_RESIZE, RESIZE, RESIZE_AWAY, REVERT_RESIZE
 
 
 def resize(
@@ -38,16 +44,14 @@ def resize(
     flavor_id: str,
     disk_config: str | None = None,
 ) -> None:
-    """Begin to give a server another flavor; its room is claimed at once. Raises NotFound,
-    Conflict, RequestError for a flavor that it cannot have, QuotaExceeded, NoValidHost."""
+    """Begin to give a server another flavor, where it is, or on another host if its own has no
+    room for it; the room is claimed at once. Raises NotFound, Conflict, RequestError for a flavor
+    that it cannot have, QuotaExceeded, NoValidHost."""
     with context.sessions.begin() as session:
-        server = _locked(session, caller, server_id)
+        server = for_action(session, caller, server_id)
         refuse_state(session, server, RESIZE)
-        if migrations.unsettled(session, server.id) is not None:
-            raise Conflict(
-                f"Cannot 'resize' instance {server.id} while its last resize is not reverted"
-            )
-        host = refuse_silent_host(context, server, RESIZE)
+        moving.refuse_unsettled(session, server, RESIZE)
+        refuse_silent_host(context, server, RESIZE)
         spec = session.get_one(RequestSpec, server.id)
         flavor = usable(session, caller, flavor_id)
         if flavor is None:
@@ -56,39 +60,11 @@ def resize(
         old, new = Size.of_server(server, spec), Size.of_flavor(flavor)
         _refuse_size(old, new, image)
         _refuse_over_quota(session, server, old, new)
-        # Where it is, its neighbours have let it be.
-        ask = replace(ask_to_be(session, context.settings, server, new), keep_to=None, keep_from=())
-        before = claims.widen(session, server.id, host.id, ask)
-        was_running = server.vm_state == "active"
         server.disk_config = disk_config or server.disk_config
-        run = start_run(
-            session,
-            server,
-            RESIZE,
-            asker=Asker(caller.request_id, caller.user_id),
-            settings=context.settings,
-            hypervisor_id=host.id,
-            without=resizes.unneeded(was_running),
-        )
-        session.add(
-            Migration(
-                server_id=server.id,
-                user_id=caller.user_id,
-                run_id=run.id,
-                kind="resize",
-                source=host.name,
-                source_id=host.id,
-                dest=host.name,
-                dest_id=host.id,
-                old_size=old.kept(),
-                new_size=new.kept(),
-                old_claim=before,
-                new_claim=claims.needs(ask),
-                vcpus_held=max(old.vcpus, new.vcpus),
-                memory_mib_held=max(old.memory_mib, new.memory_mib),
-                was_running=was_running,
-            )
-        )
+        try:
+            run = _begin_here(session, context, caller, server, old, new)
+        except NoValidHost as here:
+            run = _begin_elsewhere(session, context, caller, server, new, here)
     context.publisher.publish(run.id)
 
 
@@ -104,13 +80,14 @@ def revert(context: Context, caller: Caller, server_id: str) -> None:
     _end(context, caller, server_id, REVERT_RESIZE)
 
 
-def settle(sessions: Sessions, job: Job) -> None:
-    """Make what the run has brought about the only thing that is held. Raises StaleMessage."""
+def settle(sessions: Sessions, settings: ControlSettings, job: Job) -> list[str]:
+    """Make what the run has brought about the only thing that is held. Returns ids of the runs that
+    are to be sent now. Raises StaleMessage."""
     with sessions.begin() as session:
         run = fence(session, job)
         migration = migrations.unsettled(session, job.server_id)
         if migration is None:
-            return
+            return []
         server = session.get_one(Server, job.server_id)
         stays = run.pipeline == CONFIRM_RESIZE
         size = migration.new_size if stays else migration.old_size
@@ -123,28 +100,110 @@ def settle(sessions: Sessions, job: Job) -> None:
         if migration.status != "error":
             migration.status = "confirmed" if stays else "reverted"
         migration.settled_at = now()
+        return _vacate(session, settings, run, server, migration) if stays else []
+
+
+def _begin_here(
+    session: Session, context: Context, caller: Caller, server: Server, old: Size, new: Size
+) -> Run:
+    """Begin the resize where the server is. Raises NoValidHost."""
+    host = session.get_one(Hypervisor, server.hypervisor_id)
+    # Where it is, its neighbours have let it be.
+    ask = replace(ask_to_be(session, context.settings, server, new), keep_to=None, keep_from=())
+    before = claims.widen(session, server.id, host.id, ask)
+    migration = resizes.planned(server, caller.user_id, "resize", old, new)
+    migration.source = migration.dest = host.name
+    migration.source_id = migration.dest_id = host.id
+    migration.old_claim, migration.new_claim = before, claims.needs(ask)
+    run = start_run(
+        session,
+        server,
+        RESIZE,
+        asker=Asker(caller.request_id, caller.user_id),
+        settings=context.settings,
+        hypervisor_id=host.id,
+        without=resizes.unneeded(RESIZE, migration),
+    )
+    migration.run_id = run.id
+    session.add(migration)
+    return run
+
+
+def _begin_elsewhere(
+    session: Session,
+    context: Context,
+    caller: Caller,
+    server: Server,
+    new: Size,
+    here: NoValidHost,
+) -> Run:
+    """Begin the resize on another host. Raises NoValidHost with the reasons of both."""
+    try:
+        return moving.begin(session, context, caller, server, Wish("resize", RESIZE_AWAY, new))
+    except NoValidHost as elsewhere:
+        raise NoValidHost(f"Where it is: {here.public} Elsewhere: {elsewhere.public}") from here
+
+
+def _vacate(
+    session: Session, settings: ControlSettings, run: Run, server: Server, migration: Migration
+) -> list[str]:
+    """Have all that is left of the server on its former host removed, and its room there free
+    after that. Returns ids of the runs that are to be sent."""
+    if not migration.is_move or migration.source_id is None:
+        return []
+    asker = Asker(run.request_id, run.user_id)
+    return [owe_vacate(session, server, migration.source_id, asker, settings).id]
 
 
 def _end(context: Context, caller: Caller, server_id: str, pipeline: str) -> None:
     with context.sessions.begin() as session:
-        server = _locked(session, caller, server_id)
+        server = for_action(session, caller, server_id)
         migration = migrations.unsettled(session, server.id)
         refuse_state(session, server, pipeline, _also_from(migration, pipeline))
         if migration is None:
             raise RequestError("Instance has not been resized.")
-        host = refuse_silent_host(context, server, pipeline)
+        asker, to_send = Asker(caller.request_id, caller.user_id), []
         if pipeline == REVERT_RESIZE:
+            to_send = _take_home(session, context, asker, server, migration)
             migration.status, migration.waits_since = "reverting", None
+        host = refuse_silent_host(context, server, pipeline)
         run = start_run(
             session,
             server,
             pipeline,
-            asker=Asker(caller.request_id, caller.user_id),
+            asker=asker,
             settings=context.settings,
             hypervisor_id=host.id,
-            without=resizes.unneeded(migration.was_running),
+            without=_unneeded(pipeline, server, migration),
         )
-    context.publisher.publish(run.id)
+        to_send.append(run.id)
+    for run_id in to_send:
+        context.publisher.publish(run_id)
+
+
+def _unneeded(pipeline: str, server: Server, migration: Migration) -> set[str]:
+    found = resizes.unneeded(pipeline, migration)
+    is_home = server.hypervisor_id == migration.source_id
+    return found | {"teardown", "move_back"} if is_home else found
+
+
+def _take_home(
+    session: Session, context: Context, asker: Asker, server: Server, migration: Migration
+) -> list[str]:
+    """Have a server that moved at home again at once if where it is nobody answers: what is there
+    is owed. Returns ids of the runs that are to be sent. Raises Conflict."""
+    if migration.source_id is None:
+        raise Conflict(
+            f"Cannot 'revertResize' instance {server.id}: its former host is gone for good"
+        )
+    there = server.hypervisor
+    if server.hypervisor_id == migration.source_id or there is None:
+        return []
+    if is_heard(there, alive_since(context.settings)) and not there.lost_at:
+        return []
+    owed = owe_vacate(session, server, there.id, asker, context.settings)
+    resizes.put(session, server, migration.source_id)
+    return [owed.id]
 
 
 def _also_from(migration: Migration | None, pipeline: str) -> Collection[str]:
@@ -153,13 +212,6 @@ def _also_from(migration: Migration | None, pipeline: str) -> Collection[str]:
     if migration is None or (pipeline == CONFIRM_RESIZE and migration.status != "finished"):
         return ()
     return ("error", "active", "stopped")
-
-
-def _locked(session: Session, caller: Caller, server_id: str) -> Server:
-    servers.lock_runs(session, server_id)
-    server = found(servers.get(session, server_id), caller, server_id)
-    refuse_locked(server, caller)
-    return server
 
 
 def _refuse_size(old: Size, new: Size, image: Image | None) -> None:

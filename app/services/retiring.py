@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 
 from app.db.models import Hypervisor, Run, Server
 from app.db.models.base import now
-from app.db.repo import addresses, claims, hypervisors, migrations, runs
+from app.db.repo import addresses, claims, drift, hypervisors, migrations, runs
 from app.db.session import reading
 from app.runs.checkpoint import blame, end
 from app.runs.fabric import note_server
@@ -59,6 +59,9 @@ def forget(context: Context, name: str) -> Forgotten:
         lost = hypervisors.servers_there(session, host.id)
         for server in lost:
             _lose(session, server, host)
+        for server_id in drift.holders(session, host.id):
+            # Of those that have moved away, and might have come back.
+            claims.give_back(session, server_id, host.id)
         hypervisors.remove(session, host)
     return Forgotten(len(lost), owed)
 

@@ -13,7 +13,7 @@ from app.runs.start import Asker, start_run
 from app.scheduling.rules import alive_since
 from app.services.context import Caller, Context
 from app.services.server_views import is_heard
-from app.services.servers import found, refuse_locked
+from app.services.servers import for_action, found
 from tasks.errors import Conflict, Forbidden
 from tasks.pipelines import OWED, REBUILDS, SNAPSHOTS, UNSHELVE
 
@@ -39,9 +39,7 @@ def begin(
     not answer; and what `prepare` raises.
     """
     with context.sessions.begin() as session:
-        servers.lock_runs(session, server_id)
-        server = found(servers.get(session, server_id), caller, server_id)
-        refuse_locked(server, caller)
+        server = for_action(session, caller, server_id)
         refuse_state(session, server, pipeline)
         if pipeline != UNSHELVE or server.hypervisor_id is not None:
             refuse_silent_host(context, server, pipeline)

@@ -124,6 +124,15 @@ def found(row: Server | None, caller: Caller, server_id: str) -> Server:
     return row
 
 
+def for_action(session: Session, caller: Caller, server_id: str) -> Server:
+    """Return the server, with its runs locked until the transaction ends: nobody else begins one
+    meanwhile. Raises NotFound, and Conflict if it is locked against changes."""
+    servers.lock_runs(session, server_id)
+    server = found(servers.get(session, server_id), caller, server_id)
+    refuse_locked(server, caller)
+    return server
+
+
 def refuse_locked(server: Server, caller: Caller) -> None:
     """Refuse to change a locked server, unless an administrator asks. Raises Conflict."""
     if server.locked_by is not None and not caller.is_admin:

@@ -1,7 +1,7 @@
 """Ends a resize that was confirmed, reverted or undone, stage settle. Side: control.
 
 Effect  the server has the flavor that it stays with, and holds room for that and no more; there is
-        no other way any more.
+        no other way any more. What a server that has moved has left on its former host is owed.
 Repeat  what is settled stays so.
 Undo    none: either it was confirmed, or it is the undo.
 """
@@ -13,4 +13,5 @@ from tasks.messages import Job
 
 def do(job: Job, store: Store) -> None:
     """Settle the server's resize. Raises StaleMessage."""
-    resizing.settle(store.sessions, job)
+    for run_id in resizing.settle(store.sessions, store.settings, job):
+        store.publisher.publish(run_id)

@@ -216,6 +216,28 @@ def test_resize(cloud: Cloud, web: str) -> None:
     assert "m1.tiny" in str(cloud.get(f"server show {web}")["flavor"])
 
 
+def test_migrate(cloud: Cloud, web: str) -> None:
+    # An administrator finds another project's server by its id.
+    server_id = cloud.get(f"server show {web}")["id"]
+
+    def host() -> str:
+        return str(cloud.admin.get(f"server show {server_id}")["OS-EXT-SRV-ATTR:host"])
+
+    [other] = set(HOSTS) - {was := host()}
+    cloud.admin.do(f"server migrate --wait {server_id}")
+    assert (status(cloud), host()) == ("VERIFY_RESIZE", other)
+    cloud.do(f"server migration revert {web}")
+    settle(cloud, web, "ACTIVE")
+    assert host() == was
+
+    at = "--os-compute-api-version 2.56"
+    cloud.admin.do(f"{at} server migrate --host {other} --wait {server_id}")
+    cloud.do(f"server migration confirm {web}")
+    settle(cloud, web, "ACTIVE")
+    assert host() == other
+    assert "403" in cloud.refused(f"server migrate {web}")
+
+
 def test_rebuild_and_rescue(cloud: Cloud, web: str) -> None:
     cloud.do(f"server rebuild --image small --wait {web}")
     settle(cloud, web, "ACTIVE")

@@ -13,25 +13,29 @@ from typing import Any
 import pytest
 from sqlalchemy.orm import Session
 
-from app.db.models import Run, Server
+from app.db.models import Image, RequestSpec, Run, Server
 from app.db.models.base import now
 from app.db.session import Sessions
 from app.runs.checkpoint import end
 from app.runs.envelope import job_of
+from app.runs.sizes import Size
 from app.runs.start import (
     Asker,
     begin_offload,
     owe_purge,
     owe_unwind,
+    owe_vacate,
     request_delete,
     start_run,
 )
-from app.services import resizing
+from app.services import moving, resizing
 from app.services.context import Context
+from app.services.moving import Wish
 from tasks.control.store import Store
 from tasks.messages import (
     AttemptRef,
     BuildSpec,
+    DiskUploads,
     Grace,
     ImageUpload,
     Job,
@@ -47,16 +51,20 @@ from tasks.pipelines import (
     CREATE,
     DELETE,
     DISCARD_SNAPSHOT,
+    MIGRATE,
+    MOVES,
     OFFLOAD,
     PIPELINES,
     PLACING,
     PURGE,
     RESIZE,
+    RESIZE_AWAY,
     RESIZES,
     REVERT_RESIZE,
     UNDO_RESIZE,
     UNSHELVE,
     UNWIND,
+    VACATE,
     Side,
     Stage,
     stages_of,
@@ -145,6 +153,7 @@ JOBS: dict[tuple[str, str], Callable[[Job], Job]] = {
     (UNWIND, "unwind"): removal(UNWIND),
     (PURGE, "teardown"): removal(PURGE),
     (OFFLOAD, "teardown"): removal(OFFLOAD),
+    (VACATE, "teardown"): removal(VACATE),
     **{
         (pipeline, stage.name): action(pipeline)
         for pipeline in ACTIONS | RESIZES | {DISCARD_SNAPSHOT}
@@ -168,6 +177,10 @@ def wiring(build: BuildSpec) -> Wiring:
     )
 
 
+#: What a server's way back does on the host that it leaves.
+_ELSEWHERE = (REVERT_RESIZE, "teardown")
+
+
 class Scene:
     """A host on which everything has been done that comes before one stage."""
 
@@ -188,13 +201,20 @@ class Scene:
         self._data["password"] = Password(user="root", password="secret")
         self._data["wiring"] = wiring(build)
         self._data["shape"] = make_shape(build, vcpus=2, ephemeral_gib=1)
-        if pipeline in RESIZES - {RESIZE}:
+        disk = {"role": "root", "upload": upload}
+        self._data["uploads"] = DiskUploads.parse({"disks": [disk]})
+        if pipeline in MOVES:
+            carried = {"role": "root", "source": build.image}
+            self._data["shape"] = make_shape(build, vcpus=2, carried=[carried])
+        if pipeline in RESIZES - MOVES - {RESIZE}:
             self._resize(created)
             self._data["shape"] = make_shape(build)
         is_action = pipeline in (ACTIONS - PLACING) | RESIZES
         for before in stages_of(pipeline) if is_action else ():
             if before.name == stage.name:
                 break
+            if before.side is Side.CONTROL or (pipeline, before.name) == _ELSEWHERE:
+                continue
             given = self._run(before, self.job, self.host)
             if before.output:
                 self._data[before.output] = given
@@ -318,20 +338,16 @@ def to_unwind(sessions: Sessions, world: World) -> Run:
         return owe_unwind(session, created(session, server_id), SETTINGS)
 
 
-def to_purge(sessions: Sessions, world: World) -> Run:
+def to_remove(owe: Callable[..., Run], sessions: Sessions, world: World) -> Run:
     server_id = placed(sessions, world)
     with sessions.begin() as session:
         server = session.get_one(Server, server_id)
         assert server.hypervisor_id is not None
-        return owe_purge(session, server, server.hypervisor_id, ASKER, SETTINGS)
+        return owe(session, server, server.hypervisor_id, ASKER, SETTINGS)
 
 
 def to_settle(pipeline: str, sessions: Sessions, world: World) -> Run:
-    server_id = placed(sessions, world)
-    with sessions.begin() as session:
-        end(session, created(session, server_id), "done", now())
-        server = session.get_one(Server, server_id)
-        server.vm_state, server.task_state = "active", None
+    server_id = settled(sessions, world)
     context = Context(sessions, SETTINGS, NoPublisher())  # type: ignore[arg-type]
     resizing.resize(context, caller_of(world), server_id, add_flavor(sessions))
     with sessions.begin() as session:
@@ -342,6 +358,46 @@ def to_settle(pipeline: str, sessions: Sessions, world: World) -> Run:
             session,
             server,
             pipeline,
+            asker=ASKER,
+            settings=SETTINGS,
+            hypervisor_id=server.hypervisor_id,
+        )
+
+
+def settled(sessions: Sessions, world: World) -> str:
+    """Write a server that is active on one of two hosts; return its id."""
+    server_id = placed(sessions, world)
+    add_host(sessions, "h2")
+    with sessions.begin() as session:
+        end(session, created(session, server_id), "done", now())
+        server = session.get_one(Server, server_id)
+        server.vm_state, server.task_state = "active", None
+    return server_id
+
+
+def to_move(pipeline: str, sessions: Sessions, world: World) -> Run:
+    server_id = settled(sessions, world)
+    context = Context(sessions, SETTINGS, NoPublisher())  # type: ignore[arg-type]
+    with sessions.begin() as session:
+        server = session.get_one(Server, server_id)
+        size = Size.of_server(server, session.get_one(RequestSpec, server_id))
+        wish = Wish("migration", pipeline, size)
+        run = moving.begin(session, context, caller_of(world), server, wish)
+        for image in session.query(Image).filter(Image.hidden.is_(True)):
+            image.status, image.sha256, image.size_bytes = "active", "0" * 64, 1
+    return run
+
+
+def to_move_back(sessions: Sessions, world: World) -> Run:
+    run = to_move(MIGRATE, sessions, world)
+    moving.move(sessions, SETTINGS, job_for(sessions, run))
+    with sessions.begin() as session:
+        end(session, session.get_one(Run, run.id), "done", now())
+        server = session.get_one(Server, run.server_id)
+        return start_run(
+            session,
+            server,
+            REVERT_RESIZE,
             asker=ASKER,
             settings=SETTINGS,
             hypervisor_id=server.hypervisor_id,
@@ -370,7 +426,11 @@ RUNS: dict[tuple[str, str], Callable[[Sessions, World], Run]] = {
     (CREATE, "schedule"): to_create,
     (DELETE, "forget"): to_delete,
     (UNWIND, "conclude"): to_unwind,
-    (PURGE, "conclude"): to_purge,
+    (PURGE, "conclude"): partial(to_remove, owe_purge),
+    (VACATE, "conclude"): partial(to_remove, owe_vacate),
+    (RESIZE_AWAY, "move"): partial(to_move, RESIZE_AWAY),
+    (MIGRATE, "move"): partial(to_move, MIGRATE),
+    (REVERT_RESIZE, "move_back"): to_move_back,
     (CONFIRM_RESIZE, "settle"): partial(to_settle, CONFIRM_RESIZE),
     (REVERT_RESIZE, "settle"): partial(to_settle, REVERT_RESIZE),
     (UNDO_RESIZE, "settle"): partial(to_settle, UNDO_RESIZE),

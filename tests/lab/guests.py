@@ -26,7 +26,8 @@ class Guest:
         """Return the way into a server by its first address."""
         addresses = lab.user.compute.get_server(server_id).addresses
         address = next(iter(addresses.values()))[0]["addr"]
-        host = lab.run_of(server_id)["host"]
+        # It may have moved since it was made.
+        host = lab.admin.compute.get_server(server_id).compute_host
         options = [word for option in _OPTIONS for word in ("-o", option)]
         ssh = ["ssh", "-i", str(key), *options, "-o", "ConnectTimeout=3", f"{user}@{address}"]
         return cls(server_id, address, host, tuple(lab.hosts[host].command(*ssh)))

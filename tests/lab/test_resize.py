@@ -1,4 +1,5 @@
-"""A real guest gets another size, sees it, and is given back what it had."""
+"""A real guest gets another size, sees it, and is given back what it had; then it moves to another
+host with its disks."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -31,7 +32,7 @@ def server(lab: Lab, tmp_path: Path) -> Iterator[tuple[str, Path]]:
         made = compute.create_server(
             name="elastic",
             image_id=lab.image_id,
-            flavor_id=compute.find_flavor("m1.nano", ignore_missing=False).id,
+            flavor_id=_flavor(lab, "m1.spare", ram=192, disk=1, ephemeral=1),
             networks=[{"uuid": lab.user.network.find_network("private", ignore_missing=False).id}],
             key_name="resize",
         )
@@ -39,6 +40,11 @@ def server(lab: Lab, tmp_path: Path) -> Iterator[tuple[str, Path]]:
         yield made.id, key
         delete(lab, made.id)
         assert lab.traces(made.id) == []
+
+
+def _flavor(lab: Lab, name: str, **sizes: int) -> str:
+    flavor_id: str = lab.admin.compute.create_flavor(**{"name": name, "vcpus": 1, **sizes}).id
+    return flavor_id
 
 
 def entered(lab: Lab, server_id: str, key: Path) -> Guest:
@@ -58,12 +64,12 @@ def test_guest_sees_its_new_size_and_gets_its_old_disk_back(
 ) -> None:
     server_id, key = server
     compute = lab.user.compute
-    flavor = lab.admin.compute.create_flavor(name="m1.elastic", ram=512, vcpus=2, disk=2)
+    flavor_id = _flavor(lab, "m1.elastic", ram=512, vcpus=2, disk=2, ephemeral=1)
     guest = entered(lab, server_id, key)
     assert size(guest) == (False, _GIB)
     guest.run("echo before >/data/mark && sync")
 
-    done(lab, server_id, compute.resize_server, "VERIFY_RESIZE", flavor=flavor.id)
+    done(lab, server_id, compute.resize_server, "VERIFY_RESIZE", flavor=flavor_id)
 
     guest = entered(lab, server_id, key)
     assert size(guest) == (True, 2 * _GIB)
@@ -76,5 +82,23 @@ def test_guest_sees_its_new_size_and_gets_its_old_disk_back(
     guest = entered(lab, server_id, key)
     assert size(guest) == (False, _GIB)
     assert guest.run("cat /data/mark") == "before"
+    guest.run("echo spare >/dev/vdb && sync")
+
+    done(lab, server_id, lab.admin.compute.migrate_server, "VERIFY_RESIZE")
+
+    moved = entered(lab, server_id, key)
+    assert {guest.host, moved.host} == {"lab-a", "lab-b"}
+    assert moved.address == guest.address
+    assert (moved.run("cat /data/mark"), moved.run("head -n 1 /dev/vdb")) == ("before", "spare")
+
+    done(lab, server_id, compute.confirm_server_resize, "ACTIVE")
+
+    left = f"{guest.host}: "
+    wait_until(
+        lambda: not [each for each in lab.traces(server_id) if each.startswith(left)],
+        "the former host to be clean",
+        30,
+    )
+    assert entered(lab, server_id, key).run("cat /data/mark") == "before"
     told = [action.action for action in compute.server_actions(server_id)]
-    assert told == ["revertResize", "resize", "create"]
+    assert told == ["confirmResize", "migrate", "revertResize", "resize", "create"]

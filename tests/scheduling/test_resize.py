@@ -55,7 +55,7 @@ def settle(sessions: Sessions, server_id: str, pipeline: str) -> None:
     with sessions() as session:
         run = session.query(Run).filter_by(server_id=server_id, pipeline=pipeline).one()
         job = job_of(session, run, session.get_one(Server, server_id))
-    resizing.settle(sessions, job)
+    resizing.settle(sessions, SETTINGS, job)
 
 
 def to_verify(sessions: Sessions, server_id: str, flavor_id: str, world: World) -> None:

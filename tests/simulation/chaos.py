@@ -9,7 +9,7 @@ from app.db.models import Server
 from app.db.session import reading
 from tasks.errors import HostBusy, HostError, HostFull, HostGone
 from tasks.messages import BootProof, DomainSpec, MachineSpec
-from tasks.pipelines import ACTIONS, CONFIRM_RESIZE, RESIZE, REVERT_RESIZE
+from tasks.pipelines import ACTIONS, CONFIRM_RESIZE, MIGRATE, RESIZE, REVERT_RESIZE
 from tests.drivers.values import NETWORK, make_first_boot, make_job, make_port
 from tests.simulation.broker import Parcel
 from tests.simulation.hosts import Machine
@@ -37,8 +37,11 @@ _VERBS = (
     "reshape_disks",
     "restore_disks",
     "drop_disks",
+    "take_snapshot",
+    "send_snapshot",
+    "fetch_disk",
 )
-_ACTIONS = [*sorted(ACTIONS), *(2 * [RESIZE, CONFIRM_RESIZE, REVERT_RESIZE])]
+_ACTIONS = [*sorted(ACTIONS), *(2 * [RESIZE, MIGRATE, CONFIRM_RESIZE, REVERT_RESIZE])]
 _ERRORS = (HostError, HostFull, HostGone, HostBusy)
 _PLACES = ("verb", "put", "commit")
 

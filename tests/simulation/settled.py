@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from app.db.models import Allocation, Attempt, Hypervisor, Migration, Port, Run, Server, Stage
 from app.db.session import Sessions, reading
 from tasks.messages import Thing
+from tasks.pipelines import DETACH_INTERFACE
 from tests.simulation.hosts import Machine
 
 #: status -> the state of the domain that goes with it
@@ -29,11 +30,15 @@ class _Found:
     server: Server
     #: Where it should be.
     host: str | None
+    #: Where it may yet go back to, if that is another host.
+    former_host: str | None
     #: machine -> what is on it.
     things: Mapping[str, list[Thing]]
     #: Names of hosts on which it holds room.
     allocated: list[str]
     ports: int
+    #: Whether its owner had an interface taken out.
+    gave_ports_up: bool
 
 
 def unsettled(
@@ -79,9 +84,16 @@ def _found(session: Session, machines: Mapping[str, Machine]) -> Iterable[_Found
     for allocation in session.scalars(select(Allocation)):
         allocated[allocation.server_id].append(names[allocation.hypervisor_id])
     counts = Counter(port.server_id for port in ports)
+    detached = set(session.scalars(select(Run.server_id).filter_by(pipeline=DETACH_INTERFACE)))
+    unsettled_moves = select(Migration).where(Migration.settled_at.is_(None))
+    sources = {each.server_id: each.source for each in session.scalars(unsettled_moves)}
     for server in session.scalars(select(Server).order_by(Server.created_at, Server.id)):
         host = names[server.hypervisor_id] if server.hypervisor_id else None
-        yield _Found(server, host, things[server.id], allocated[server.id], counts[server.id])
+        source = sources.get(server.id)
+        former = source if source != host else None
+        held, there = allocated[server.id], things[server.id]
+        count, gave_up = counts[server.id], server.id in detached
+        yield _Found(server, host, former, there, held, count, gave_up)
 
 
 def _of_server(found: _Found) -> Iterable[str]:
@@ -124,11 +136,12 @@ def _of_away(found: _Found) -> Iterable[str]:
 
 def _of_placed(found: _Found) -> Iterable[str]:
     for machine, things in found.things.items():
-        if machine != found.host:
+        if machine not in (found.host, found.former_host):
             yield f"is on {found.host}, and {machine} has {_names(things)}"
-    if found.allocated != [found.host]:
+    places = [place for place in (found.host, found.former_host) if place]
+    if sorted(found.allocated) != sorted(places):
         yield f"is on {found.host}, and holds room on {found.allocated}"
-    if not found.ports:
+    if not found.ports and not found.gave_ports_up:
         yield f"is on {found.host}, and has no port"
     here = found.things.get(found.host or "", [])
     states = [thing.state for thing in here if thing.kind == "domain"]
@@ -149,14 +162,18 @@ def _of_resizes(
     resized = set(
         session.scalars(select(Migration.server_id).where(Migration.settled_at.is_(None)))
     )
-    for server_id, status, host in [(f.server.id, f.server.status, f.host) for f in found]:
+    for each in found:
+        server_id, status, host = each.server.id, each.server.status, each.host
         if (status == "VERIFY_RESIZE") > (server_id in resized):
             yield f"server {server_id}: {status}, and it cannot be reverted"
         if host is None or status not in (*_DOMAINS, "VERIFY_RESIZE"):
             continue
         fake = machines[host].fake
-        if fake.keeps_disks(server_id) != (status == "VERIFY_RESIZE"):
+        here = each.former_host is None
+        if fake.keeps_disks(server_id) != (here and status == "VERIFY_RESIZE"):
             yield f"server {server_id}: {status}, and a way back is the reverse"
+        if not here and machines[each.former_host or ""].fake.find(server_id) is None:
+            yield f"server {server_id}: {status}, and it is not on {each.former_host} any more"
         things = [thing for thing in fake.survey() if thing.kind == "domain"]
         if server_id not in {thing.server_id for thing in things}:
             continue

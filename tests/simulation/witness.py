@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from config.settings import ControlSettings
-from tasks.pipelines import ACTIONS, CREATE, OFFLOAD, REMOVALS, RESIZES, UNWIND
+from tasks.pipelines import ACTIONS, CREATE, OFFLOAD, REMOVALS, RESIZES, UNWIND, VACATE
 from tests.simulation.hosts import Machine
 from tests.simulation.plane import QUOTA_SERVERS, Database
 from tests.simulation.scene import Scene
@@ -15,7 +15,7 @@ from tests.simulation.scene import Scene
 _MAKES = frozenset(
     {
         *("ensure_root_disk", "ensure_config_drive", "ensure_port", "define", "start"),
-        *("keep_disks", "restore_disks", "drop_disks", "reshape_disks"),
+        *("keep_disks", "restore_disks", "drop_disks", "reshape_disks", "fetch_disk"),
     }
 )
 _POWER = frozenset({"start", "shut_down", "cut_power", "pause", "suspend"})
@@ -78,7 +78,7 @@ class Witness:
             if seen.made[undone["run_id"]] > undone["attempt"]:
                 self._scene.breach(f"{told} takes away what a newer attempt made")
             seen.undone[undone["run_id"]] = max(seen.undone[undone["run_id"]], undone["attempt"])
-        elif job["pipeline"] == OFFLOAD:
+        elif job["pipeline"] in (OFFLOAD, VACATE):
             # The server may come back here; what is older than this must not.
             self._acted(seen, job["run_id"], job["attempt"], told)
         else:

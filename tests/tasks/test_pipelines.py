@@ -11,9 +11,11 @@ import tasks.control
 from config.queues import make_router
 from tasks.messages import (
     BuildSpec,
+    DiskUploads,
     Grace,
     ImageUpload,
     Kept,
+    Move,
     Outline,
     Password,
     Placement,
@@ -27,6 +29,7 @@ from tasks.pipelines import (
     COMPUTE_STAGES,
     CREATE,
     DISCARD_SNAPSHOT,
+    MOVES,
     PIPELINES,
     PLACING,
     PLUGGING,
@@ -82,7 +85,8 @@ def test_compute_stages_of_create_can_be_undone() -> None:
 #: Pipelines -> what their messages hold from the start on, beside the ports.
 TOLD: list[tuple[frozenset[str], dict[str, type[Value]]]] = [
     (frozenset({STOP, REBOOT, SHELVE}) | REBUILDS | RESIZES, {"grace": Grace}),
-    (RESIZES, {"shape": ShapeSpec}),
+    (RESIZES - MOVES, {"shape": ShapeSpec}),
+    (MOVES, {"uploads": DiskUploads, "kept": Kept}),
     (REBUILDS, {"kept": Kept, "build": BuildSpec}),
     (SNAPSHOTS | {DISCARD_SNAPSHOT}, {"upload": ImageUpload}),
     (frozenset({RESCUE}), {"build": BuildSpec, "grace": Grace}),
@@ -90,6 +94,10 @@ TOLD: list[tuple[frozenset[str], dict[str, type[Value]]]] = [
     (frozenset({UNRESCUE}), {"outline": Outline}),
     (PLUGGING, {"wiring": Wiring}),
 ]
+
+
+#: What chooses a host -> what travels on of it.
+_TOLD_BY: dict[object, type[Value]] = {Placement: BuildSpec, Move: ShapeSpec}
 
 
 @pytest.mark.parametrize("pipeline", PIPELINES)
@@ -104,7 +112,7 @@ def test_every_input_is_given_by_an_earlier_stage(pipeline: str) -> None:
         for name, wanted in inputs_of(module).items():
             assert {**there, **own}.get(name) is wanted, f"{stage.name} lacks {name}"
         for name, given in own.items():
-            there[name] = typing.get_type_hints(Placement)["build"] if given is Placement else given
+            there[name] = _TOLD_BY.get(given, given)
         there = {name: kind for name, kind in there.items() if name not in stage.drops}
 
 

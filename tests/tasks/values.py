@@ -2,6 +2,7 @@
 
 import time
 import uuid
+from collections.abc import Sequence
 
 from tasks.messages import (
     BootProof,
@@ -53,9 +54,9 @@ def make_inventory() -> Inventory:
     )
 
 
-def make_shape(build: BuildSpec, **machine: object) -> ShapeSpec:
+def make_shape(build: BuildSpec, *, carried: Sequence[object] = (), **machine: object) -> ShapeSpec:
     """Return what a server that was built so is to be like, with another machine."""
-    facts = build.model_dump(exclude={"image"})
+    facts = build.model_dump(exclude={"image"}) | {"carried": list(carried)}
     facts["machine"] |= machine
     return ShapeSpec.parse(facts)
 

@@ -12,7 +12,7 @@ from werkzeug import exceptions
 from app.api.compute.schema import Flag, Json, Strict, Text, must_be_null
 from app.api.gates import Gate
 from app.api.versioned import Changed, since, until
-from app.services import resizing, servers
+from app.services import moving, resizing, servers
 from app.services.context import Caller, Context
 
 
@@ -114,18 +114,24 @@ def _revert(context: Context, who: Caller, server_id: str, _: Any) -> None:
     resizing.revert(context, who, server_id)
 
 
+def _migrate(context: Context, who: Caller, server_id: str, how: Json | None) -> None:
+    moving.migrate(context, who, server_id, (how or {}).get("host"))
+
+
 def _stay(context: Context, who: Caller, server_id: str, _: Any) -> NoReturn:
-    """Refuse to move a server, once it is clear that there is one: nothing here carries a disk to
-    another host, and what is accepted has to be done."""
+    """Refuse what no hypervisor here does, once it is clear that there is a server: what is
+    accepted has to be done."""
     servers.get(context, who, server_id)
-    raise exceptions.NotImplemented("Servers cannot be moved to another host.")
+    raise exceptions.NotImplemented(
+        "Servers move to another host by `migrate` only, for which they are stopped."
+    )
 
 
 DOERS: Mapping[str, Any] = {
     "resize": _resize,
     "confirmResize": _confirm,
     "revertResize": _revert,
-    "migrate": _stay,
+    "migrate": _migrate,
     "migrateLive": _stay,
     "evacuate": _stay,
 }

@@ -3,14 +3,14 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, Integer, String
+from sqlalchemy import JSON, ForeignKey, Index, Integer, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.models.base import Base, HasTimes
 
 
 class Migration(HasTimes, Base):
-    """One resize of a server, from its request until nobody can take it back any more.
+    """One resize of a server, or one move, from its request until nobody can take it back any more.
 
     While `settled_at` is none the server has two places, each claimed: what it was, and what it is
     to be. On one host they are one allocation.
@@ -38,7 +38,10 @@ class Migration(HasTimes, Base):
     source: Mapped[str] = mapped_column(String(255))
     dest: Mapped[str] = mapped_column(String(255))
     source_id: Mapped[str | None] = mapped_column(ForeignKey("hypervisors.id"))
+    #: None while another host has yet to be found in the place of one that failed.
     dest_id: Mapped[str | None] = mapped_column(ForeignKey("hypervisors.id"))
+    #: Of each disk that goes to another host: `role`, and the `image_id` in which it travels.
+    carried: Mapped[list[dict[str, str]]] = mapped_column(JSON, default=list)
     #: Sizes (app.runs.sizes) of what it was and what it is to be.
     old_size: Mapped[dict[str, Any]] = mapped_column()
     new_size: Mapped[dict[str, Any]] = mapped_column()
@@ -54,3 +57,8 @@ class Migration(HasTimes, Base):
     waits_since: Mapped[datetime | None] = mapped_column(default=None)
     #: Since when nobody can take it back any more.
     settled_at: Mapped[datetime | None] = mapped_column(default=None)
+
+    @property
+    def is_move(self) -> bool:
+        """Whether it is between two hosts."""
+        return self.source != self.dest

@@ -25,6 +25,18 @@ def _unsettled(server_id: str) -> Select[Migration]:
     return select(Migration).where(Migration.server_id == server_id, Migration.settled_at.is_(None))
 
 
+def of_run(session: Session, run_id: str) -> Migration | None:
+    """Return the migration that the run carries out, or None."""
+    return session.scalars(select(Migration).where(Migration.run_id == run_id)).one_or_none()
+
+
+def servers_between(session: Session, hypervisor_id: str) -> set[str]:
+    """Return ids of the servers that may be on this host when their migration is settled."""
+    here = or_(Migration.source_id == hypervisor_id, Migration.dest_id == hypervisor_id)
+    query = select(Migration.server_id).where(Migration.settled_at.is_(None), here)
+    return set(session.scalars(query))
+
+
 def waiting_since(session: Session, moment: datetime, limit: int) -> list[str]:
     """Return the ids of servers whose resize waits for a word since before then."""
     query = select(Migration.server_id).where(
