@@ -26,6 +26,9 @@ from tasks.messages import (
 )
 from tasks.pipelines import DETACH_INTERFACE
 
+#: Where the request spec's hints keep the tag of the root disk.
+ROOT_TAG = "root_tag"
+
 
 def build_spec(
     session: Session,
@@ -177,6 +180,7 @@ def _first_boot(
         user_data=spec.user_data,
         files=[InjectedFile.parse(file) for file in spec.files],
         admin_pass=spec.admin_pass,
+        root_tag=spec.hints.get(ROOT_TAG, ""),
         instance_type=server.flavor_id,
         vendor_data=settings.vendor_data,
         phone_home_token=token,

@@ -14,6 +14,7 @@ def port_spec(port: Port) -> PortSpec:
         mac=port.mac,
         addresses=[_address(held) for held in port.addresses],
         security=port.port_security,
+        tag=port.tag,
         pairs=[
             AddressPair(address=pair["ip_address"], mac=pair.get("mac_address"))
             for pair in port.address_pairs

@@ -3,6 +3,7 @@
 import secrets
 import string
 from dataclasses import dataclass, field
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -10,6 +11,7 @@ from app.db.models import Flavor, Image, Project, RequestSpec, Run, Server, Serv
 from app.db.models.base import new_id
 from app.db.repo import images, keypairs, quota
 from app.runs.boot_properties import check_boot_properties, merged
+from app.runs.build_spec import ROOT_TAG
 from app.runs.image_words import image_words
 from app.runs.start import Asker, start_run
 from app.services import affinity, injected_files, server_metadata
@@ -64,6 +66,8 @@ class NewServer:
     hints: Hints = field(default_factory=Hints)
     description: str | None = None
     tags: tuple[str, ...] = ()
+    #: By which the guest is to know its root disk.
+    root_tag: str = ""
 
 
 @dataclass(frozen=True)
@@ -255,7 +259,7 @@ def _spec(server: Server, new: NewServer, parts: _Parts, admin_pass: str) -> Req
         server_id=server.id,
         security_group_ids=parts.group_ids,
         network_ids=parts.interfaces.network_ids,
-        hints=parts.interfaces.hints() | new.hints.kept() | parts.choice.kept(),
+        hints=_hints(new, parts),
         public_key=parts.public_key,
         user_data=new.user_data,
         files=injected_files.kept(new.files),
@@ -265,6 +269,11 @@ def _spec(server: Server, new: NewServer, parts: _Parts, admin_pass: str) -> Req
         image_words=image_words(parts.image.properties),
         availability_zone=parts.choice.zone,
     )
+
+
+def _hints(new: NewServer, parts: _Parts) -> dict[str, Any]:
+    root = {ROOT_TAG: new.root_tag} if new.root_tag else {}
+    return parts.interfaces.hints() | new.hints.kept() | parts.choice.kept() | root
 
 
 def new_password() -> str:

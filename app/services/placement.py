@@ -8,7 +8,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 from tenacity import retry, retry_if_exception_type, stop_after_attempt
 
-from app.db.models import Image, Port, RequestSpec, Run, Server
+from app.db.models import Image, Port, PostedPassword, RequestSpec, Run, Server
 from app.db.models.base import now
 from app.db.repo import addresses, console_tokens, runs, watch
 from app.db.session import Sessions
@@ -26,7 +26,7 @@ from app.scheduling.rules import Ask, alive_since
 from app.services.affinity import neighbours
 from app.services.host_choice import HOST, wanted_aggregates
 from app.services.image_fit import GIB
-from app.services.server_networks import fixed_of, physical_networks
+from app.services.server_networks import fixed_of, physical_networks, tag_made
 from config.settings import ControlSettings
 from tasks.errors import NotYet, NoValidHost
 from tasks.messages import AttemptRef, Job, Placement
@@ -109,7 +109,9 @@ def take_place(
         # It has its ports, whatever was asked for once.
         return claimed, addresses.ports_of(session, server.id)
     groups, fixed = spec.security_group_ids, fixed_of(spec)
-    return claimed, ensure_ports(session, server, spec.network_ids, groups, settings, fixed)
+    ports = ensure_ports(session, server, spec.network_ids, groups, settings, fixed)
+    tag_made(spec, ports)
+    return claimed, ports
 
 
 def ask_of(session: Session, settings: ControlSettings, run: Run, server: Server) -> Ask:
@@ -201,6 +203,9 @@ def forget(sessions: Sessions, job: Job) -> None:
         if spec is not None:
             # It holds user data and a password; nobody needs them any more.
             session.delete(spec)
+        posted = session.get(PostedPassword, server.id)
+        if posted is not None:
+            session.delete(posted)
         console_tokens.remove_of_server(session, server.id)
         server.deleted_at = server.deleted_at or now()
         server.status, server.vm_state, server.task_state = "DELETED", "deleted", None

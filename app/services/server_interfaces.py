@@ -13,7 +13,7 @@ from app.services import ports, server_actions
 from app.services.context import Caller, Context
 from app.services.network_views import PortView
 from app.services.security_groups import see_to_default
-from app.services.server_networks import Interface, Interfaces, fitting, resolve
+from app.services.server_networks import Interface, Interfaces, fitting, resolve, take
 from tasks.errors import Conflict, Forbidden, NotFound, RequestError
 from tasks.pipelines import ATTACH_INTERFACE, CHANGE_ADDRESSES, DETACH_INTERFACE, PLUGGING
 
@@ -38,7 +38,7 @@ def attach(context: Context, caller: Caller, server_id: str, wanted: Interface) 
         if not found.network_ids:
             raise RequestError("net_id: the project has no network to attach.")
         fitting(session, quota.lock_project(session, server.project_id), found, least=1, most=1)
-        port = _hang(session, context, server, there, found, group_id)
+        port = _hang(session, context, server, there, found, group_id, wanted.tag)
         fabric.note_placed(session, fabric.specs(session, [port]))
         return {"port_id": port.id}
 
@@ -107,18 +107,20 @@ def _hang(
     there: list[Port],
     found: Interfaces,
     group_id: str,
+    tag: str,
 ) -> Port:
     """Return the one port that was found, or is made now, as the server's last interface."""
     position = 1 + max((port.position for port in there), default=-1)
     for port in found.ports.values():
-        port.server_id, port.position, port.seen_at = server.id, position, None
-        port.revision += 1
+        take(port, server, position, tag)
         session.flush()
         return port
     wanted = {position: found.network_ids[0]}
     fixed = dict.fromkeys([position], *found.fixed.values()) if found.fixed else {}
     rows = ensure_ports(session, server, wanted, [group_id], context.settings, fixed)
-    return next(port for port in rows if port.position == position)
+    port = next(port for port in rows if port.position == position)
+    port.tag = tag
+    return port
 
 
 def _changed(session: Session, port: Port) -> dict[str, object]:

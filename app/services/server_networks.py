@@ -17,8 +17,8 @@ from app.services.ports import read_wishes
 from config.settings import ControlSettings
 from tasks.errors import Conflict, OverQuota, QuotaExceeded, RequestError
 
-#: Where the request spec's hints keep the addresses that were asked for, by position.
-FIXED = "fixed_addresses"
+#: Where the request spec's hints keep the addresses and tags that were asked for, by position.
+FIXED, TAGS = "fixed_addresses", "interface_tags"
 
 
 #: Instead of a list of interfaces: the one network that the project has, or gets; or none at all.
@@ -32,6 +32,8 @@ class Interface:
     network_id: str | None = None
     address: str | None = None
     port_id: str | None = None
+    #: By which the guest is to know it.
+    tag: str = ""
 
 
 @dataclass(frozen=True)
@@ -41,12 +43,14 @@ class Interfaces:
     network_ids: list[str]
     fixed: dict[str, str] = field(default_factory=dict)
     ports: dict[int, Port] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
     #: The project has none to choose, and wants one all the same.
     is_missing: bool = False
 
     def hints(self) -> dict[str, Any]:
         """Return what the request spec keeps of it."""
-        return {FIXED: self.fixed} if self.fixed else {}
+        kept = {FIXED: self.fixed, TAGS: self.tags}
+        return {name: by_position for name, by_position in kept.items() if by_position}
 
 
 def resolve(session: Session, caller: Caller, wanted: Sequence[Interface] | str) -> Interfaces:
@@ -62,6 +66,8 @@ def resolve(session: Session, caller: Caller, wanted: Sequence[Interface] | str)
     usable = _usable(session, caller, named)
     found = Interfaces([])
     for position, each in enumerate(wanted):
+        if each.tag:
+            found.tags[str(position)] = each.tag
         if each.port_id is not None:
             port = ports[each.port_id]
             found.ports[position] = port
@@ -119,13 +125,24 @@ def fitting(
 def attach(server: Server, interfaces: Interfaces) -> None:
     """Hang the owner's ports on the server; its row is there."""
     for position, port in interfaces.ports.items():
-        port.server_id, port.position, port.seen_at = server.id, position, None
-        port.revision += 1
+        take(port, server, position, interfaces.tags.get(str(position), ""))
+
+
+def take(port: Port, server: Server, position: int, tag: str) -> None:
+    """Hang an owner's port on a server."""
+    port.server_id, port.position, port.tag, port.seen_at = server.id, position, tag, None
+    port.revision += 1
 
 
 def fixed_of(spec: RequestSpec) -> dict[int, str]:
     """Return the addresses that were asked for, by position."""
     return {int(position): address for position, address in spec.hints.get(FIXED, {}).items()}
+
+
+def tag_made(spec: RequestSpec, ports: Sequence[Port]) -> None:
+    """Give ports that were made for a new server the tags that were asked for."""
+    for port in ports:
+        port.tag = spec.hints.get(TAGS, {}).get(str(port.position), port.tag)
 
 
 def _the_one(session: Session, caller: Caller) -> list[str]:

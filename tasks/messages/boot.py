@@ -30,6 +30,8 @@ class FirstBoot(Value):
     user_data: str
     files: list[InjectedFile] = Field(default_factory=list)
     admin_pass: str = Field(repr=False)
+    #: By which the guest is to know its root disk; empty: none.
+    root_tag: str = ""
     #: JSON of the operator's own for every guest (OpenStack's vendor data); empty: none.
     vendor_data: str = ""
     #: By which the guest can say once that its first boot is done; empty: it is not asked to.

@@ -108,6 +108,8 @@ class PortSpec(Value):
     pairs: list[AddressPair] = Field(default_factory=list)
     #: Whether its groups decide what gets through. Not so for ports of version 2, which knew none.
     grouped: bool = True
+    #: By which its guest is to know it, in its metadata; empty: none.
+    tag: str = ""
 
     @model_validator(mode="before")
     @classmethod

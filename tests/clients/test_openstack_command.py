@@ -147,6 +147,16 @@ def test_a_server_with_everything(cloud: Cloud, tmp_path: Path) -> None:
         cloud.do(line)
 
 
+def test_tagged_interfaces(cloud: Cloud) -> None:
+    network = cloud.get("network list")[0]
+    create = "server create --image small --flavor m1.nano --wait"
+    cloud.do(f"{create} --nic net-id={network['ID']},tag=front tagged")
+    cloud.do(f"server add network --tag back tagged {network['Name']}")
+    assert "is invalid" in cloud.refused(f"server add network --tag a/b tagged {network['Name']}")
+    assert len(cloud.get("port list --server tagged")) == 2
+    cloud.do("server delete --wait tagged")
+
+
 def test_two_servers_by_one_command(cloud: Cloud) -> None:
     cloud.do("server create --image small --flavor m1.nano --min 2 --max 2 --wait twin")
 

@@ -135,14 +135,19 @@ ASKED_SERVERS = [
     _create(19, "server.description: must be at most", description="x" * 256),
     refused(18, "PUT", ONE, {"server": {"description": "x"}}, 400, "description: Unknown field"),
     _create(31, "server.networks.0.tag: Unknown field", networks=[{"uuid": "x", "tag": "nic"}]),
-    _create(32, "networks.0.tag: devices cannot be", networks=[{"uuid": "x", "tag": "nic"}]),
+    _create(32, "networks.0.tag: Tag 'a,b' is invalid", networks=[{"uuid": "x", "tag": "a,b"}]),
     _create(37, "networks.0.tag: Unknown field", networks=[{"uuid": "x", "tag": "nic"}]),
-    _create(42, "networks.0.tag: devices cannot be", networks=[{"uuid": "x", "tag": "nic"}]),
+    _create(42, "networks.0.tag: Tag '' is invalid", networks=[{"uuid": "x", "tag": ""}]),
+    _create(41, "v2.0.tag: Unknown field", networks="none", block_device_mapping_v2=[_TAGGED_DISK]),
     *(
-        _create(at, f"v2.0.tag: {words}", networks="none", block_device_mapping_v2=[_TAGGED_DISK])
-        for at, words in ((41, "Unknown field"), (42, "devices cannot be tagged"))
+        _create(
+            at,
+            "v2.0.tag: Tag 'a/b' is invalid",
+            networks=networks,
+            block_device_mapping_v2=[{**_TAGGED_DISK, "tag": "a/b"}],
+        )
+        for at, networks in ((32, []), (42, "none"))
     ),
-    _create(32, "v2.0.tag: devices cannot be tagged", block_device_mapping_v2=[_TAGGED_DISK]),
     _create(33, "v2.0.tag: Unknown field", block_device_mapping_v2=[_TAGGED_DISK]),
     _create(36, "networks: Not a valid list", networks="none"),
     _create(37, "server.networks: Missing data for required field"),
@@ -237,14 +242,14 @@ MOVES = [
 ]
 
 
-def _attach(at: int, words: str) -> Case:
-    body = {"interfaceAttachment": {"tag": "nic"}}
+def _attach(at: int, words: str, tag: str = "nic") -> Case:
+    body = {"interfaceAttachment": {"tag": tag}}
     return refused(at, "POST", f"{ONE}/os-interface", body, 400, words)
 
 
 ATTACHED = [
     _attach(48, "interfaceAttachment.tag: Unknown field"),
-    _attach(49, "interfaceAttachment.tag: devices cannot be tagged"),
+    _attach(49, "interfaceAttachment.tag: Tag 'a,b' is invalid", tag="a,b"),
 ]
 
 LIVE = f"{ONE}/migrations"

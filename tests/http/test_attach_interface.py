@@ -23,8 +23,9 @@ def _asked_for(api: Api) -> None:
             session.add(RequestSpec(server_id=ACTIVE))
 
 
-def attach(api: Api, **said: Any) -> Any:
-    return api.call("alice", "POST", HERE, json={"interfaceAttachment": said})
+def attach(api: Api, at: int = 1, **said: Any) -> Any:
+    headers = {"OpenStack-API-Version": f"compute 2.{at}"}
+    return api.call("alice", "POST", HERE, json={"interfaceAttachment": said}, headers=headers)
 
 
 def end_all(api: Api) -> None:
@@ -74,6 +75,28 @@ def test_ones_own_port_is_attached(api: Api) -> None:
     end_all(api)
     refused = attach(api, port_id=port_id)
     assert (refused.status_code, reason(refused)) == (409, f"Port {port_id} is still in use.")
+
+
+def tag_of(api: Api, port_id: str) -> str:
+    with reading(api.sessions) as session:
+        return session.get_one(Port, port_id).tag
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_interface_is_tagged_anew_with_each_server(api: Api, *, own: bool) -> None:
+    said = {"port_id": own_port(api)} if own else {"net_id": NETWORK}
+    for tag in ({"tag": "front"}, {}):
+        answer = attach(api, at=49, **said, **tag)
+        port_id = answer.get_json()["interfaceAttachment"]["port_id"]
+        assert tag_of(api, port_id) == tag.get("tag", "")
+        with api.sessions.begin() as session:
+            session.get_one(Port, port_id).server_id = None
+        end_all(api)
+
+
+def test_the_one_network_is_attached_with_a_tag(api: Api) -> None:
+    told = attach(api, at=49, tag="front").get_json()["interfaceAttachment"]
+    assert tag_of(api, told["port_id"]) == "front"
 
 
 def test_interface_is_detached(api: Api) -> None:

@@ -84,7 +84,7 @@ def _meta_data(data: GuestData) -> dict[str, Any]:
         "availability_zone": first_boot.availability_zone,
         "project_id": data.project_id,
         "launch_index": 0,
-        "devices": [],
+        "devices": [device.model_dump(exclude_none=True) for device in data.devices],
         "meta": first_boot.metadata,
         "public_keys": first_boot.public_keys,
         "keys": [

@@ -31,6 +31,20 @@ Result = Literal["ok", "failed"]
 _DIRECTORY = "guests"
 
 
+class Device(Value):
+    """A device that its owner has tagged, and where the guest finds it, in OpenStack's words."""
+
+    type: Literal["nic", "disk"]
+    bus: str
+    address: str
+    #: Interfaces only.
+    mac: str | None = None
+    #: Disks only.
+    path: str | None = None
+    serial: str | None = None
+    tags: list[str]
+
+
 class GuestData(Value):
     """All that one guest is told."""
 
@@ -41,6 +55,12 @@ class GuestData(Value):
     ports: list[PortSpec]
     #: Hexadecimal.
     random_seed: str = Field(repr=False)
+    devices: list[Device] = Field(default_factory=list)
+
+    @property
+    def has_tags(self) -> bool:
+        """Say whether any of its devices is tagged."""
+        return bool(self.first_boot.root_tag or any(port.tag for port in self.ports))
 
 
 class GuestWord(Value):

@@ -104,7 +104,7 @@ def attach_interface(body: Json, server_id: str) -> Any:
     """
     asked = body["interfaceAttachment"]
     [address] = [each["ip_address"] for each in asked.get("fixed_ips", ())] or [None]
-    wanted = Wanted(asked.get("net_id"), address, asked.get("port_id"))
+    wanted = Wanted(asked.get("net_id"), address, asked.get("port_id"), asked.get("tag", ""))
     view = interfaces.attach(context(), caller(), server_id, wanted)
     return {"interfaceAttachment": _interface(view)}
 

@@ -145,7 +145,7 @@ def read_server(body: Json) -> NewServer:
     """Return what a body asks for: its `server`, and the hints beside it."""
     request = body["server"]
     min_count: int = request.get("min_count", 1)
-    networks = request.get("networks", [])
+    networks, devices = request.get("networks", []), request.get("block_device_mapping_v2", [])
     return NewServer(
         name=request["name"],
         flavor_id=request["flavorRef"],
@@ -168,6 +168,7 @@ def read_server(body: Json) -> NewServer:
         hints=_hints(body.get("os:scheduler_hints") or body.get("OS-SCH-HNT:scheduler_hints", {})),
         description=request.get("description") if Gate.DESCRIPTION.is_open else request["name"],
         tags=tuple(request.get("tags", [])),
+        root_tag=next((each["tag"] for each in devices if "tag" in each), ""),
     )
 
 
@@ -184,6 +185,7 @@ def _interface(network: Json) -> Interface:
         network_id=network.get("uuid"),
         address=network.get("fixed_ip"),
         port_id=network.get("port"),
+        tag=network.get("tag", ""),
     )
 
 

@@ -116,6 +116,8 @@ class Port(HasId, HasTimes, HasNotes, Base):
     device_id: Mapped[str] = mapped_column(String(255), default="")
     device_owner: Mapped[str] = mapped_column(String(255), default="")
     dns_name: Mapped[str] = mapped_column(String(63), default="")
+    #: By which the guest of the server that has it is to know it; empty: none.
+    tag: Mapped[str] = mapped_column(String(60), default="")
     #: When the guest was first seen to use an address of it.
     seen_at: Mapped[datetime | None] = mapped_column(default=None)
 

@@ -36,6 +36,7 @@ from workers.hypervisor.image_upload import Uploader
 from workers.hypervisor.libvirt.acceleration import Acceleration
 from workers.hypervisor.libvirt.carried_disks import CarriedDisks
 from workers.hypervisor.libvirt.connection import Keeper
+from workers.hypervisor.libvirt.device_tags import tagged_devices
 from workers.hypervisor.libvirt.disk_files import disk_files
 from workers.hypervisor.libvirt.disks import Disks, takes_direct_io
 from workers.hypervisor.libvirt.domains import Domains
@@ -149,9 +150,7 @@ class LibvirtHypervisor:
     ) -> DiskRef:
         """See the port."""
         data = _guest_data(server_id, project_id, first_boot, networks, ports)
-        drive = self._disks.ensure_config_drive(server_id, first_boot_files(data))
-        self._guests.keep(data)
-        return drive
+        return self._tell(self._with_devices(data))
 
     def own_disks(self, server_id: str) -> list[DiskRef]:
         """See the port."""
@@ -275,6 +274,8 @@ class LibvirtHypervisor:
     def start(self, server_id: str) -> Domain:
         """See the port."""
         self._firewall.ensure_table()
+        # Now its devices have the addresses that they will have.
+        self._tell_devices(server_id)
         return self._domains.start(server_id)
 
     def shut_down(self, server_id: str) -> None:
@@ -296,6 +297,7 @@ class LibvirtHypervisor:
     def attach_port(self, server_id: str, port: PortSpec, machine: MachineSpec) -> None:
         """See the port."""
         self._interfaces.attach(server_id, port, machine)
+        self._tell_devices(server_id)
 
     def detach_port(self, server_id: str, port: PortSpec) -> bool:
         """See the port."""
@@ -379,6 +381,31 @@ class LibvirtHypervisor:
             cpu_model=settings.cpu_model,
             cpu_features=settings.cpu_features,
         )
+
+    def _tell_devices(self, server_id: str) -> None:
+        """Have the guest told where the devices are that its owner has tagged."""
+        data = self._guests.read(server_id)
+        if data is not None and data.has_tags:
+            told = self._with_devices(data)
+            if told != data:
+                self._tell(told)
+
+    def _with_devices(self, data: GuestData) -> GuestData:
+        """Of a domain that is not there yet, nothing is known; it is told before its start."""
+        if not data.has_tags:
+            return data
+        with translated("look for the server's devices"):
+            handle = self._domains.handle(data.server_id)
+            if handle is None:
+                return data
+            described = handle.XMLDesc()
+        devices = tagged_devices(described, data.ports, data.first_boot.root_tag)
+        return data.model_copy(update={"devices": devices})
+
+    def _tell(self, data: GuestData) -> DiskRef:
+        drive = self._disks.ensure_config_drive(data.server_id, first_boot_files(data))
+        self._guests.keep(data)
+        return drive
 
     def _refuse_running(self, server_id: str) -> None:
         """Raise HostError while QEMU has the server's disks open."""
