@@ -13,7 +13,7 @@ import pytest
 from tests.drivers.images import ImageServer, serving
 from tests.drivers.libvirtd import PrivateHost
 from tests.drivers.namespaces import run
-from tests.drivers.sites import Site
+from tests.drivers.sites import Networks, Site
 from tests.drivers.values import Server
 from workers.hypervisor.fake import FakeHypervisor
 from workers.hypervisor.image_cache import CacheRules, ImageCache
@@ -109,21 +109,28 @@ def dedicated_rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
         yield made
 
 
+@pytest.fixture(scope="module")
+def networks(private_host: PrivateHost) -> Iterator[Networks]:
+    """Give networks to share, and remove them."""
+    made = Networks()
+    yield made
+    with by_hand(private_host.uri) as handle:
+        for network in made.made:
+            found = handle.networkLookupByUUIDString(network.network_id)
+            found.destroy()
+            found.undefine()
+
+
 @pytest.fixture
-def site(libvirt_rig: Rig, private_host: PrivateHost) -> Iterator[Site]:
+def site(libvirt_rig: Rig, private_host: PrivateHost, networks: Networks) -> Iterator[Site]:
     """Give an empty site; the host's switch for all bridges is off, as where nobody set it."""
     for name in ("iptables", "ip6tables"):
         run("sysctl", "-qw", f"net.bridge.bridge-nf-call-{name}=0")
-    made = Site(libvirt_rig, private_host.name)
+    made = Site(libvirt_rig, private_host.name, networks)
     try:
         yield made
     finally:
         made.remove()
-        with by_hand(private_host.uri) as handle:
-            for network in made.networks:
-                found = handle.networkLookupByUUIDString(network.network_id)
-                found.destroy()
-                found.undefine()
 
 
 @contextmanager

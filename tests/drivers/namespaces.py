@@ -16,7 +16,8 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from typing import Any
 _CLONE_NEWNET = 0x40000000
 #: Nothing on one machine takes longer; what does not come in this time does not come.
 PATIENCE_S = 1.5
+#: By how much one packet may come before another that was sent earlier.
+_OVERTAKING_S = 0.1
 
 
 def run(*words: str, limit_s: float = 20.0) -> str:
@@ -146,6 +149,14 @@ class NamespaceGuest(Namespace):
             run("ip", "-n", name, "route", "add", "default", "via", gateway)
 
 
+def arrived(**attempts: Callable[[], bool]) -> set[str]:
+    """Make all attempts side by side, so that what does not come is waited for once. Return the
+    names of those that came. No two may listen at one socket."""
+    with ThreadPoolExecutor(len(attempts)) as threads:
+        made = {name: threads.submit(attempt) for name, attempt in attempts.items()}
+        return {name for name, attempt in made.items() if attempt.result()}
+
+
 def hears(listener: socket.socket, word: bytes, limit_s: float = PATIENCE_S) -> bool:
     """Say whether these bytes come."""
     end = time.monotonic() + limit_s
@@ -154,6 +165,21 @@ def hears(listener: socket.socket, word: bytes, limit_s: float = PATIENCE_S) -> 
         if ready and word in listener.recv(4096):
             return True
     return False
+
+
+def heard(listener: socket.socket, *words: bytes) -> list[bytes]:
+    """Return which of these words come, the last of which ends the wait: what was sent before it,
+    on the same way, is there by then or was dropped."""
+    end, found = time.monotonic() + PATIENCE_S, []
+    while (left := end - time.monotonic()) > 0:
+        ready, _, _ = select.select([listener], [], [], left)
+        if ready:
+            told = listener.recv(4096)
+            found += [word for word in words if word in told]
+        if words[-1] in found:
+            # Queues of two processors may have changed the order.
+            end = min(end, time.monotonic() + _OVERTAKING_S)
+    return found
 
 
 #: One ICMP echo by a raw socket, since no `ping` need be there.

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from tests.drivers.conftest import Rig
 
 _COUNT = itertools.count(1)
-_NETWORKS = itertools.count(1)
 _REVISION = itertools.count(1)
 
 TCP, UDP, ICMP = 6, 17, 1
@@ -43,37 +42,57 @@ def group(*rules: RuleSpec, **more: object) -> GroupSpec:
     return GroupSpec(group_id=str(uuid.uuid4()), rules=list(rules), **more)  # type: ignore[arg-type]
 
 
+def make_network(kind: str, number: int) -> NetworkSpec:
+    """Return a network, of both IP versions as far as its addresses go."""
+    return NetworkSpec(
+        network_id=str(uuid.uuid4()),
+        name="private",
+        kind=kind,  # type: ignore[arg-type]
+        mtu=1400,
+        subnets=[
+            SubnetSpec(
+                subnet_id=str(uuid.uuid4()),
+                version=4,
+                cidr=f"10.178.{number}.0/24",
+                gateway=f"10.178.{number}.1" if kind == "nat" else None,
+                host_address=f"10.178.{number}.1",
+            )
+        ],
+    )
+
+
+@dataclass
+class Networks:
+    """Networks that the tests of a module use one after the other: to make and to remove one takes
+    libvirt as long as a test's packets take. Each leaves no port on them."""
+
+    made: list[NetworkSpec] = field(default_factory=list)
+
+    def pick(self, kind: str, used: list[NetworkSpec]) -> NetworkSpec:
+        """Return one that the test does not use yet."""
+        free = [one for one in self.made if one.kind == kind and one not in used]
+        if not free:
+            free = [make_network(kind, number=len(self.made) + 1)]
+            self.made += free
+        return free[0]
+
+
 @dataclass
 class Site:
     """Networks and guests of one test on the host under test."""
 
     rig: "Rig"
     host: str
+    shared: Networks
     networks: list[NetworkSpec] = field(default_factory=list)
     guests: list[NamespaceGuest] = field(default_factory=list)
     ports: dict[str, PortSpec] = field(default_factory=dict)
     groups: dict[str, GroupSpec] = field(default_factory=dict)
 
     def network(self, kind: str = "nat") -> NetworkSpec:
-        """Return a new network, of both IP versions as far as its addresses go."""
-        number = next(_NETWORKS)
-        spec = NetworkSpec(
-            network_id=str(uuid.uuid4()),
-            name="private",
-            kind=kind,  # type: ignore[arg-type]
-            mtu=1400,
-            subnets=[
-                SubnetSpec(
-                    subnet_id=str(uuid.uuid4()),
-                    version=4,
-                    cidr=f"10.178.{number}.0/24",
-                    gateway=f"10.178.{number}.1" if kind == "nat" else None,
-                    host_address=f"10.178.{number}.1",
-                )
-            ],
-        )
-        self.networks.append(spec)
-        return spec
+        """Return another network, without a port."""
+        self.networks.append(self.shared.pick(kind, self.networks))
+        return self.networks[-1]
 
     def guest(self, network: NetworkSpec, *groups: GroupSpec, **changes: object) -> NamespaceGuest:
         """Return a guest with a port in these groups."""
