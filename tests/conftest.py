@@ -31,6 +31,8 @@ def pytest_configure() -> None:
 #: what they have started: one worker runs them all, in order, beside the one with the rest.
 _ALONE_DIRECTORIES = {"stack"}
 _ALONE_MARKS = ("lab", "boots", "slow")
+#: Of a parameter as it is in a test's name, in characters.
+_LONGEST_PARAMETER = 200
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -39,6 +41,14 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     is_alone = any(item.get_closest_marker(mark) for mark in _ALONE_MARKS)
     if is_alone or _ALONE_DIRECTORIES & set(item.path.relative_to(_TESTS).parts):
         item.add_marker(pytest.mark.xdist_group("host"))
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name long parameters by their size: each report of a test carries its name, to another
+    process too, and the bytes of an image need not be in it."""
+    if isinstance(val, str | bytes) and len(val) > _LONGEST_PARAMETER:
+        return f"{argname} of {len(val)}"
+    return None
 
 
 @pytest.fixture(scope="session")
