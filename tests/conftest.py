@@ -4,7 +4,6 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import pytest
 from app.db.models import Base
 from app.db.session import Sessions, make_engine, make_sessions
 from config.settings import ComputeSettings
-from tests.databases import PostgresServer
+from tests.databases import Engines, PostgresServer
 from tests.object_stores import SwiftServer
 from tests.openstack_command import OpenStackCommand
 
@@ -96,7 +95,11 @@ def guest_image(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The URL of a database with all tables and no rows, for one test."""
-    with _database(request, tmp_path) as url:
+    if request.param == "sqlite":
+        yield _sqlite(tmp_path)
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    with server.lend_database(_make_tables) as url:
         yield url
 
 
@@ -105,24 +108,8 @@ def any_database_url(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
     """The same, for all tests of a module, which clean up after themselves."""
-    with _database(request, tmp_path_factory.mktemp("database")) as url:
-        yield url
-
-
-@pytest.fixture
-def sessions(database_url: str) -> Iterator[Sessions]:
-    """The session factory of such a database."""
-    engine = make_engine(database_url)
-    yield make_sessions(engine)
-    engine.dispose()
-
-
-@contextmanager
-def _database(request: pytest.FixtureRequest, directory: Path) -> Iterator[str]:
     if request.param == "sqlite":
-        file = directory / "byre.db"
-        file.write_bytes(_sqlite_file())
-        yield f"sqlite:///{file}"
+        yield _sqlite(tmp_path_factory.mktemp("database"))
         return
     server: PostgresServer = request.getfixturevalue("postgres")
     url = server.copy_database(_make_tables)
@@ -130,6 +117,27 @@ def _database(request: pytest.FixtureRequest, directory: Path) -> Iterator[str]:
         yield url
     finally:
         server.drop_database(url)
+
+
+@pytest.fixture(scope="session")
+def engines() -> Iterator[Engines]:
+    """The engines of all such databases."""
+    made = Engines()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def sessions(database_url: str, engines: Engines) -> Iterator[Sessions]:
+    """The session factory of such a database."""
+    with engines.on(database_url) as engine:
+        yield make_sessions(engine)
+
+
+def _sqlite(directory: Path) -> str:
+    file = directory / "byre.db"
+    file.write_bytes(_sqlite_file())
+    return f"sqlite:///{file}"
 
 
 @cache

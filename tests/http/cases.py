@@ -9,7 +9,7 @@ from typing import Any
 
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import func, select
+from sqlalchemy import text
 from werkzeug.test import TestResponse
 
 from app.db.models import Base
@@ -28,6 +28,10 @@ from tasks.messages import (
     WarmCache,
 )
 from tests.http.world import token_of
+
+_COUNTED = [name for name in Base.metadata.tables if name != "failed_logins"]
+#: One statement for all tables, and no work for the ORM: two are sent for each case.
+_COUNT = text("SELECT " + ", ".join(f"(SELECT count(*) FROM {name})" for name in _COUNTED))  # noqa: S608
 
 
 @dataclass
@@ -134,11 +138,7 @@ class Api:
     def count_rows(self) -> dict[str, int]:
         """Return how many rows each table has; a refused login is meant to leave its mark."""
         with reading(self.sessions) as session:
-            return {
-                name: session.scalar(select(func.count()).select_from(table)) or 0
-                for name, table in Base.metadata.tables.items()
-                if name != "failed_logins"
-            }
+            return dict(zip(_COUNTED, session.execute(_COUNT).one(), strict=True))
 
 
 class Like:

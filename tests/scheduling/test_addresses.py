@@ -219,11 +219,14 @@ def test_search_in_a_large_subnet_is_as_short_as_in_a_small_one(
     statements: list[str] = []
     engine = sessions.kw["bind"]
     event.listen(
-        engine, "before_cursor_execute", lambda *arguments: statements.append(arguments[2])
+        engine,
+        "before_cursor_execute",
+        note := lambda *arguments: statements.append(arguments[2]),
     )
 
     assert take(sessions, world, subnet_id)[1] == str(start + 5000)
 
+    event.remove(engine, "before_cursor_execute", note)
     assert len([text for text in statements if "address IN" in text]) == 1
     assert len(statements) < 12
 
