@@ -26,20 +26,24 @@ def pytest_configure() -> None:
     ComputeSettings.model_rebuild(force=True)
 
 
-#: Tests of these directories and with these marks share the machine's network, its processors or
-#: what they have started: one worker runs them all, in order, beside the one with the rest.
+#: Tests of these directories and with these marks share a libvirt, the machine's network, or what
+#: they have started: one worker runs each group, in order, beside those with the rest.
 _ALONE_DIRECTORIES = {"stack"}
 _ALONE_MARKS = ("lab", "boots", "slow")
 #: Of a parameter as it is in a test's name, in characters.
 _LONGEST_PARAMETER = 200
+#: The lab's hosts have libvirts and a bridge of their own, so these run beside the others.
+_LAB_DIRECTORY = "lab"
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Group what must not run beside its like (pytest-xdist, --dist loadgroup), before xdist looks:
     its own hook for all items comes before a conftest's."""
+    directories = set(item.path.relative_to(_TESTS).parts)
     is_alone = any(item.get_closest_marker(mark) for mark in _ALONE_MARKS)
-    if is_alone or _ALONE_DIRECTORIES & set(item.path.relative_to(_TESTS).parts):
-        item.add_marker(pytest.mark.xdist_group("host"))
+    if is_alone or _ALONE_DIRECTORIES & directories:
+        group = "lab" if _LAB_DIRECTORY in directories else "host"
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

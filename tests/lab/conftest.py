@@ -105,7 +105,7 @@ def _has_pool(host: PrivateHost) -> bool:
     return "byre" in _virsh(host, "pool-list", "--name").split()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory, guest_image: Path) -> Iterator[Lab]:
     """Two hosts with real libvirt and QEMU, and everything else beside them."""
     directory = tmp_path_factory.mktemp("lab")
@@ -117,7 +117,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory, guest_image: Path) -> Iterator
         stack.callback(byre.stop)
         broker.start()
         image_id = _bootstrap(byre, guest_image)
-        byre.start_control()
+        # A test stops a host for as long as three guests boot: it is not given up meanwhile.
+        byre.start_control(BYRE_HOST_LOST_AFTER_S="300")
         hosts, workers = {}, {}
         for number, name in enumerate(("lab-a", "lab-b")):
             host = PrivateHost(_made(directory / f"host-{name}"), f"byl{os.getpid()}{name[-2:]}")

@@ -59,8 +59,8 @@ class Plugged:
         _ip("-n", self.name, "route", "add", *words)
 
     def reaches(self, address: str, size: int = 56) -> bool:
-        """Say whether an address answers one of three pings with `size` bytes."""
-        words = ["ping", "-n", "-c", "3", "-W", "1", "-s", str(size), address]
+        """Say whether an address answers a ping with `size` bytes within three seconds."""
+        words = ["ping", "-n", "-c", "1", "-i", "0.5", "-w", "3", "-s", str(size), address]
         return self.run(*words).returncode == 0
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:

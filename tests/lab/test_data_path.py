@@ -18,7 +18,8 @@ import pytest
 
 from tasks.messages import NetworkSpec, Overlay, PortAddress, PortSpec, Route, SubnetSpec
 from tests.drivers.libvirtd import PrivateHost
-from tests.lab.bridge import LabBridge
+from tests.drivers.namespaces import arrived
+from tests.lab.bridge import UNDERLAY, LabBridge
 from tests.lab.plugged import Plugged, Tap, link_local
 from workers.hypervisor import names
 from workers.hypervisor.libvirt import LibvirtHypervisor, LibvirtSettings
@@ -86,7 +87,7 @@ def for_host(spec: NetworkSpec, site: Site, sites: tuple[Site, ...]) -> NetworkS
 def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, Site]]:
     """Two hosts that share an underlay."""
     with ExitStack() as undo:
-        bridge = undo.enter_context(LabBridge())
+        bridge = undo.enter_context(LabBridge(UNDERLAY))
         made = []
         for number in range(2):
             below = tmp_path_factory.mktemp(f"site{number}")
@@ -203,10 +204,15 @@ def test_a_network_spans_hosts_in_both_versions_up_to_its_mtu(overlaid: Overlaid
 
 def test_two_networks_do_not_meet(overlaid: Overlaid) -> None:
     """Neither over the tunnel, nor through the host that routes both."""
-    for one in overlaid.reds:
-        for address in addresses(overlaid.bluish):
-            assert not one.reaches(address)
-    assert not overlaid.bluish.reaches(addresses(overlaid.reds[1])[0])
+    first, second = overlaid.reds
+    v4, v6 = addresses(overlaid.bluish)
+    assert not arrived(
+        by_tunnel=lambda: first.reaches(v4),
+        by_tunnel_v6=lambda: first.reaches(v6),
+        by_host=lambda: second.reaches(v4),
+        by_host_v6=lambda: second.reaches(v6),
+        back=lambda: overlaid.bluish.reaches(addresses(second)[0]),
+    )
 
 
 def test_each_guest_has_one_answer_its_own_hosts(overlaid: Overlaid) -> None:
@@ -262,7 +268,7 @@ def test_each_guest_finds_its_own_host_at_the_gateway(overlaid: Overlaid) -> Non
 def test_the_way_out_is_through_the_own_host(overlaid: Overlaid) -> None:
     """The underlay's other machine stands for the world: it has no route back, so it is NAT."""
     for one in overlaid.reds:
-        assert one.reaches("198.51.100.1")
+        assert one.reaches(UNDERLAY)
 
 
 def test_a_change_reaches_a_running_network_and_its_guests_go_on(overlaid: Overlaid) -> None:
@@ -297,8 +303,9 @@ def test_without_a_way_out_there_is_a_route_to_metadata_alone(sites: tuple[Site,
         other = guest(undo, sites[1], spec, sites, 15)
         assert one.reaches(addresses(other)[0])
         for each in (one, other):
-            each.route("198.51.100.0/24", "via", "10.62.3.1")
-            assert not each.reaches("198.51.100.1"), "it has no way out, whatever it tries"
+            each.route(f"{UNDERLAY}/32", "via", "10.62.3.1")
+        # It has no way out, whatever it tries.
+        assert not arrived(one=lambda: one.reaches(UNDERLAY), other=lambda: other.reaches(UNDERLAY))
 
 
 def test_rules_that_somebody_flushed_are_put_back(overlaid: Overlaid) -> None:
@@ -338,7 +345,7 @@ def _dropped(site: Site) -> int:
 
 
 def _speak_from_outside(address: str, vni: int) -> None:
-    """The test itself is on the underlay, as GATEWAY, which is no host."""
+    """The test itself is on the underlay, as UNDERLAY, which is no host."""
     frame = b"\xff" * 6 + STRANGER + b"\x08\x06" + bytes(46)
     told = bytes((8, 0, 0, 0)) + (vni << 8).to_bytes(4, "big") + frame
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as speaker:
