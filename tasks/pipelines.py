@@ -56,9 +56,15 @@ RESCUE, UNRESCUE = "rescue", "unrescue"
 
 REBUILDS = frozenset({REBUILD, REBUILD_STOPPED})
 
+#: A server of a host that does not answer made anew on another one, from its image; one that was
+#: stopped is stopped again after it.
+EVACUATE, EVACUATE_STOPPED = "evacuate", "evacuate_stopped"
+
+EVACUATIONS = frozenset({EVACUATE, EVACUATE_STOPPED})
+
 #: Actions that make disks from an image: they may take as long as a create, and what failed
 #: half-way is not as it was.
-BUILDING = REBUILDS | {RESCUE}
+BUILDING = REBUILDS | EVACUATIONS | {RESCUE}
 
 #: A copy of a server's root disk becomes an image; a backup also takes the place of older ones.
 CREATE_IMAGE, CREATE_BACKUP = "create_image", "create_backup"
@@ -105,6 +111,8 @@ UNDO_RESIZE = "undo_resize"
 #: The same on another host, where there is room for it; or with the same flavor, only to be there.
 RESIZE_AWAY, MIGRATE = "resize_away", "migrate"
 MOVES = frozenset({RESIZE_AWAY, MIGRATE})
+#: What ends on another host than it begins on.
+JOURNEYS = MOVES | EVACUATIONS
 RESIZES = frozenset({RESIZE, CONFIRM_RESIZE, REVERT_RESIZE, UNDO_RESIZE}) | MOVES
 
 #: Pipelines that only take away: owed however late they come, and never given up.
@@ -159,6 +167,8 @@ _MOVE = (
     _RESHAPE,
     _POWER_ON,
 )
+
+_REHOST = Stage("rehost", Side.CONTROL, limit_s=30, output="build")
 
 _TEARDOWN = Stage("teardown", Side.COMPUTE, limit_s=300)
 _REMOVE = (_TEARDOWN, Stage("conclude", Side.CONTROL, limit_s=30))
@@ -237,6 +247,8 @@ PIPELINES: dict[str, tuple[Stage, ...]] = {
         *_PUT_BACK,
     ),
     UNDO_RESIZE: _PUT_BACK,
+    EVACUATE: (_REHOST, _CLEAR, *_BUILD),
+    EVACUATE_STOPPED: (_REHOST, _CLEAR, *_BUILD, _SHUT_DOWN),
     RESIZE_AWAY: _MOVE,
     MIGRATE: _MOVE,
 }

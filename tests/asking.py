@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from app.services import (
+    evacuating,
     guest_passwords,
     moving,
     ports,
@@ -24,6 +25,8 @@ from tasks.pipelines import (
     CREATE_BACKUP,
     CREATE_IMAGE,
     DETACH_INTERFACE,
+    EVACUATE,
+    EVACUATE_STOPPED,
     MIGRATE,
     RESCUE,
     RESIZE,
@@ -81,6 +84,8 @@ _SERVICES: dict[str, Callable[[Context, Caller, str], object]] = {
     CREATE_BACKUP: _create_backup,
     CREATE_IMAGE: _create_image,
     DETACH_INTERFACE: _detach,
+    EVACUATE: evacuating.evacuate,
+    EVACUATE_STOPPED: evacuating.evacuate,
     MIGRATE: moving.migrate,
     RESCUE: rescues.begin,
     REVERT_RESIZE: resizing.revert,

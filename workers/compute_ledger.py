@@ -20,6 +20,7 @@ from tasks.messages import AttemptRef, Failure, Job, StageReport, Value
 from tasks.pipelines import (
     ACTIONS,
     DISCARD_SNAPSHOT,
+    EVACUATIONS,
     OFFLOAD,
     PLACING,
     REBUILDS,
@@ -125,7 +126,7 @@ class ComputeLedger:
         done, but for the stage that is done once only; and what removes finds nothing left."""
         if stage_named(job.pipeline, stage).once:
             return self._journal.was_done(job, stage)
-        is_told = job.pipeline in (ACTIONS - REBUILDS - PLACING) | RESIZES
+        is_told = job.pipeline in (ACTIONS - REBUILDS - EVACUATIONS - PLACING) | RESIZES
         return is_told and self._journal.has_completed(job.server_id, job.run_id)
 
     def began(self, job: Job, stage: str, worker: str) -> None:

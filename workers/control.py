@@ -39,6 +39,7 @@ from tasks.control import (
     let_go,
     move,
     move_back,
+    rehost,
     reports,
     schedule,
     settle,
@@ -59,6 +60,7 @@ STAGES = {
     "settle": settle,
     "move": move,
     "move_back": move_back,
+    "rehost": rehost,
     "let_go": let_go,
 }
 

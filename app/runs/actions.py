@@ -16,6 +16,8 @@ from tasks.pipelines import (
     CREATE_BACKUP,
     CREATE_IMAGE,
     DETACH_INTERFACE,
+    EVACUATE,
+    EVACUATE_STOPPED,
     HARD_REBOOT,
     MIGRATE,
     OFFLOAD,
@@ -118,6 +120,8 @@ ACTIONS: dict[str, Action] = {
     RESUME: Action({"suspended"}, "resuming", ACTIVE),
     REBUILD: Action({"active", "stopped", "error"}, "rebuilding", ACTIVE, "REBUILD", _REBUILDING),
     REBUILD_STOPPED: Action({"stopped"}, "rebuilding", STOPPED, "REBUILD", _REBUILDING),
+    EVACUATE: Action({"active", "stopped", "error"}, "rebuilding", ACTIVE, "REBUILD", _REBUILDING),
+    EVACUATE_STOPPED: Action({"stopped"}, "rebuilding", STOPPED, "REBUILD", _REBUILDING),
     SHELVE: Action(_AT_HAND, "shelving", SHELVED, steps=_SHELVING),
     OFFLOAD: Action({"shelved"}, "shelving_offloading", OFFLOADED),
     UNSHELVE: Action({"shelved", "shelved_offloaded"}, "unshelving", ACTIVE),
@@ -143,6 +147,7 @@ ACTIONS: dict[str, Action] = {
 #: (pipeline, vm_state) -> the pipeline by which a server in that state is led to the same end.
 _FOR_STATE = {
     (REBUILD, "stopped"): REBUILD_STOPPED,
+    (EVACUATE, "stopped"): EVACUATE_STOPPED,
     (UNSHELVE, "shelved"): UNSHELVE_HERE,
 }
 
@@ -150,6 +155,7 @@ _FOR_STATE = {
 _WORDS = {
     HARD_REBOOT: REBOOT,
     REBUILD_STOPPED: REBUILD,
+    EVACUATE_STOPPED: EVACUATE,
     UNSHELVE_HERE: UNSHELVE,
     OFFLOAD: "shelveOffload",
     CREATE_IMAGE: "createImage",

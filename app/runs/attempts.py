@@ -16,7 +16,7 @@ from tasks.messages import Failure
 from tasks.pipelines import CREATE, PLACING
 
 #: The stages that choose a host.
-_CHOOSES = ("schedule", "move")
+_CHOOSES = ("schedule", "move", "rehost")
 
 
 def resume(session: Session, run: Run, moment: datetime, code: str, reason: str) -> None:

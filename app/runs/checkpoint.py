@@ -28,6 +28,8 @@ from tasks.pipelines import (
     BUILDING,
     CREATE,
     DETACH_INTERFACE,
+    EVACUATIONS,
+    JOURNEYS,
     MOVES,
     PLACING,
     REBUILDS,
@@ -137,7 +139,7 @@ def fail(
         _owe(run, stage, moment)
         return []
     stage.state, stage.finished_at = "failed", moment
-    if run.pipeline in MOVES and resizes.has_moved(session, run):
+    if run.pipeline in JOURNEYS and resizes.has_moved(session, run):
         return _leave_destination(session, run, failure, moment, settings, final=final)
     if run.pipeline in (ACTIONS - PLACING) | RESIZES:
         return _end_action(session, run, failure, moment, settings)
@@ -234,6 +236,8 @@ def _end_action(
     server = session.get_one(Server, run.server_id)
     if run.pipeline in MOVES | {RESIZE}:
         return [resizes.undo(session, server, run, settings).id]
+    if run.pipeline in EVACUATIONS:
+        resizes.give_up(session, server, moment)
     if run.pipeline in BUILDING | {REVERT_RESIZE, UNDO_RESIZE}:
         blame(server, failure, moment)
     else:
@@ -324,8 +328,10 @@ def _complete(session: Session, run: Run, settings: ControlSettings, moment: dat
     if run.pipeline in ACTIONS:
         server = session.get_one(Server, run.server_id)
         actions.show_done(session, server, run)
-        if run.pipeline in REBUILDS | PLACING:
+        if run.pipeline in REBUILDS | PLACING | EVACUATIONS:
             server.launched_at = moment
+        if run.pipeline in EVACUATIONS:
+            return resizes.arrive(session, server, run, settings, moment)
         return shelve(session, server, run, settings, moment)
     if run.pipeline in RESIZES:
         if run.pipeline in MOVES:

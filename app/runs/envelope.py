@@ -183,6 +183,7 @@ def _password(_session: Session, run: Run, _settings: ControlSettings) -> Passwo
 #: Stages whose output is not kept (app.db.models.run), and what makes it again.
 _MADE_AGAIN: dict[str, Callable[[Session, Run, ControlSettings], dict[str, Any]]] = {
     "schedule": _build,
+    "rehost": _build,
     "move": _shape,
     "move_back": _shape,
 }

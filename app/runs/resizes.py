@@ -16,7 +16,7 @@ from app.runs.actions import ACTIVE, RESIZED, STOPPED
 from app.runs.build_spec import image_source, shape_spec
 from app.runs.fabric import note_placed, specs
 from app.runs.sizes import Size
-from app.runs.start import Asker, start_run
+from app.runs.start import Asker, owe_vacate, start_run
 from config.settings import ControlSettings
 from tasks.errors import ImageUnusable
 from tasks.messages import AttemptRef, CarriedDisk, ShapeSpec
@@ -61,6 +61,45 @@ def has_moved(session: Session, run: Run) -> bool:
 def is_bound(run: Run) -> bool:
     """Say whether the server may go to no other host than the one that was named."""
     return HOST in (run.parameters or {})
+
+
+def give_up(session: Session, server: Server, moment: datetime) -> None:
+    """End a journey of a server that is where it was before. What it was to have is free."""
+    migration = migrations.unsettled(session, server.id)
+    if migration is None:
+        raise LookupError(f"server {server.id} is not being moved")
+    _leave_out(session, server, migration)
+    migration.status, migration.settled_at = "error", moment
+
+
+def arrive(
+    session: Session, server: Server, run: Run, settings: ControlSettings, moment: datetime
+) -> list[str]:
+    """End an evacuation: what the server's former host still has of it is owed. Returns ids of the
+    runs that are to be sent."""
+    migration = migrations.unsettled(session, server.id)
+    if migration is None:
+        raise LookupError(f"server {server.id} is not being moved")
+    migration.status, migration.settled_at = "done", moment
+    return vacate(session, server, run, migration, settings)
+
+
+def vacate(
+    session: Session, server: Server, run: Run, migration: Migration, settings: ControlSettings
+) -> list[str]:
+    """Have all that is left of the server on its former host removed, and its room there free
+    after that. Returns ids of the runs that are to be sent."""
+    if not migration.is_move or migration.source_id is None:
+        return []
+    asker = Asker(run.request_id, run.user_id)
+    return [owe_vacate(session, server, migration.source_id, asker, settings).id]
+
+
+def _leave_out(session: Session, server: Server, migration: Migration) -> None:
+    """Free the room on a host where the server never came."""
+    if migration.dest_id is not None:
+        claims.give_back(session, server.id, migration.dest_id)
+        migration.dest_id = None
 
 
 def come_back(session: Session, run: Run) -> None:
@@ -131,10 +170,8 @@ def undo(session: Session, server: Server, failed: Run, settings: ControlSetting
     if migration is None:
         raise LookupError(f"server {server.id} is not being resized")
     migration.status = "error"
-    if failed.pipeline in MOVES and migration.dest_id is not None:
-        # It never got there.
-        claims.give_back(session, server.id, migration.dest_id)
-        migration.dest_id = None
+    if failed.pipeline in MOVES:
+        _leave_out(session, server, migration)
     return start_run(
         session,
         server,

@@ -27,7 +27,7 @@ from app.services.servers import for_action
 from config.settings import ControlSettings
 from tasks.errors import Conflict, HostLost, RequestError
 from tasks.messages import Job, Move
-from tasks.pipelines import MIGRATE
+from tasks.pipelines import EVACUATIONS, MIGRATE, MOVES
 
 #: As long as an image's name may be.
 _NAME_LENGTH = 255
@@ -52,7 +52,7 @@ def migrate(context: Context, caller: Caller, server_id: str, host: str | None =
         refuse_state(session, server, MIGRATE)
         refuse_unsettled(session, server, MIGRATE)
         source = refuse_silent_host(context, server, MIGRATE)
-        _refuse_host(session, source, host)
+        refuse_host(session, source, host)
         size = Size.of_server(server, session.get_one(RequestSpec, server.id))
         run = begin(session, context, caller, server, Wish("migration", MIGRATE, size, host))
     context.publisher.publish(run.id)
@@ -74,14 +74,15 @@ def begin(session: Session, context: Context, caller: Caller, server: Server, wi
     migration = resizes.planned(server, caller.user_id, wish.kind, old, wish.size)
     migration.source, migration.source_id = source.name, source.id
     migration.old_claim = claims.held(session, server.id, source.id)
-    migration.carried = _carry(session, server, old)
+    migration.carried = _carry(session, server, old) if wish.pipeline in MOVES else []
     run = start_run(
         session,
         server,
         wish.pipeline,
         asker=Asker(caller.request_id, caller.user_id),
         settings=context.settings,
-        hypervisor_id=source.id,
+        # Nothing is asked of a host that does not answer.
+        hypervisor_id=None if wish.pipeline in EVACUATIONS else source.id,
         without=resizes.unneeded(wish.pipeline, migration),
     )
     run.parameters = {resizes.HOST: wish.host} if wish.host else None
@@ -95,13 +96,21 @@ def move(sessions: Sessions, settings: ControlSettings, job: Job) -> Move:
     """Have the server on the host that was claimed for it, or on another one if that has failed.
     Raises NoValidHost, ImageUnusable, StaleMessage."""
     with sessions.begin() as session:
-        run = fence(session, job)
-        server, migration = _moving(session, run)
-        if migration.dest_id is None:
-            _choose(session, settings, job, run, server, migration)
-        if run.hypervisor_id != migration.dest_id or server.hypervisor_id != migration.dest_id:
-            _put(session, run, server, migration.dest_id, migration.dest)
-        return Move(host=migration.dest, shape=resizes.shape(session, run, settings))
+        run, server = arrived(session, settings, job)
+        host = session.get_one(Hypervisor, server.hypervisor_id)
+        return Move(host=host.name, shape=resizes.shape(session, run, settings))
+
+
+def arrived(session: Session, settings: ControlSettings, job: Job) -> tuple[Run, Server]:
+    """Have the server on the host that was claimed for it, or on another one if that has failed, in
+    the caller's transaction. Raises NoValidHost, StaleMessage."""
+    run = fence(session, job)
+    server, migration = _moving(session, run)
+    if migration.dest_id is None:
+        _choose(session, settings, job, run, server, migration)
+    if run.hypervisor_id != migration.dest_id or server.hypervisor_id != migration.dest_id:
+        _put(session, run, server, migration.dest_id, migration.dest)
+    return run, server
 
 
 def move_back(sessions: Sessions, settings: ControlSettings, job: Job) -> Move:
@@ -158,7 +167,9 @@ def _ask(
     return replace(ask, tried=tried, leaving=migration.source, host=host)
 
 
-def _refuse_host(session: Session, source: Hypervisor, host: str | None) -> None:
+def refuse_host(session: Session, source: Hypervisor, host: str | None) -> None:
+    """Refuse to move a server from one host to a named one that is none, or the same. Raises
+    RequestError."""
     if host is None:
         return
     if hypervisors.by_name(session, host) is None:

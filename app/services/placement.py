@@ -79,7 +79,7 @@ def _place(session: Session, settings: ControlSettings, job: Job) -> Placement:
         AttemptRef(run_id=run.id, attempt=run.attempt),
     )
     note_placed(session, build.ports)
-    _limit_boot(session, run, build.boot.limit_s)
+    limit_boot(session, run, build.boot.limit_s)
     return Placement(host=claimed.host, build=build)
 
 
@@ -134,7 +134,7 @@ def ask_to_be(session: Session, settings: ControlSettings, server: Server, size:
     image = session.get(Image, server.disk_image_id)
     spec = session.get_one(RequestSpec, server.id)
     network_ids = spec.network_ids
-    if server.shelved_image_id is not None or server.hypervisor_id is not None:
+    if server.launched_at is not None:
         network_ids = [port.network_id for port in addresses.ports_of(session, server.id)]
     ask = ask_for_size(size, spec, image, settings)
     near = neighbours(session, spec)
@@ -153,7 +153,7 @@ def ask_to_be(session: Session, settings: ControlSettings, server: Server, size:
     )
 
 
-def _limit_boot(session: Session, run: Run, limit_s: float) -> None:
+def limit_boot(session: Session, run: Run, limit_s: float) -> None:
     """The guest's own limit is kept where it is watched; this is the net, if the watcher dies."""
     stage = runs.get_stage(session, run, "poll_boot")
     if stage is not None:

@@ -100,7 +100,7 @@ def settle(sessions: Sessions, settings: ControlSettings, job: Job) -> list[str]
         if migration.status != "error":
             migration.status = "confirmed" if stays else "reverted"
         migration.settled_at = now()
-        return _vacate(session, settings, run, server, migration) if stays else []
+        return resizes.vacate(session, server, run, migration, settings) if stays else []
 
 
 def _begin_here(
@@ -142,17 +142,6 @@ def _begin_elsewhere(
         return moving.begin(session, context, caller, server, Wish("resize", RESIZE_AWAY, new))
     except NoValidHost as elsewhere:
         raise NoValidHost(f"Where it is: {here.public} Elsewhere: {elsewhere.public}") from here
-
-
-def _vacate(
-    session: Session, settings: ControlSettings, run: Run, server: Server, migration: Migration
-) -> list[str]:
-    """Have all that is left of the server on its former host removed, and its room there free
-    after that. Returns ids of the runs that are to be sent."""
-    if not migration.is_move or migration.source_id is None:
-        return []
-    asker = Asker(run.request_id, run.user_id)
-    return [owe_vacate(session, server, migration.source_id, asker, settings).id]
 
 
 def _end(context: Context, caller: Caller, server_id: str, pipeline: str) -> None:

@@ -16,7 +16,7 @@ from tasks.messages import Failure, Job, StageReport, Value
 log = structlog.get_logger(__name__)
 
 #: Stages by which a server's interfaces come to a host, or go: others have to learn of it.
-_MOVING = frozenset({"schedule", "conclude", "forget", "let_go", "move", "move_back"})
+_MOVING = frozenset({"schedule", "conclude", "forget", "let_go", "move", "move_back", "rehost"})
 
 
 class ControlLedger:

@@ -20,6 +20,7 @@ from tasks.pipelines import (
     CREATE_BACKUP,
     DELETE,
     DISCARD_SNAPSHOT,
+    JOURNEYS,
     OFFLOAD,
     PAUSE,
     PIPELINES,
@@ -41,6 +42,7 @@ from tasks.pipelines import (
     UNSHELVE,
     UNSHELVE_HERE,
     UNWIND,
+    VACATE,
     Side,
     Stage,
 )
@@ -56,6 +58,7 @@ _ALIKE = {
     TRIGGER_CRASH_DUMP,
     *(CREATE_BACKUP, DISCARD_SNAPSHOT, SHELVE, OFFLOAD, UNSHELVE, UNSHELVE_HERE),
     *(RESIZE, CONFIRM_RESIZE, REVERT_RESIZE, UNDO_RESIZE),
+    *(*JOURNEYS, VACATE),
 }
 
 #: Stages that only such a pipeline has.

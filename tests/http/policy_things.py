@@ -469,9 +469,9 @@ ACTIONS: dict[str, Any] = {
 #: What is answered to who may ask for a console that there is not, or to have a server moved.
 ANSWERS = {
     **dict.fromkeys(("os-getRDPConsole", "os-getSPICEConsole"), 400),
-    **dict.fromkeys(("evacuate", "os-migrateLive"), 501),
-    # There is one host.
-    "migrate": 400,
+    "os-migrateLive": 501,
+    # There is one host, and it answers.
+    **dict.fromkeys(("evacuate", "migrate"), 400),
 }
 
 

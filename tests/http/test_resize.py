@@ -228,9 +228,6 @@ _OLD_LIVE = {**_LIVE, "disk_over_commit": "false"}
         (25, "os-migrateLive", {**_LIVE, "block_migration": "auto"}),
         (30, "os-migrateLive", {**_LIVE, "host": "host-2", "force": True}),
         (34, "os-migrateLive", {**_LIVE, "force": False}),
-        (1, "evacuate", {"host": "host-2", "onSharedStorage": "False"}),
-        (14, "evacuate", {"adminPass": "secret"}),
-        (29, "evacuate", {"host": "host-2", "force": True}),
     ],
 )
 def test_what_no_hypervisor_does_is_refused(api: Api, minor: int, name: str, said: Any) -> None:
@@ -239,7 +236,7 @@ def test_what_no_hypervisor_does_is_refused(api: Api, minor: int, name: str, sai
         return api.call(user, "POST", f"{path}/action", json={name: said}, headers=headers)
 
     refused = move()
-    message = "Servers move to another host by `migrate` only, for which they are stopped."
+    message = "Servers are stopped to be moved to another host: see `migrate`."
     assert (refused.status_code, refused.get_json()) == (
         501,
         {"notImplemented": {"code": 501, "message": message}},

@@ -146,6 +146,11 @@ class Plane:
             _ = server.fault
             return server
 
+    def server_ports(self, server_id: str) -> list[Port]:
+        """Return the server's ports."""
+        with reading(self.sessions) as session:
+            return session.query(Port).filter_by(server_id=server_id).all()
+
     def stages(self, run: Run) -> list[Stage]:
         """Return the stages of the run's present attempt, in order."""
         with reading(self.sessions) as session:

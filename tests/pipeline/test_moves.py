@@ -1,5 +1,5 @@
-"""Servers that move to another host over a real broker, with their disks by way of a real API:
-where they are, what each host has of them, and what they are in the end.
+"""Servers that move to another host over a real broker, with their disks by way of a real API, or
+are made anew there: where they are, what each host has of them, and what they are in the end.
 
 One host is in this process, so that it can be made to fail; the others have processes of their own.
 """
@@ -240,3 +240,68 @@ def surveyed_since(plane: Plane, moment: datetime) -> bool:
     with reading(plane.sessions) as session:
         looks = [host.surveyed_at for host in session.query(Hypervisor)]
     return all(look is not None and look > moment + timedelta(seconds=2) for look in looks)
+
+
+def silenced(plane: Plane, host: str) -> None:
+    """Have the host not be heard of for long."""
+    with plane.sessions.begin() as session:
+        row = session.query(Hypervisor).filter_by(name=host).one()
+        row.last_seen_at = row.lost_at = now() - timedelta(hours=1)
+
+
+@pytest.mark.parametrize("before", ["ACTIVE", "SHUTOFF"])
+def test_server_of_a_lost_host_is_made_anew_and_its_traces_go_when_that_is_back(
+    plane: Plane, before: str
+) -> None:
+    with inside(plane, "h2") as dest:
+        with plane.sessions.begin() as session:
+            session.query(Hypervisor).filter_by(name="h2").one().enabled = False
+        with outside(plane, "h1") as source:
+            server_id = plane.ended(plane.create()).server_id
+            if before == "SHUTOFF":
+                plane.act(server_id, "stop")
+        addresses = [port.mac for port in plane.server_ports(server_id)]
+        silenced(plane, "h1")
+        with plane.sessions.begin() as session:
+            session.query(Hypervisor).filter_by(name="h2").one().enabled = True
+
+        run = plane.act(server_id, "evacuate")
+
+        assert (run.state, run.reason) == ("done", None)
+        assert shown(plane, server_id) == (before, None)
+        assert host_of(plane, server_id) == "h2"
+        state = "running" if before == "ACTIVE" else "shutoff"
+        assert dest.state(server_id) == state
+        assert [port.mac for port in plane.server_ports(server_id)] == addresses
+        assert source.kinds(server_id) != set()
+        assert plane.held(server_id) == (2, 1)
+
+        with outside(plane, "h1") as source:
+            plane.settled(server_id, 40)
+            assert source.kinds(server_id) == set()
+        assert plane.held(server_id) == (1, 1)
+        assert dest.state(server_id) == state
+
+
+def test_evacuation_that_fails_leaves_the_server_to_its_host(plane: Plane) -> None:
+    with inside(plane, "h2") as dest:
+        with plane.sessions.begin() as session:
+            session.query(Hypervisor).filter_by(name="h2").one().enabled = False
+        with outside(plane, "h1") as source:
+            server_id = plane.ended(plane.create()).server_id
+        silenced(plane, "h1")
+        with plane.sessions.begin() as session:
+            session.query(Hypervisor).filter_by(name="h2").one().enabled = True
+        dest.look().faults.before["define"] = [HostError("No.")]
+
+        assert plane.act(server_id, "evacuate").state == "failed"
+        plane.settled(server_id)
+
+        assert (shown(plane, server_id), host_of(plane, server_id)) == (("ERROR", None), "h1")
+        assert plane.server(server_id).fault is not None
+        assert dest.kinds(server_id) == set()
+        assert source.kinds(server_id) != set()
+        assert plane.held(server_id) == (1, 1)
+        # It may be tried again.
+        assert plane.act(server_id, "evacuate").state == "done"
+        assert host_of(plane, server_id) == "h2"

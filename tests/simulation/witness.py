@@ -28,6 +28,10 @@ _PLACES = """
 SELECT servers.id, hypervisors.name, servers.memory_mib
 FROM servers LEFT JOIN hypervisors ON hypervisors.id = servers.hypervisor_id
 """
+#: Where a server was from which it is led away because nobody answers there.
+_EVACUATED = (
+    "SELECT server_id, source FROM migrations WHERE kind = 'evacuation' AND settled_at IS NULL"
+)
 _OWED = f"""
 SELECT runs.server_id, hypervisors.name
 FROM runs JOIN hypervisors ON hypervisors.id = runs.hypervisor_id
@@ -133,7 +137,7 @@ class Witness:
         places, sizes = {}, {}
         for server_id, host, memory_mib in self._rows.execute(_PLACES):
             places[server_id], sizes[server_id] = host, memory_mib
-        leaving = set(self._rows.execute(_OWED))
+        leaving = {*self._rows.execute(_OWED), *self._rows.execute(_EVACUATED)}
         for machine in self._machines.values():
             running = machine.running() & places.keys()
             for server_id in sorted(running):

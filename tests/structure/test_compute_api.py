@@ -27,7 +27,6 @@ REFUSED = {
     "GET /os-hosts/{}/shutdown": "501, as by Nova's libvirt driver",
     "GET /os-hosts/{}/reboot": "501, as by Nova's libvirt driver",
     "action os-migrateLive": "501: servers are stopped to be moved",
-    "action evacuate": "501: servers of a lost host are made anew",
     "GET /servers/{}/migrations/{}": "404: servers are not moved while they run",
     "DELETE /servers/{}/migrations/{}": "404: servers are not moved while they run",
     "POST /servers/{}/migrations/{}/action": "404: servers are not moved while they run",

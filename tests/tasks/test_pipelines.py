@@ -29,6 +29,7 @@ from tasks.pipelines import (
     COMPUTE_STAGES,
     CREATE,
     DISCARD_SNAPSHOT,
+    EVACUATIONS,
     MOVES,
     PIPELINES,
     PLACING,
@@ -84,7 +85,8 @@ def test_compute_stages_of_create_can_be_undone() -> None:
 
 #: Pipelines -> what their messages hold from the start on, beside the ports.
 TOLD: list[tuple[frozenset[str], dict[str, type[Value]]]] = [
-    (frozenset({STOP, REBOOT, SHELVE}) | REBUILDS | RESIZES, {"grace": Grace}),
+    (frozenset({STOP, REBOOT, SHELVE}) | REBUILDS | EVACUATIONS | RESIZES, {"grace": Grace}),
+    (EVACUATIONS, {"kept": Kept}),
     (RESIZES - MOVES, {"shape": ShapeSpec}),
     (MOVES, {"uploads": DiskUploads, "kept": Kept}),
     (REBUILDS, {"kept": Kept, "build": BuildSpec}),

@@ -5,15 +5,17 @@ import re
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-from flask import Response
+from flask import Response, jsonify
 from marshmallow import ValidationError, fields, validate, validates_schema
 from werkzeug import exceptions
 
 from app.api.compute.schema import Flag, Json, Strict, Text, must_be_null
 from app.api.gates import Gate
 from app.api.versioned import Changed, since, until
-from app.services import moving, resizing, servers
+from app.services import evacuating, moving, resizing, servers
 from app.services.context import Caller, Context
+from app.services.evacuating import Evacuation
+from tasks.errors import RequestError
 
 
 class Resize(Strict):
@@ -118,12 +120,24 @@ def _migrate(context: Context, who: Caller, server_id: str, how: Json | None) ->
     moving.migrate(context, who, server_id, (how or {}).get("host"))
 
 
+def _evacuate(context: Context, who: Caller, server_id: str, how: Json) -> Response:
+    if how.get("force"):
+        raise exceptions.NotImplemented("No server is forced on a host that refuses it.")
+    if how.get("onSharedStorage"):
+        raise RequestError("evacuate.onSharedStorage: hosts share no storage.")
+    wanted = Evacuation(how.get("host"), how.get("adminPass"))
+    admin_pass = evacuating.evacuate(context, who, server_id, wanted)
+    told = {} if Gate.EVACUATE_BODY.is_open else {"adminPass": admin_pass}
+    answer: Response = jsonify(told) if told else Response(status=200)
+    return answer
+
+
 def _stay(context: Context, who: Caller, server_id: str, _: Any) -> NoReturn:
     """Refuse what no hypervisor here does, once it is clear that there is a server: what is
     accepted has to be done."""
     servers.get(context, who, server_id)
     raise exceptions.NotImplemented(
-        "Servers move to another host by `migrate` only, for which they are stopped."
+        "Servers are stopped to be moved to another host: see `migrate`."
     )
 
 
@@ -133,5 +147,5 @@ DOERS: Mapping[str, Any] = {
     "revertResize": _revert,
     "migrate": _migrate,
     "migrateLive": _stay,
-    "evacuate": _stay,
+    "evacuate": _evacuate,
 }
