@@ -15,10 +15,11 @@ from tasks.messages import DomainState, Failure
 log = structlog.get_logger(__name__)
 
 #: A run's end and a look at its host are told by different clocks and roads: a look is believed
-#: that was taken so much later. An event is of one moment, and may precede the report that it
-#: overtook.
+#: that was taken so much later. An event is of one moment: what came before the run's end was the
+#: run's own doing, as when it cuts a guest's power to start it anew, whenever it is heard of. What
+#: else happened then is seen by the next look.
 LOOK_AFTER = timedelta(seconds=10)
-EVENT_AFTER = timedelta(seconds=-2)
+EVENT_AFTER = timedelta(0)
 
 GONE = Failure(
     code="domain_gone",
