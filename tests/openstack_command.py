@@ -11,10 +11,14 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from contextlib import redirect_stderr, redirect_stdout
+from functools import partial, partialmethod
 from pathlib import Path
 from typing import Any, TextIO
 
 from tests.processes import own_environment
+
+#: Between two looks of a command that waits.
+_PAUSE_S = 0.2
 
 
 class OpenStackCommand:
@@ -67,9 +71,20 @@ def _serve(requests: TextIO) -> None:
         os.waitpid(child, 0)
 
 
-if __name__ == "__main__":
-    from openstackclient.shell import OpenStackShell
+def _look_often() -> None:
+    """Let `--wait` look more often than every five seconds, or two: most of a test was that."""
+    status = partial(utils.wait_for_status, sleep_time=_PAUSE_S)  # type: ignore[arg-type]
+    utils.wait_for_status = status
+    delete = partialmethod(Proxy.wait_for_delete, interval=_PAUSE_S)
+    Proxy.wait_for_delete = delete  # type: ignore[assignment,method-assign]
 
+
+if __name__ == "__main__":
+    from openstack.compute.v2._proxy import Proxy
+    from openstackclient.shell import OpenStackShell
+    from osc_lib import utils
+
+    _look_often()
     lines = sys.stdin
     # Loads the modules of all commands, and needs nobody's name.
     _run(["command", "list"], {})
