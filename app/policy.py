@@ -257,11 +257,41 @@ SERVER_ACTIONS: dict[str, Who] = {
     "unshelve": MEMBER,
 }
 
-#: What a route does for some of those who may use it.
+#: What a route does for some of those who may use it: `others` is with what is another's. Where a
+#: use case finds out that it is about such a thing, it asks here (Caller.check).
 WITHIN: dict[str, Who] = {
     **{f"compute:servers:act:{name}": who for name, who in SERVER_ACTIONS.items()},
     "identity:tokens:show:others": SERVICE,
     "identity:tokens:revoke:others": ADMIN,
+    "identity:projects:show:others": ADMIN,
+    "identity:users:show:others": ADMIN,
+    "compute:servers:list:all_projects": ADMIN,
+    "compute:servers:create:on_host": ADMIN,
+    "compute:servers:change:locked": ADMIN,
+    # What an administrator has locked.
+    "compute:servers:unlock:admins": ADMIN,
+    "compute:server_groups:list:all_projects": ADMIN,
+    "compute:keypairs:list:others": ADMIN,
+    "compute:keypairs:show:others": ADMIN,
+    "compute:keypairs:create:others": ADMIN,
+    "compute:keypairs:delete:others": ADMIN,
+    "compute:quotas:show:others": ADMIN,
+    "compute:usage:show:others": ADMIN,
+    "image:images:create:public": ADMIN,
+    "image:images:update:public": ADMIN,
+    "image:images:update:owner": ADMIN,
+    "image:images:download:deactivated": ADMIN,
+    # Networks, ports, routers, floating IPs, security groups.
+    "network:things:create:others": ADMIN,
+    "network:networks:create:provider": ADMIN,
+    "network:networks:create:shared": ADMIN,
+    "network:networks:create:external": ADMIN,
+    "network:networks:create:is_default": ADMIN,
+    "network:networks:update:shared": ADMIN,
+    "network:networks:update:external": ADMIN,
+    "network:networks:update:is_default": ADMIN,
+    "network:floatingips:create:address": ADMIN,
+    "network:quotas:show:others": ADMIN,
     "network:auto_topologies:make:others": ADMIN,
     "network:auto_topologies:delete:others": ADMIN,
 }

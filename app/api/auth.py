@@ -9,7 +9,7 @@ from flask import current_app, g, request
 
 from app.api.gates import ALWAYS, Span
 from app.api.microversions import not_there
-from app.policy import ANYONE, POLICY, USER, allows
+from app.policy import ANYONE, POLICY, USER
 from app.services import servers, tokens
 from app.services.context import Caller, Context
 from app.services.scopes import WRONG
@@ -60,18 +60,16 @@ def guarded(action: str, handler: Handler, span: Span = ALWAYS) -> Handler:
 def require(action: str, server_id: str | None = None) -> None:
     """Return if the caller may. A server is looked up before anything of it is refused: that
     others have it must not be learnt. Raises NotFound, Forbidden."""
-    if allows(action, caller().roles):
-        return
-    if server_id is not None:
+    if server_id is not None and not caller().may(action):
         servers.get(context(), caller(), server_id)
-    raise Forbidden(f"Policy doesn't allow {action} to be performed.")
+    caller().check(action)
 
 
 def require_project(action: str, project_id: str) -> None:
     """Return if the project is the caller's, or the caller may do it to others too: the row
     `<action>:others`. Raises Forbidden."""
     if project_id != caller().project_id:
-        require(f"{action}:others")
+        caller().check(f"{action}:others")
 
 
 def _authenticate() -> None:

@@ -14,7 +14,7 @@ from app.db.session import reading
 from app.services.context import Caller, Context
 from app.services.network_quotas import Quota
 from config.settings import ControlSettings
-from tasks.errors import Forbidden, NotFound, RequestError
+from tasks.errors import NotFound, RequestError
 
 #: resource, as in Nova -> column of Project, and setting of the same name
 COLUMNS = {
@@ -41,8 +41,8 @@ OF_NETWORK = {
 def get(context: Context, caller: Caller, project_id: str) -> dict[str, Quota]:
     """Return a project's limits by resource, and what is used of them; network's too. Raises
     Forbidden, NotFound."""
-    if not caller.is_admin and project_id != caller.project_id:
-        raise Forbidden("Policy doesn't allow os_compute_api:os-quota-sets:show to be performed.")
+    if project_id != caller.project_id:
+        caller.check("compute:quotas:show:others")
     with reading(context.sessions) as session:
         project = identity.project_by_id(session, project_id)
         if project is None:

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from app.db.session import Sessions
+from app.policy import allows
 from app.runs.publish import Publisher
 from app.services.image_store import ImageStore, open_store
 from config.settings import ControlSettings
+from tasks.errors import Forbidden
 
 ADMIN = "admin"
 
@@ -43,6 +45,15 @@ class Caller:
     def is_admin(self) -> bool:
         """An administrator sees every project's things."""
         return ADMIN in self.roles
+
+    def may(self, action: str) -> bool:
+        """Say whether the policy's table (app.policy) lets the caller do this."""
+        return allows(action, self.roles)
+
+    def check(self, action: str) -> None:
+        """Raise Forbidden unless the policy's table lets the caller do this."""
+        if not self.may(action):
+            raise Forbidden(f"Policy doesn't allow {action} to be performed.")
 
     @property
     def sees(self) -> str | None:

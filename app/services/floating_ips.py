@@ -31,7 +31,6 @@ from app.services.networks import own_project, seen
 from app.services.ports import MAC_TRIES, take
 from app.services.router_views import FloatingIpView, floating_ip_view
 from config.settings import ControlSettings
-from tasks.errors import Forbidden
 
 
 @dataclass(frozen=True)
@@ -67,8 +66,8 @@ def create(context: Context, caller: Caller, new: NewFloatingIp) -> FloatingIpVi
     PortNotFound, Forbidden, InvalidInput, OverQuota, IpAddressInUse, NoAddressLeft,
     FloatingIpTaken, NoWayToFloatingIp."""
     project_id = own_project(caller, new.project_id)
-    if new.address is not None and not caller.is_admin:
-        raise Forbidden("Policy doesn't allow to choose floating_ip_address.")
+    if new.address is not None:
+        caller.check("network:floatingips:create:address")
     if new.fixed_address is not None and new.port_id is None:
         raise InvalidInput("fixed_ip_address cannot be specified without a port_id")
     with context.sessions.begin() as session:

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from app.db.repo import aggregates, hypervisors
 from app.scheduling.aggregate_specs import asked, has, kept_for
 from app.services.context import Caller, Context
-from tasks.errors import Forbidden, RequestError
+from tasks.errors import RequestError
 
 #: Where the request spec's hints keep the host that was asked for.
 HOST = "host"
@@ -39,10 +39,8 @@ def read_choice(
             " the host's own node."
         )
     host = named[0] if named else ""
-    if host and not caller.is_admin:
-        raise Forbidden(
-            "Policy doesn't allow os_compute_api:servers:create:forced_host to be performed."
-        )
+    if host:
+        caller.check("compute:servers:create:on_host")
     if host and hypervisors.by_name(session, host) is None:
         raise RequestError(f"availability_zone: compute host {host} could not be found.")
     if host:

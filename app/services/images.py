@@ -103,8 +103,8 @@ def get(context: Context, caller: Caller, image_id: str) -> ImageView:
 
 def create(context: Context, caller: Caller, new: NewImage) -> ImageView:
     """Keep a record of an image to come. Raises Forbidden, Conflict, RequestError."""
-    if new.visibility == "public" and not caller.is_admin:
-        raise Forbidden("You are not authorized to complete publicize_image action.")
+    if new.visibility == "public" and not caller.may("image:images:create:public"):
+        raise _not_public()
     check_words(new.name, new.tags)
     check_properties(new.properties)
     moment = now()
@@ -181,18 +181,24 @@ def _change_property(properties: dict[str, Any], change: ImageChange) -> None:
 def _change_record(session: Session, row: Image, caller: Caller, change: ImageChange) -> None:
     if change.name in {"disk_format", "container_format"} and row.status != "queued":
         raise Forbidden(f"Attribute '{change.name}' can be changed before the upload only.")
-    if change.name == "visibility" and change.value == "public" and not caller.is_admin:
-        raise Forbidden("You are not authorized to complete publicize_image action.")
+    is_to_be_public = change.name == "visibility" and change.value == "public"
+    if is_to_be_public and not caller.may("image:images:update:public"):
+        raise _not_public()
     if change.name == "project_id" and change.value != row.project_id:
         _check_owner(session, caller, change.value)
     setattr(row, change.name, change.value or "" if change.name == "name" else change.value)
+
+
+def _not_public() -> Forbidden:
+    """In Glance's words."""
+    return Forbidden("You are not authorized to complete publicize_image action.")
 
 
 def _check_owner(session: Session, caller: Caller, project_id: str) -> None:
     """Raise Forbidden or RequestError unless the caller may give images to the project."""
     if project_id == caller.project_id:
         return
-    if not caller.is_admin:
+    if not caller.may("image:images:update:owner"):
         raise Forbidden("You are not permitted to give images to another project: 'owner'.")
     if project_by_id(session, project_id) is None:
         raise RequestError(f"owner: there is no project {project_id:.60}.")

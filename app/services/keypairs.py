@@ -12,7 +12,7 @@ from app.db.repo.paging import Page
 from app.db.session import reading
 from app.services.context import Caller, Context
 from app.services.ssh_keys import make_pair, read_public_key
-from tasks.errors import Conflict, Forbidden, NotFound, QuotaExceeded, RequestError
+from tasks.errors import Conflict, NotFound, QuotaExceeded, RequestError
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class KeypairView:
 
 def listed(context: Context, caller: Caller, user_id: str | None, part: Page) -> list[KeypairView]:
     """Return a page of the caller's keypairs, or of somebody's. Raises Forbidden, RequestError."""
-    owner_id = _owner(caller, user_id, "index")
+    owner_id = _owner(caller, user_id, "list")
     with reading(context.sessions) as session:
         return [_view(row) for row in keypairs.listed(session, owner_id, part)]
 
@@ -89,11 +89,9 @@ def delete(context: Context, caller: Caller, name: str, user_id: str | None = No
 
 
 def _owner(caller: Caller, user_id: str | None, verb: str) -> str:
-    """Others' keypairs are for administrators."""
     if user_id in (None, "", caller.user_id):
         return caller.user_id
-    if not caller.is_admin:
-        raise Forbidden(f"Policy doesn't allow os_compute_api:os-keypairs:{verb} to be performed.")
+    caller.check(f"compute:keypairs:{verb}:others")
     return str(user_id)
 
 

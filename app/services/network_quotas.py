@@ -9,7 +9,7 @@ from app.db.repo import identity, networks, quota
 from app.db.session import reading
 from app.services.context import Caller, Context
 from app.services.network_errors import InvalidInput
-from tasks.errors import Forbidden, NotFound, OverQuota
+from tasks.errors import NotFound, OverQuota
 
 #: resource -> column of Project
 COLUMNS = {
@@ -71,8 +71,8 @@ def reset(context: Context, caller: Caller, project_id: str) -> None:
 
 
 def _found(session: Session, caller: Caller, project_id: str) -> Project:
-    if not caller.is_admin and project_id != caller.project_id:
-        raise Forbidden("Policy doesn't allow get_quota of another project.")
+    if project_id != caller.project_id:
+        caller.check("network:quotas:show:others")
     project = identity.project_by_id(session, project_id)
     if project is None:
         raise NotFound(f"Project {project_id} could not be found.")

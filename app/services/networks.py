@@ -35,6 +35,8 @@ PLAIN_MTU = 1500
 _CANDIDATES, _ROUNDS = 16, 20
 
 VXLAN, LOCAL, FLAT, VLAN = "vxlan", "local", "flat", "vlan"
+#: What is not its owner's to choose, nor to change.
+OPERATORS = ("shared", "external", "is_default")
 
 
 @dataclass(frozen=True)
@@ -73,12 +75,11 @@ def get(context: Context, caller: Caller, network_id: str) -> NetworkView:
 def create(context: Context, caller: Caller, new: NewNetwork) -> NetworkView:
     """Make a network. Raises InvalidInput, SegmentInUse, OverQuota, Forbidden."""
     project_id = own_project(caller, new.project_id)
-    is_operators = new.shared or new.external or new.provider_type or new.physical_network
-    if not caller.is_admin and (is_operators or new.is_default):
-        raise Forbidden(
-            "Only an administrator may set shared, router:external, is_default and provider:* of a"
-            " network."
-        )
+    if new.provider_type or new.physical_network:
+        caller.check("network:networks:create:provider")
+    for name in OPERATORS:
+        if getattr(new, name):
+            caller.check(f"network:networks:create:{name}")
     with context.sessions.begin() as session:
         network_quotas.check(session, project_id, "network")
         row = add_network(session, context.settings, project_id, new)
@@ -146,15 +147,16 @@ def update(
     InvalidInput."""
     with context.sessions.begin() as session:
         row = owned(repo.lock_network(session, network_id), caller, network_id)
-        if changes.get("shared", row.shared) != row.shared:
-            _check_sharing(session, caller, row)
         facts = dict(changes)
         external = facts.get("external", row.external)
-        if external != row.external:
-            _check_external(session, caller, row)
         facts["is_default"] = facts.get("is_default", row.is_default and external)
-        if facts["is_default"] != row.is_default and not caller.is_admin:
-            raise Forbidden("Only an administrator may set is_default of a network.")
+        for name in OPERATORS:
+            if facts.get(name, getattr(row, name)) != getattr(row, name):
+                caller.check(f"network:networks:update:{name}")
+        if facts.get("shared", row.shared) != row.shared:
+            _check_sharing(session, row)
+        if external != row.external:
+            _check_external(session, row)
         if facts["is_default"]:
             _check_default(session, row, external=external)
         if "mtu" in facts:
@@ -225,8 +227,7 @@ def own_project(caller: Caller, project_id: str | None) -> str:
     """Return the project that a new thing is for. Raises Forbidden."""
     if project_id is None or project_id == caller.project_id:
         return caller.project_id
-    if not caller.is_admin:
-        raise Forbidden("Only an administrator may make things for another project.")
+    caller.check("network:things:create:others")
     return project_id
 
 
@@ -269,9 +270,7 @@ def _add_spanning(
     raise Conflict(f"No tunnel's number from {first} to {last} is free.")
 
 
-def _check_external(session: Session, caller: Caller, row: Network) -> None:
-    if not caller.is_admin:
-        raise Forbidden("Only an administrator may set router:external of a network.")
+def _check_external(session: Session, row: Network) -> None:
     if row.kind != PROVIDER:
         raise NotSupported(
             "router:external: only a network on a bridge of the operator's can begin or cease to"
@@ -291,9 +290,7 @@ def _check_default(session: Session, row: Network, *, external: bool) -> None:
         raise DefaultExternalNetworkExists(other.id)
 
 
-def _check_sharing(session: Session, caller: Caller, row: Network) -> None:
-    if not caller.is_admin:
-        raise Forbidden("Only an administrator may set shared of a network.")
+def _check_sharing(session: Session, row: Network) -> None:
     if row.shared and repo.users(session, row.id) - {row.project_id}:
         raise NetworkInUse(f"Network {row.id} has ports of other projects: it stays shared.")
 

@@ -55,7 +55,7 @@ def get(context: Context, caller: Caller, project_id: str) -> ProjectView:
     with reading(context.sessions) as session:
         project = found(session, project_id)
         mine = project_id in {row.id for row in identity.projects_of(session, caller.user_id)}
-    if not (mine or caller.is_admin):
+    if not (mine or caller.may("identity:projects:show:others")):
         raise _missing(project_id)
     return _view(project)
 

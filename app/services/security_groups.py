@@ -18,10 +18,10 @@ from app.db.session import reading
 from app.runs import fabric
 from app.runs.values import network_prefix
 from app.services.context import Caller, Context
+from app.services.networks import own_project
 from app.services.security_rules import Key, NewRule, checked
 from tasks.errors import (
     Conflict,
-    Forbidden,
     NotFound,
     OverQuota,
     RequestError,
@@ -192,7 +192,7 @@ def _allow(
 def create(context: Context, caller: Caller, new: NewGroup) -> GroupView:
     """Make a group, which lets everything out. Raises RequestError, Conflict, OverQuota."""
     _refuse_default_name(new.name)
-    project_id = owner(caller, new.project_id)
+    project_id = own_project(caller, new.project_id or None)
     see_to_default(context, project_id)
     with context.sessions.begin() as session:
         project = quota.lock_project(session, project_id)
@@ -374,18 +374,6 @@ def _check_rule_quota(session: Session, project: Project, added: int) -> None:
 
 
 # --- inside --------------------------------------------------------------------------------------
-
-
-def owner(caller: Caller, project_id: str | None) -> str:
-    """Return whose a new thing is to be. Raises Forbidden for somebody else's."""
-    if project_id in (None, "", caller.project_id):
-        return caller.project_id
-    if not caller.is_admin:
-        raise Forbidden(
-            "Specifying 'project_id' or 'tenant_id' other than the authenticated project in"
-            " request requires admin privileges"
-        )
-    return str(project_id)
 
 
 def _refuse_default_name(name: str) -> None:

@@ -14,7 +14,7 @@ from app.scheduling.rules import alive_since
 from app.services.context import Caller, Context
 from app.services.server_views import is_heard
 from app.services.servers import for_action, found
-from tasks.errors import Conflict, Forbidden
+from tasks.errors import Conflict
 from tasks.pipelines import OWED, REBUILDS, SNAPSHOTS, UNSHELVE
 
 OWNER, ADMIN = "owner", "admin"
@@ -74,11 +74,8 @@ def unlock(context: Context, caller: Caller, server_id: str) -> None:
     locked it."""
     with context.sessions.begin() as session:
         server = _locked_row(session, caller, server_id)
-        if server.locked_by == ADMIN and not caller.is_admin:
-            raise Forbidden(
-                "Policy doesn't allow os_compute_api:os-lock-server:unlock:unlock_override to be"
-                " performed."
-            )
+        if server.locked_by == ADMIN:
+            caller.check("compute:servers:unlock:admins")
         server.locked_by = None
 
 

@@ -10,7 +10,7 @@ from app.db.models.base import new_id, now
 from app.db.repo import quota, server_groups
 from app.db.session import reading
 from app.services.context import Caller, Context
-from tasks.errors import Forbidden, NotFound, QuotaExceeded
+from tasks.errors import NotFound, QuotaExceeded
 
 #: Before a policy that may be left aside if no host suits it.
 SOFT = "soft-"
@@ -34,11 +34,8 @@ def listed(
 ) -> list[ServerGroupView]:
     """Return a page of the project's groups; of all projects for an administrator who asks for
     it. Raises Forbidden."""
-    if all_projects and not caller.is_admin:
-        raise Forbidden(
-            "Policy doesn't allow os_compute_api:os-server-groups:index:all_projects to be"
-            " performed."
-        )
+    if all_projects:
+        caller.check("compute:server_groups:list:all_projects")
     with reading(context.sessions) as session:
         whose = None if all_projects else caller.project_id
         return _views(session, server_groups.listed(session, whose, limit, offset))

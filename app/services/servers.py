@@ -18,7 +18,7 @@ from app.runs.start import Asker, request_delete
 from app.scheduling.rules import alive_since
 from app.services.context import Caller, Context
 from app.services.server_views import ServerView, server_view
-from tasks.errors import Conflict, Forbidden, NotFound
+from tasks.errors import Conflict, NotFound
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ def listed(context: Context, caller: Caller, wanted: Wanted, part: Page) -> list
 
     Raises Forbidden.
     """
-    if wanted.all_projects and not caller.is_admin:
-        raise Forbidden("Policy doesn't allow os_compute_api:servers:detail:get_all_tenants.")
+    if wanted.all_projects:
+        caller.check("compute:servers:list:all_projects")
     project_id = wanted.project_id if wanted.all_projects else caller.project_id
     row_filter = ServerFilter(
         project_id=project_id,
@@ -134,8 +134,8 @@ def for_action(session: Session, caller: Caller, server_id: str) -> Server:
 
 
 def refuse_locked(server: Server, caller: Caller) -> None:
-    """Refuse to change a locked server, unless an administrator asks. Raises Conflict."""
-    if server.locked_by is not None and not caller.is_admin:
+    """Refuse to change a locked server, but to who may. Raises Conflict."""
+    if server.locked_by is not None and not caller.may("compute:servers:change:locked"):
         raise Conflict(f"Instance {server.id} is locked")
 
 

@@ -128,7 +128,7 @@ def open_image(
     if it is deactivated: then only administrators get them."""
     with reading(context.sessions) as session:
         row = image_view(found(images.get(session, image_id), caller, image_id))
-    if row.status == "deactivated" and not caller.is_admin:
+    if row.status == "deactivated" and not caller.may("image:images:download:deactivated"):
         raise Forbidden(
             "The requested image has been deactivated. Image data download is forbidden."
         )

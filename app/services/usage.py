@@ -10,7 +10,7 @@ from app.db.repo.paging import Page
 from app.db.repo.usage import UsedServer
 from app.db.session import reading
 from app.services.context import Caller, Context
-from tasks.errors import Forbidden, RequestError
+from tasks.errors import RequestError
 
 #: What is told without a `start`: the last four weeks, as in Nova.
 SPAN = timedelta(weeks=4)
@@ -81,10 +81,8 @@ def listed(context: Context, wanted: Wanted) -> list[ProjectUsage]:
 def get(context: Context, caller: Caller, project_id: str, wanted: Wanted) -> ProjectUsage:
     """Return a project's usage; there may be none. Raises Forbidden for another project's,
     RequestError."""
-    if not caller.is_admin and project_id != caller.project_id:
-        raise Forbidden(
-            "Policy doesn't allow os_compute_api:os-simple-tenant-usage:show to be performed."
-        )
+    if project_id != caller.project_id:
+        caller.check("compute:usage:show:others")
     return _used(context, wanted, project_id)
 
 

@@ -60,7 +60,7 @@ def listed(context: Context, wanted: AccountFilter) -> list[UserView]:
 
 def get(context: Context, caller: Caller, user_id: str) -> UserView:
     """Return a user: the caller, or any for an administrator. Raises NotFound."""
-    if user_id != caller.user_id and not caller.is_admin:
+    if user_id != caller.user_id and not caller.may("identity:users:show:others"):
         raise _missing(user_id)
     with reading(context.sessions) as session:
         return _view(found(session, user_id))

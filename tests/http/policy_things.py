@@ -23,9 +23,11 @@ from app.db.models import (
     Keypair,
     Network,
     Port,
+    Project,
     RoleAssignment,
     Router,
     RouterInterface,
+    Server,
     ServerGroup,
     ServerTag,
     Subnet,
@@ -42,6 +44,7 @@ from tests.http.world import (
     ALPHA_IMAGE,
     BETA,
     BYTES,
+    FAILED,
     HOST,
     NETWORK,
     OPERATIONS,
@@ -65,6 +68,12 @@ from tests.http.world import (
 #: Things of the project alpha that only this world has.
 OWN_NETWORK, OWN_SUBNET, OWN_PORT, SERVER_GROUP = (uid(n) for n in range(901, 905))
 EXTERNAL, EXTERNAL_SUBNET, ROUTER, HOLDER, FLOATING, GATEWAY = (uid(n) for n in range(905, 911))
+#: Of nobody who asks: a user with a key, and a project.
+NOBODY, NOBODYS_PROJECT = uid(981), uid(982)
+#: An image of alpha's that is deactivated. Its server that failed is locked by an administrator.
+ASLEEP = uid(983)
+#: A network of alpha's, on an operator's bridge.
+BRIDGED = uid(984)
 FLOATING_ADDRESS = "203.0.113.10"
 WEB_RULE = uid(113)
 
@@ -476,8 +485,9 @@ ANSWERS = {
 
 
 def write_bytes(images: Path) -> None:
-    """Write what alpha's own image holds."""
-    (images / ALPHA_IMAGE).write_bytes(BYTES)
+    """Write what alpha's own images hold."""
+    for image_id in (ALPHA_IMAGE, ASLEEP):
+        (images / image_id).write_bytes(BYTES)
 
 
 def make_policy_world(sessions: Sessions, images: Path) -> None:
@@ -492,6 +502,7 @@ def make_policy_world(sessions: Sessions, images: Path) -> None:
         for user_id in map(id_of, PEOPLE):
             _belongings(session, user_id)
         _own(session)
+        _of_nobody(session)
 
 
 def _person(session: Session, user_id: str, name: str, project_id: str, role: str) -> None:
@@ -515,6 +526,33 @@ def _belongings(session: Session, user_id: str) -> None:
             name="tool",
             secret_hash="",
             roles=["reader"],
+        )
+    )
+
+
+def _of_nobody(session: Session) -> None:
+    """What belongs to nobody who asks, or may be touched by some of its owners only."""
+    session.add(
+        Project(
+            id=NOBODYS_PROJECT, name="empty", quota_servers=5, quota_vcpus=20, quota_memory_mib=8192
+        )
+    )
+    session.add(User(id=NOBODY, name="nobody", password_hash=PASSWORD_HASH))
+    session.flush()
+    session.add(Keypair(user_id=NOBODY, name="key", public_key=PUBLIC_KEY, fingerprint="f8:f5"))
+    session.get_one(Server, FAILED).locked_by = "admin"
+    facts = {"project_id": ALPHA, "kind": "provider", "physical_network": "ext", "vlan": 0}
+    session.add(Network(id=BRIDGED, name="bridged", **facts))
+    session.add(
+        Image(
+            id=ASLEEP,
+            project_id=ALPHA,
+            name="asleep",
+            status="deactivated",
+            visibility="private",
+            disk_format="qcow2",
+            container_format="bare",
+            size_bytes=len(BYTES),
         )
     )
 

@@ -89,7 +89,7 @@ CASES: list[Case] = [
             send={"server": {**GOOD, "availability_zone": zone}},
         )
         for who, zone, status, words in (
-            ("alice", "nova:host-1", 403, "servers:create:forced_host"),
+            ("alice", "nova:host-1", 403, "servers:create:on_host"),
             ("root", "nova:host-9", 400, "availability_zone: compute host host-9 could not"),
             ("root", "nova:host-1:other", 400, "availability_zone: .* is not ZONE, ZONE:HOST"),
             ("root", "a:b:c:d", 400, "availability_zone: .* is not ZONE"),

@@ -346,7 +346,7 @@ CASES = [
         "GET",
         f"{SERVERS}?all_tenants=1",
         403,
-        compute_fault(403, Like("Policy doesn't allow .*all_tenants.*")),
+        compute_fault(403, Like("Policy doesn't allow .*servers:list:all_projects.*")),
     ),
     # flavors
     Case(

@@ -50,7 +50,7 @@ CASES = [
         "GET",
         f"{GROUPS}?all_projects=True",
         403,
-        compute_fault(403, Like(".*os-server-groups:index:all_projects.*")),
+        compute_fault(403, Like(".*server_groups:list:all_projects.*")),
     ),
     Case("a group by name", "rita", "GET", f"{GROUPS}/web", 404, _missing("web")),
     Case("no such group", "alice", "DELETE", f"{GROUPS}/{NOWHERE}", 404, _missing(NOWHERE)),

@@ -272,20 +272,20 @@ MADE_WRONG = [
     _network("name too long", "HTTPBadRequest", Like(".*network.name: .*"), name="x" * 256),
     _network("control character", "HTTPBadRequest", Like(".*network.name: .*"), name="a\x1bb"),
     _network("name no text", "HTTPBadRequest", Like(".*network.name: .*"), name=["x"]),
-    _network("shared", "PolicyNotAuthorized", Like("Only an administrator .*"), shared=True),
+    _network("shared", "PolicyNotAuthorized", Like("Policy doesn't allow.*"), shared=True),
     _network(
         "provider",
         "PolicyNotAuthorized",
-        Like("Only an administrator .*"),
+        Like("Policy doesn't allow.*"),
         **{"provider:network_type": "vxlan"},
     ),
     _network(
-        "for others", "PolicyNotAuthorized", Like("Only an administrator.*"), project_id=OPERATIONS
+        "for others", "PolicyNotAuthorized", Like("Policy doesn't allow.*"), project_id=OPERATIONS
     ),
     _network(
         "external",
         "PolicyNotAuthorized",
-        Like(".*router:external.*"),
+        Like(".*networks:create:external.*"),
         **{"router:external": "True"},
     ),
     _network("small MTU", "InvalidInput", Like("mtu: 1279 .*"), mtu=1279),
@@ -341,7 +341,7 @@ MADE_WRONG = [
     _network(
         "default of a member's",
         "PolicyNotAuthorized",
-        Like("Only an administrator may set .* is_default .*"),
+        Like("Policy doesn't allow.*"),
         is_default=True,
     ),
     _network(

@@ -69,7 +69,7 @@ CASES = [
         "POST",
         f"{V2}/routers",
         403,
-        network_fault("PolicyNotAuthorized", Like("Only an administrator.*")),
+        network_fault("PolicyNotAuthorized", Like("Policy doesn't allow.*")),
         send={"router": {"project_id": OPERATIONS}},
     ),
 ]

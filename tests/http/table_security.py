@@ -333,7 +333,7 @@ GROUPS_REFUSED = [
         "POST",
         "",
         403,
-        network_fault("PolicyNotAuthorized", Like("Specifying 'project_id'.*")),
+        network_fault("PolicyNotAuthorized", Like(".*things:create:others.*")),
         name="x",
         project_id=BETA,
     ),

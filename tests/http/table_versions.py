@@ -479,10 +479,10 @@ TYPED = {**KEY, "type": "ssh"}
 MORE_KEYPAIRS = [
     get(9, "root", f"/os-keypairs?user_id={ALICE}", {"keypairs": []}),
     get(10, "root", f"/os-keypairs?user_id={ALICE}", {"keypairs": [{"keypair": TYPED}]}),
-    refused(10, "GET", f"/os-keypairs?user_id={BOB}", None, 403, "os-keypairs:index"),
-    refused(10, "GET", f"/os-keypairs/key?user_id={BOB}", None, 403, "os-keypairs:show"),
-    refused(10, "DELETE", f"/os-keypairs/key?user_id={BOB}", None, 403, "os-keypairs:delete"),
-    refused(10, "POST", "/os-keypairs", _keypair(user_id=BOB), 403, "os-keypairs:create"),
+    refused(10, "GET", f"/os-keypairs?user_id={BOB}", None, 403, "keypairs:list:others"),
+    refused(10, "GET", f"/os-keypairs/key?user_id={BOB}", None, 403, "keypairs:show:others"),
+    refused(10, "DELETE", f"/os-keypairs/key?user_id={BOB}", None, 403, "keypairs:delete:others"),
+    refused(10, "POST", "/os-keypairs", _keypair(user_id=BOB), 403, "keypairs:create:others"),
     refused(9, "POST", "/os-keypairs", _keypair(user_id=BOB), 400, "user_id: Unknown field"),
     Case(
         "2.10 a keypair of nobody",

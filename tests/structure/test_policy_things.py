@@ -6,8 +6,9 @@ For a new one this says what to add where.
 import re
 
 from app.api.compute import server_actions
-from app.policy import SERVER_ACTIONS
+from app.policy import SERVER_ACTIONS, WITHIN
 from tests.http.policy_things import ACTIONS, THINGS, TRIES, Try
+from tests.http.policy_within import WITHIN_TRIES
 from tests.structure.test_routes import make_app, routes
 
 PLACE = "tests/http/policy_things.py"
@@ -47,6 +48,12 @@ def test_every_action_has_a_row_in_the_policy_and_something_to_be_sent() -> None
 
     assert actions == SERVER_ACTIONS.keys(), "app/policy.py: SERVER_ACTIONS says who may do each"
     assert actions == ACTIONS.keys(), f"{PLACE}: ACTIONS says what is sent for each"
+
+
+def test_every_part_of_a_route_that_the_policy_knows_is_tried() -> None:
+    actions = {f"compute:servers:act:{name}" for name in SERVER_ACTIONS}
+
+    assert WITHIN.keys() - actions == WITHIN_TRIES.keys(), "tests/http/policy_within.py"
 
 
 def test_nothing_is_tried_that_is_not_there() -> None:
