@@ -18,7 +18,7 @@ from app.runs.attempts import hosts_tried, move_on
 from app.runs.fabric import note_server
 from app.runs.shelving import shelve
 from app.runs.snapshots import give_images_up, rotate
-from app.runs.start import owe_discard, owe_unwind
+from app.runs.start import owe_discards, owe_unwind
 from config.settings import ControlSettings
 from tasks.errors import StaleMessage
 from tasks.messages import BootReport, Failure, Job, StageReport
@@ -37,7 +37,6 @@ from tasks.pipelines import (
     RESIZE,
     RESIZES,
     REVERT_RESIZE,
-    SNAPSHOTS,
     UNDO_RESIZE,
 )
 
@@ -234,15 +233,16 @@ def _end_action(
         _let_go(session, run)
     end(session, run, "failed", moment)
     server = session.get_one(Server, run.server_id)
-    if run.pipeline in MOVES | {RESIZE}:
-        return [resizes.undo(session, server, run, settings).id]
+    sent = []
     if run.pipeline in EVACUATIONS:
         resizes.give_up(session, server, moment)
-    if run.pipeline in BUILDING | {REVERT_RESIZE, UNDO_RESIZE}:
+    if run.pipeline in MOVES | {RESIZE}:
+        sent.append(resizes.undo(session, server, run, settings).id)
+    elif run.pipeline in BUILDING | {REVERT_RESIZE, UNDO_RESIZE}:
         blame(server, failure, moment)
     else:
         actions.show_failed(server)
-    return [owe_discard(session, run, settings).id] if run.pipeline in SNAPSHOTS else []
+    return [*sent, *(discard.id for discard in owe_discards(session, run, settings))]
 
 
 def _leave_destination(

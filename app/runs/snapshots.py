@@ -16,11 +16,16 @@ def give_images_up(session: Session, run: Run, moment: datetime) -> None:
     """Let go of the image of a run that ends without having made it, and of those in which a server
     has moved. Their bytes, and what is just arriving of them, are the API's to remove
     (app.services.uploads.finish_deletions)."""
+    if found := images_of(session, run):
+        images.give_up(session, found, moment)
+
+
+def images_of(session: Session, run: Run) -> list[str]:
+    """Return the ids of the images that the run makes of its server's disks."""
     found = [run.image_id] if run.image_id is not None else []
     if run.pipeline in MOVES and (migration := migrations.of_run(session, run.id)) is not None:
         found += [disk["image_id"] for disk in migration.carried]
-    if found:
-        images.give_up(session, found, moment)
+    return found
 
 
 def rotate(session: Session, run: Run, moment: datetime) -> None:

@@ -11,7 +11,7 @@ from app.db.models import Stage as StageRow
 from app.db.models.base import new_id, now
 from app.db.repo import addresses, images, migrations, runs
 from app.runs import actions
-from app.runs.snapshots import give_images_up
+from app.runs.snapshots import give_images_up, images_of
 from app.runs.values import port_spec
 from config.settings import ControlSettings
 from tasks.messages import AttemptRef
@@ -140,8 +140,16 @@ def owe_unwind(session: Session, run: Run, settings: ControlSettings) -> Run:
     )
 
 
-def owe_discard(session: Session, run: Run, settings: ControlSettings) -> Run:
-    """Begin the removal of what an action that failed has left of a copy on its host."""
+def owe_discards(session: Session, run: Run, settings: ControlSettings) -> list[Run]:
+    """Begin the removal of what a run that failed may have left on its host of copies of disks; of
+    one that moves its server, only if it has not sent them all."""
+    sent = runs.get_stage(session, run, "send_disks")
+    if sent is not None and sent.state == "done":
+        return []
+    return [_owe_discard(session, run, image_id, settings) for image_id in images_of(session, run)]
+
+
+def _owe_discard(session: Session, run: Run, image_id: str, settings: ControlSettings) -> Run:
     discard = start_run(
         session,
         session.get_one(Server, run.server_id),
@@ -151,7 +159,7 @@ def owe_discard(session: Session, run: Run, settings: ControlSettings) -> Run:
         hypervisor_id=run.hypervisor_id,
         undoes=AttemptRef(run_id=run.id, attempt=run.attempt),
     )
-    discard.image_id = run.image_id
+    discard.image_id = image_id
     return discard
 
 

@@ -1,4 +1,4 @@
-"""Follows a failed create-image, stage discard_snapshot. Side: compute.
+"""Follows a failed create-image and an early end of a move, stage discard_snapshot. Side: compute.
 
 Effect  the copy of the server's disk, whole or not, is gone from the host.
 Repeat  absent is done.

@@ -3,7 +3,7 @@
 Effect  a flat copy of each disk that the server takes with it lies on its host, named after server
         and image.
 Repeat  a whole copy is kept, a half one made anew: nobody writes to the disks.
-Undo    `leave`, and whatever removes the server.
+Undo    `discard_snapshot` if the run fails, and whatever removes the server.
 """
 
 import time

@@ -147,7 +147,7 @@ def test_server_is_resized_elsewhere_if_its_host_has_no_room(plane: Plane) -> No
             assert dest.kinds(server_id) == set()
 
 
-@pytest.mark.parametrize("verb", ["take_snapshot", "remove_ports"])
+@pytest.mark.parametrize("verb", ["take_snapshot", "send_snapshot", "remove_ports"])
 def test_server_stays_where_it_was_if_it_cannot_leave(plane: Plane, verb: str) -> None:
     with inside(plane, "h1") as source:
         server_id = plane.ended(plane.create()).server_id
@@ -180,6 +180,7 @@ def unchanged(plane: Plane, server_id: str, source: Host, dest: Host) -> None:
     assert source.state(server_id) == "running"
     kinds = {thing.kind for thing in source.look().survey()}
     assert {"dhcp_entry", "filter"} <= kinds
+    assert "snapshot" not in kinds
     assert dest.kinds(server_id) == set()
     assert plane.held(server_id) == (1, 1)
     assert carried(plane) == []
