@@ -4,7 +4,7 @@ from app.db.models.base import now
 from app.db.repo import images
 from app.services.context import Caller, Context
 from app.services.image_properties import check_words
-from app.services.images import found, own
+from app.services.images import changeable
 from tasks.errors import Forbidden, NotFound, RequestError, TooLarge
 
 MAX_TAGS, MAX_TAG = 128, 255
@@ -17,7 +17,7 @@ def add_tag(context: Context, caller: Caller, image_id: str, tag: str) -> None:
         raise RequestError(f"tags: must be of 1 to {MAX_TAG} characters.")
     check_words("", [tag])
     with context.sessions.begin() as session:
-        row = own(found(images.lock(session, image_id), caller, image_id), caller)
+        row = changeable(session, caller, image_id)
         if tag in row.tags:
             return
         if len(row.tags) >= MAX_TAGS:
@@ -29,7 +29,7 @@ def add_tag(context: Context, caller: Caller, image_id: str, tag: str) -> None:
 def remove_tag(context: Context, caller: Caller, image_id: str, tag: str) -> None:
     """Take a tag from an image. Raises NotFound if it has none such, Forbidden."""
     with context.sessions.begin() as session:
-        row = own(found(images.lock(session, image_id), caller, image_id), caller)
+        row = changeable(session, caller, image_id)
         if tag not in row.tags:
             raise NotFound(f"Image {image_id} has no tag {tag:.60}.")
         row.tags = [each for each in row.tags if each != tag]
@@ -51,7 +51,7 @@ def _move(
     context: Context, caller: Caller, image_id: str, verb: str, statuses: tuple[str, str]
 ) -> None:
     with context.sessions.begin() as session:
-        row = own(found(images.lock(session, image_id), caller, image_id), caller)
+        row = changeable(session, caller, image_id)
         if row.status not in statuses:
             raise Forbidden(f"Not allowed to {verb} image in status '{row.status}'.")
         if row.status == statuses[0]:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.db.models import Image
 from app.db.models.base import new_id, now
-from app.db.repo import images
+from app.db.repo import images, migrations
 from app.db.repo.identity import project_by_id
 from app.db.repo.images import ImageFilter, Span
 from app.db.repo.paging import Page
@@ -140,7 +140,7 @@ def update(
     """Change an image, all of it or nothing; return its record. Servers made from it keep what they
     have. Raises NotFound, Forbidden, Conflict, RequestError."""
     with context.sessions.begin() as session:
-        row = own(found(images.lock(session, image_id), caller, image_id), caller)
+        row = changeable(session, caller, image_id)
         properties = dict(row.properties)
         for change in changes:
             if change.is_property:
@@ -157,7 +157,7 @@ def replace_properties(
     """Give an image these properties and no others; return its record. Raises NotFound, Forbidden,
     RequestError."""
     with context.sessions.begin() as session:
-        row = own(found(images.lock(session, image_id), caller, image_id), caller)
+        row = changeable(session, caller, image_id)
         return _with_properties(session, row, properties)
 
 
@@ -208,7 +208,7 @@ def delete(context: Context, caller: Caller, image_id: str) -> None:
     """Remove an image and its bytes. Raises NotFound, Forbidden if it is protected or another's,
     StoreUnavailable: then it is `pending_delete`, and can be deleted again."""
     with context.sessions.begin() as session:
-        row = own(found(images.lock(session, image_id), caller, image_id), caller)
+        row = changeable(session, caller, image_id)
         if row.protected:
             raise Forbidden(f"Image {image_id} is protected and cannot be deleted.")
         # Nobody is promised its bytes from here on, and somebody still knows of them.
@@ -231,10 +231,14 @@ def found(row: Image | None, caller: Caller, image_id: str) -> Image:
     return row
 
 
-def own(row: Image, caller: Caller) -> Image:
-    """Return the row if the caller may change it. Raises Forbidden."""
+def changeable(session: Session, caller: Caller, image_id: str) -> Image:
+    """Return the image's row, locked, if the caller may change it. Raises NotFound, Forbidden."""
+    row = found(images.lock(session, image_id), caller, image_id)
     if row.project_id != caller.project_id and not caller.is_admin:
         raise Forbidden("You are not permitted to change an image of another project.")
+    if migrations.carries(session, image_id):
+        # The server's disk there is to be the one that left here.
+        raise Forbidden(f"Image {image_id} is a disk of a server on its way to another host.")
     return row
 
 

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, BinaryIO
 
 import structlog
+from sqlalchemy.orm import Session
 
 from app.db.models import Image
 from app.db.models.base import now
@@ -14,7 +16,7 @@ from app.runs.tickets import check_ticket, check_upload_ticket
 from app.services.context import Caller, Context
 from app.services.image_inspection import inspect
 from app.services.image_store import Readable, Received
-from app.services.images import ImageView, found, image_view, own, remove
+from app.services.images import ImageView, changeable, found, image_view, remove
 from app.services.upload_lease import UploadLease
 from tasks.errors import Conflict, Forbidden, NotFound, RequestError
 
@@ -35,7 +37,7 @@ def upload(
     cannot be used leave the image `killed`. Raises NotFound, Forbidden, Conflict, TooLarge,
     RequestError, ImageUnusable, StoreUnavailable.
     """
-    disk_format, began = _begin(context, image_id, lambda row: _own(row, caller, image_id))
+    disk_format, began = _begin(context, image_id, partial(changeable, caller=caller))
     _receive(context, image_id, disk_format, began, source, expected)
 
 
@@ -44,7 +46,7 @@ def upload_with_ticket(
 ) -> None:
     """Take the bytes of an image from who has a ticket for it: a hypervisor. As `upload`."""
     check_upload_ticket(context.settings, image_id, ticket)
-    disk_format, began = _begin(context, image_id, lambda row: _there(row, image_id))
+    disk_format, began = _begin(context, image_id, _locked)
     _receive(context, image_id, disk_format, began, source, expected)
 
 
@@ -147,8 +149,8 @@ def open_with_ticket(context: Context, image_id: str, ticket: str) -> tuple[Imag
     return image_view(row), context.image_store.open(image_id)
 
 
-def _own(row: Image | None, caller: Caller, image_id: str) -> Image:
-    return own(found(row, caller, image_id), caller)
+def _locked(session: Session, *, image_id: str) -> Image:
+    return _there(images.lock(session, image_id), image_id)
 
 
 def _there(row: Image | None, image_id: str) -> Image:
@@ -157,15 +159,13 @@ def _there(row: Image | None, image_id: str) -> Image:
     return row
 
 
-def _begin(
-    context: Context, image_id: str, allowed: Callable[[Image | None], Image]
-) -> tuple[str, datetime]:
-    """Reserve the image for this upload, if it is `allowed`; return the format that its bytes are
-    said to have, and when that was."""
+def _begin(context: Context, image_id: str, locked: Callable[..., Image]) -> tuple[str, datetime]:
+    """Reserve the image for this upload, if `locked` gives its row; return the format that its
+    bytes are said to have, and when that was."""
     began = now()
     with context.sessions.begin() as session:
         # Locked: the format that is looked for in the bytes is the one that the record keeps.
-        row = allowed(images.lock(session, image_id))
+        row = locked(session, image_id=image_id)
         disk_format = _format(row)
         if not images.move(session, image_id, "queued", "saving", updated_at=began):
             raise Conflict(f"Image {image_id} has its data already: its status is {row.status}.")

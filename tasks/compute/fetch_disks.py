@@ -17,7 +17,7 @@ log = structlog.get_logger(__name__)
 
 
 def do(job: Job, host: Hypervisor, *, shape: ShapeSpec) -> None:
-    """Fetch the disks. Raises DownloadFailed, ImageCorrupt, HostFull, HostError."""
+    """Fetch the disks. Raises DownloadFailed, ImageCorrupt, ImageUnusable, HostFull, HostError."""
     end = time.time() + DISK_LIMIT_S
     for disk in shape.carried:
         host.fetch_disk(job.server_id, disk, min(end, job.deadline) - time.time())

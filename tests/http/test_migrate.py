@@ -78,6 +78,35 @@ def test_images_in_which_disks_travel_are_in_nobodys_way(api: Api, elsewhere: st
     assert image.id not in [each["id"] for each in images]
 
 
+@pytest.mark.parametrize(
+    ("verb", "path", "how"),
+    [
+        ("PUT", "/file", {"data": b"foreign", "content_type": "application/octet-stream"}),
+        ("PATCH", "", {"data": '[{"op": "replace", "path": "/disk_format", "value": "raw"}]'}),
+        ("PUT", "/tags/mine", {}),
+        ("DELETE", "", {}),
+    ],
+)
+def test_nobody_meddles_with_a_disk_that_travels(
+    api: Api, elsewhere: str, verb: str, path: str, how: dict[str, Any]
+) -> None:
+    migrate(api)
+    with reading(api.sessions) as session:
+        [image] = session.scalars(select(Image).where(Image.hidden.is_(True)))
+    if verb == "PATCH":
+        how = {**how, "content_type": "application/openstack-images-v2.1-json-patch"}
+
+    refused = [
+        api.call(user, verb, f"{BASE}/image/v2/images/{image.id}{path}", **how)
+        for user in ("alice", "root")
+    ]
+
+    assert [answer.status_code for answer in refused] == [403, 403]
+    with reading(api.sessions) as session:
+        found = session.get_one(Image, image.id)
+        assert (found.status, found.disk_format, found.tags) == ("queued", "qcow2", [])
+
+
 def test_flavor_for_which_the_host_has_no_room_takes_the_server_elsewhere(
     api: Api, elsewhere: str
 ) -> None:

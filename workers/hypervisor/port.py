@@ -192,7 +192,8 @@ class Hypervisor(Protocol):
     def fetch_disk(self, server_id: str, disk: CarriedDisk, limit_s: float) -> None:
         """Have a disk of the server that `take_snapshot` has copied on another host, and whose copy
         is an image now; or the disc that the server is installed from. One that is there is kept.
-        Raises DownloadFailed, ImageCorrupt, HostFull, HostError."""
+        Raises DownloadFailed, ImageCorrupt, ImageUnusable if it does not stand alone, HostFull,
+        HostError."""
         ...
 
     def remove_snapshot(self, server_id: str, image_id: str) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import Select, String, cast, func, or_, select
 from sqlalchemy.orm import Session
 
 from app.db.models import Hypervisor, Migration
@@ -28,6 +28,13 @@ def _unsettled(server_id: str) -> Select[Migration]:
 def of_run(session: Session, run_id: str) -> Migration | None:
     """Return the migration that the run carries out, or None."""
     return session.scalars(select(Migration).where(Migration.run_id == run_id)).one_or_none()
+
+
+def carries(session: Session, image_id: str) -> bool:
+    """Say whether a server that is on its way has one of its disks in this image."""
+    is_one = cast(Migration.carried, String).contains(image_id, autoescape=True)
+    query = select(Migration.id).where(Migration.settled_at.is_(None), is_one)
+    return session.scalar(query.limit(1)) is not None
 
 
 def servers_between(session: Session, hypervisor_id: str) -> set[str]:

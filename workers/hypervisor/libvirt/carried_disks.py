@@ -12,12 +12,13 @@ from pathlib import Path
 
 import structlog
 
-from tasks.errors import HostError
+from tasks.errors import HostError, ImageUnusable
 from tasks.messages import CarriedDisk
 from workers.hypervisor.carried import carried_file, carried_format
 from workers.hypervisor.files import sync_directory
 from workers.hypervisor.image_cache.conversion import convert
 from workers.hypervisor.image_cache.download import Downloader, NoEditions
+from workers.hypervisor.image_cache.inspection import check_image
 from workers.hypervisor.libvirt.disks import prepare_directory, told_if_full
 from workers.hypervisor.qcow2 import read_header
 
@@ -32,7 +33,7 @@ class CarriedDisks:
         self._downloader = Downloader(NoEditions(), ca_file, pause_s)
 
     def fetch(self, server_id: str, disk: CarriedDisk, limit_s: float) -> None:
-        """See the port. Raises DownloadFailed, ImageCorrupt, HostFull, HostError."""
+        """See the port. Raises DownloadFailed, ImageCorrupt, ImageUnusable, HostFull, HostError."""
         path = self._directory / carried_file(server_id, disk.role)
         if path.exists():
             return
@@ -41,12 +42,23 @@ class CarriedDisks:
         arrived = path.with_name(f".{path.name}.arrived")
         with told_if_full(self._directory):
             self._downloader.fetch(disk.source, arrived, end)
+            _check(arrived, disk)
             is_raw = carried_format(disk.role) == "raw"
             whole = _unpacked(arrived, end - time.monotonic()) if is_raw else arrived
             whole.replace(path)
             sync_directory(self._directory)
         arrived.unlink(missing_ok=True)
         log.info("disk.fetched", server=server_id, role=disk.role)
+
+
+def _check(arrived: Path, disk: CarriedDisk) -> None:
+    """Whatever the image is said to be: QEMU opens the file as what a disk travels as. Raises
+    ImageUnusable."""
+    try:
+        check_image(arrived, "iso" if disk.role == "cdrom" else "qcow2")
+    except ImageUnusable:
+        arrived.unlink()
+        raise
 
 
 def _unpacked(arrived: Path, limit_s: float) -> Path:
