@@ -20,7 +20,6 @@ from app.runs.checkpoint import fence
 from app.runs.sizes import Size
 from app.runs.start import Asker, owe_vacate, start_run
 from app.scheduling import claim as claims
-from app.scheduling.rules import alive_since
 from app.services import moving
 from app.services.context import Caller, Context
 from app.services.flavors import usable
@@ -29,7 +28,6 @@ from app.services.moving import Wish
 from app.services.over_quota import over_quota
 from app.services.placement import ask_to_be
 from app.services.server_actions import refuse_silent_host, refuse_state
-from app.services.server_views import is_heard
 from app.services.servers import for_action
 from config.settings import ControlSettings
 from tasks.errors import Conflict, NoValidHost, RequestError
@@ -179,8 +177,8 @@ def _unneeded(pipeline: str, server: Server, migration: Migration) -> set[str]:
 def _take_home(
     session: Session, context: Context, asker: Asker, server: Server, migration: Migration
 ) -> list[str]:
-    """Have a server that moved at home again at once if where it is nobody answers: what is there
-    is owed. Returns ids of the runs that are to be sent. Raises Conflict."""
+    """Have a server that moved at home again at once if the host where it is is given up: what is
+    there is owed. Returns ids of the runs that are to be sent. Raises Conflict."""
     if migration.source_id is None:
         raise Conflict(
             f"Cannot 'revertResize' instance {server.id}: its former host is gone for good"
@@ -188,7 +186,8 @@ def _take_home(
     there = server.hypervisor
     if server.hypervisor_id == migration.source_id or there is None:
         return []
-    if is_heard(there, alive_since(context.settings)) and not there.lost_at:
+    if not (there.lost_at or there.forced_down):
+        # One that is only silent may run it still: it must not run twice.
         return []
     owed = owe_vacate(session, server, there.id, asker, context.settings)
     resizes.put(session, server, migration.source_id)

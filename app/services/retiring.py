@@ -8,12 +8,13 @@ from app.db.models import Hypervisor, Run, Server
 from app.db.models.base import now
 from app.db.repo import addresses, claims, drift, hypervisors, migrations, runs
 from app.db.session import reading
+from app.runs import resizes
 from app.runs.checkpoint import blame, end
 from app.runs.fabric import note_server
 from app.services.context import Context
 from tasks.errors import Conflict, NotFound
 from tasks.messages import Failure
-from tasks.pipelines import OWED
+from tasks.pipelines import MOVES, OWED
 
 _CODE = "host_forgotten"
 _GONE = Failure(
@@ -41,10 +42,12 @@ def forget_number(context: Context, number: int) -> Forgotten:
 
 
 def forget(context: Context, name: str) -> Forgotten:
-    """Remove a host that was given up: its servers end in ERROR, what was owed on it is void. If it
-    comes back all the same, it registers anew, and what is on it is drift.
+    """Remove a host that was given up: its servers end in ERROR, but for those that have moved
+    there and can go back; what was owed on it is void. If it comes back all the same, it registers
+    anew, and what is on it is drift.
 
-    Raises NotFound, and Conflict while it is heard of or work is still on its way to it.
+    Raises NotFound, and Conflict while it is heard of, or work is still on its way to it, or a
+    server from it that would have to come back if its move fails.
     """
     with context.sessions.begin() as session:
         host = hypervisors.by_name(session, name)
@@ -56,13 +59,20 @@ def forget(context: Context, name: str) -> Forgotten:
                 " up: stop its worker, and wait until it is."
             )
         owed = _end_owed(session, host)
-        lost = hypervisors.servers_there(session, host.id)
+        if migrations.is_needed(session, host.id):
+            raise Conflict(f"A server is still moving from {host.name}: try again in a moment.")
+        there = hypervisors.servers_there(session, host.id)
+        home = {server.id: _take_home(session, context, server, host) for server in there}
+        lost = [server for server in there if home[server.id] is None]
         for server in lost:
             _lose(session, server, host)
         for server_id in drift.holders(session, host.id):
             # Of those that have moved away, and might have come back.
             claims.give_back(session, server_id, host.id)
         hypervisors.remove(session, host)
+    for run in home.values():
+        if run is not None:
+            context.publisher.publish(run.id)
     return Forgotten(len(lost), owed)
 
 
@@ -81,6 +91,20 @@ def _void(session: Session, run: Run, host: Hypervisor) -> None:
     claims.give_back(session, run.server_id, host.id)
     run.reason_code, run.reason = _CODE, f"{host.name} is gone for good."
     end(session, run, "cancelled", now())
+
+
+def _take_home(session: Session, context: Context, server: Server, host: Hypervisor) -> Run | None:
+    """Begin to lead a server back that has moved to the host and is not confirmed there. Returns
+    None if it is not so; else the run is to be sent."""
+    migration = migrations.unsettled(session, server.id)
+    if migration is None or migration.source_id in {None, host.id}:
+        return None
+    moved = runs.get(session, migration.run_id)
+    if moved is None or moved.pipeline not in MOVES:
+        return None
+    claims.give_back(session, server.id, host.id)
+    resizes.come_back(session, moved)
+    return resizes.undo(session, server, moved, context.settings)
 
 
 def _lose(session: Session, server: Server, host: Hypervisor) -> None:

@@ -179,6 +179,24 @@ def test_word_on_a_move_is_carried_out_where_it_has_to_be(api: Api, elsewhere: s
     assert (stages(api, run), run.hypervisor_id) == (["settle"], elsewhere)
 
 
+def test_server_goes_home_without_its_new_host_only_if_that_is_given_up(
+    api: Api, elsewhere: str
+) -> None:
+    migrate(api)
+    moved(api, elsewhere)
+    with api.sessions.begin() as session:
+        session.get_one(Hypervisor, elsewhere).last_seen_at = now() - timedelta(seconds=30)
+    refused = act(api, REVERT)
+    assert (refused.status_code, "does not answer" in reason(refused)) == (409, True)
+    assert begun(api) == []
+
+    with api.sessions.begin() as session:
+        session.get_one(Hypervisor, elsewhere).lost_at = now()
+    assert act(api, REVERT).status_code == 202
+    wanted = {("revert_resize", HOST), ("vacate", elsewhere)}
+    assert {(run.pipeline, run.hypervisor_id) for run in begun(api)} == wanted
+
+
 def test_move_from_a_host_that_is_gone_for_good_cannot_be_reverted(
     api: Api, elsewhere: str
 ) -> None:

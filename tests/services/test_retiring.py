@@ -3,16 +3,21 @@
 import pytest
 from sqlalchemy import select
 
-from app.db.models import Allocation, Hypervisor, Port, Run, Server
+from app.db.models import Allocation, Hypervisor, Image, Port, RequestSpec, Run, Server
 from app.db.models.base import now
 from app.db.session import Sessions
 from app.runs.checkpoint import end
 from app.runs.envelope import job_of
+from app.runs.sizes import Size
 from app.runs.start import owe_unwind
-from app.services.context import Context
+from app.services import moving
+from app.services.context import Caller, Context
+from app.services.moving import Wish
 from app.services.placement import place
 from app.services.retiring import forget
 from tasks.errors import Conflict, NotFound
+from tasks.messages import Job
+from tasks.pipelines import EVACUATE, MIGRATE, UNDO_RESIZE
 from tests.rows import add_host, add_server, make_settings, make_world
 from tests.runs.test_sweep import Outbox
 
@@ -73,6 +78,66 @@ def test_host_to_which_work_is_on_its_way_is_not_forgotten_yet(sessions: Session
 
     with pytest.raises(Conflict, match="still leaving h"):
         forget(Context(sessions, SETTINGS, Outbox()), "h")
+
+
+def leaving(sessions: Sessions, pipeline: str) -> tuple[str, Job]:
+    """Have a server that is to go from h1 to h2; return its id, and the job of that."""
+    add_host(sessions, "h1", memory_mib=65536)
+    server_id = placed(sessions)
+    add_host(sessions, "h2")
+    context = Context(sessions, SETTINGS, Outbox())
+    with sessions.begin() as session:
+        server = session.get_one(Server, server_id)
+        size = Size.of_server(server, session.get_one(RequestSpec, server_id))
+        who = Caller("u", "u", server.project_id, "p", ("admin",), "req-1")
+        run = moving.begin(session, context, who, server, Wish("migration", pipeline, size))
+        for image in session.scalars(select(Image).where(Image.hidden.is_(True))):
+            image.status, image.sha256, image.size_bytes = "active", "0" * 64, 1
+        return server_id, job_of(session, run, server)
+
+
+def lose(sessions: Sessions, name: str) -> None:
+    with sessions.begin() as session:
+        session.scalars(select(Hypervisor).filter_by(name=name)).one().lost_at = now()
+
+
+def test_server_that_moved_there_goes_back(sessions: Sessions) -> None:
+    server_id, job = leaving(sessions, MIGRATE)
+    moving.move(sessions, SETTINGS, job)
+    with sessions.begin() as session:
+        end(session, session.get_one(Run, job.run_id), "done", now())
+    lose(sessions, "h2")
+    outbox = Outbox()
+
+    gone = forget(Context(sessions, SETTINGS, outbox), "h2")
+
+    assert gone.servers == 0
+    with sessions() as session:
+        server = session.get_one(Server, server_id)
+        assert server.hypervisor is not None
+        assert (server.hypervisor.name, server.fault) == ("h1", None)
+        [back] = session.scalars(select(Run).filter_by(pipeline=UNDO_RESIZE))
+        assert (back.hypervisor_id, outbox.sent) == (server.hypervisor_id, [back.id])
+        [held] = session.scalars(select(Allocation))
+        assert held.hypervisor_id == server.hypervisor_id
+        assert session.scalars(select(Port)).all() != []
+
+
+@pytest.mark.parametrize("pipeline", [MIGRATE, EVACUATE])
+def test_host_to_which_a_server_may_have_to_come_back_is_not_forgotten_yet(
+    sessions: Sessions, pipeline: str
+) -> None:
+    _, job = leaving(sessions, pipeline)
+    with sessions.begin() as session:
+        moving.arrived(session, SETTINGS, job)
+    lose(sessions, "h1")
+    context = Context(sessions, SETTINGS, Outbox())
+    with pytest.raises(Conflict, match="still moving from h1"):
+        forget(context, "h1")
+
+    with sessions.begin() as session:
+        end(session, session.get_one(Run, job.run_id), "done", now())
+    assert forget(context, "h1").servers == 0
 
 
 def test_unknown_host(sessions: Sessions) -> None:

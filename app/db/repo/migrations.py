@@ -6,8 +6,10 @@ from datetime import datetime
 from sqlalchemy import Select, String, cast, func, or_, select
 from sqlalchemy.orm import Session
 
-from app.db.models import Hypervisor, Migration
+from app.db.models import Hypervisor, Migration, Run
 from app.db.repo.paging import Key, Page, page
+from app.db.repo.runs import OPEN
+from tasks.pipelines import JOURNEYS, RESIZES
 
 
 def unsettled(session: Session, server_id: str) -> Migration | None:
@@ -42,6 +44,18 @@ def servers_between(session: Session, hypervisor_id: str) -> set[str]:
     here = or_(Migration.source_id == hypervisor_id, Migration.dest_id == hypervisor_id)
     query = select(Migration.server_id).where(Migration.settled_at.is_(None), here)
     return set(session.scalars(query))
+
+
+def is_needed(session: Session, hypervisor_id: str) -> bool:
+    """Say whether a server is being moved from this host, or back to it."""
+    query = select(Migration.id).join(Run, Run.server_id == Migration.server_id)
+    query = query.where(
+        Migration.settled_at.is_(None),
+        Migration.source_id == hypervisor_id,
+        Run.state == OPEN,
+        Run.pipeline.in_(RESIZES | JOURNEYS),
+    )
+    return session.scalar(query.limit(1)) is not None
 
 
 def waiting_since(session: Session, moment: datetime, limit: int) -> list[str]:
