@@ -160,6 +160,9 @@ def _ask(
     session: Session, settings: ControlSettings, run: Run, server: Server, migration: Migration
 ) -> Ask:
     ask = ask_to_be(session, settings, server, Size.of_row(migration.new_size))
+    if migration.new_size == migration.old_size:
+        # What it holds now: of an image that is gone nobody else knows how large a disk it made.
+        ask = replace(ask, **migration.old_claim)
     failed = {str(attempt.host) for attempt in hosts_tried(session, run)}
     # What it has left on a host must be gone before it comes back there.
     tried = tuple(sorted({*failed, *runs.hosts_owing(session, server.id)}))

@@ -68,6 +68,17 @@ def test_move_begins_with_room_on_both_hosts(api: Api, elsewhere: str, host: str
     assert told["old_instance_type_id"] == told["new_instance_type_id"]
 
 
+def test_as_much_room_is_held_there_as_here(api: Api, elsewhere: str) -> None:
+    """How large the disk of an image is that is gone is known by nothing else."""
+    with api.sessions.begin() as session:
+        session.get_one(Allocation, (ACTIVE, HOST)).disk_gib = 7
+
+    migrate(api)
+
+    with reading(api.sessions) as session:
+        assert session.get_one(Allocation, (ACTIVE, elsewhere)).disk_gib == 7
+
+
 def test_images_in_which_disks_travel_are_in_nobodys_way(api: Api, elsewhere: str) -> None:
     migrate(api)
 
