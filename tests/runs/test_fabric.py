@@ -353,16 +353,23 @@ def test_burst_of_changes_is_one_message_to_a_host(scene: Scene) -> None:
     assert scene.turn() == {}
 
 
-def test_host_that_was_told_a_moment_ago_is_told_a_tick_later(scene: Scene) -> None:
+def test_host_that_was_told_a_moment_ago_is_told_a_tick_later(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
     outbox = Outbox()
+    monkeypatch.setattr("app.runs.settle.FABRIC_TICK_S", 0.0)
     scene.add_rule(scene.front, protocol_number=6)
     settle(scene.sessions, outbox, SETTINGS)
+    told = len(outbox.orders)
+    # Longer than the test takes on the slowest machine.
+    monkeypatch.setattr("app.runs.settle.FABRIC_TICK_S", 600.0)
     scene.add_rule(scene.front, protocol_number=17)
 
     settle(scene.sessions, outbox, SETTINGS)
 
-    assert len(outbox.orders) <= 2
+    assert len(outbox.orders) == told > 0
     assert outbox.nudges >= 1
+    monkeypatch.undo()
     assert len(scene.turn()["h1"].firewall.groups[0].rules) == 2
 
 
