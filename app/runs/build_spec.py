@@ -82,8 +82,8 @@ def shape_spec(
 
 
 def rescue_spec(session: Session, run: Run, settings: ControlSettings) -> BuildSpec:
-    """Return from what a server is rescued: another image, and a password of the rescue's own.
-    Raises ImageUnusable."""
+    """Return from what a server is rescued: another image, and a password of the rescue's own, for
+    which it has a config drive whether the server has one or not. Raises ImageUnusable."""
     server = session.get_one(Server, run.server_id)
     spec = session.get_one(RequestSpec, server.id)
     asked = run.parameters or {}
@@ -92,9 +92,10 @@ def rescue_spec(session: Session, run: Run, settings: ControlSettings) -> BuildS
     interfaces = fabric.specs(session, ports)
     # Files are the server's: the rescue's own system is gone afterwards.
     told = {"admin_pass": asked.get("admin_pass", ""), "files": []}
+    machine = _machine(server, spec, Size.of_server(server, spec))
     return BuildSpec(
         image=image_source(image, settings, run.deadline.timestamp()),
-        machine=_machine(server, spec, Size.of_server(server, spec)),
+        machine=machine.model_copy(update={"config_drive": True}),
         networks=network_specs(session, [port.network_id for port in ports], server.hypervisor_id),
         ports=interfaces,
         first_boot=_first_boot(session, server, spec, settings, "").model_copy(update=told),

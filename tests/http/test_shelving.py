@@ -1,10 +1,11 @@
 """Servers put away and taken out again, as it is asked for."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
-from app.db.models import Image, Server
+from app.db.models import Allocation, Flavor, Image, RequestSpec, Server
 from app.db.models.base import now
 from app.db.session import reading
 from app.runs.shelving import offload_due
@@ -12,8 +13,10 @@ from tests.http.cases import Api
 from tests.http.table_servers import ONE
 from tests.http.test_server_actions import act, begun, change, put_into, reason
 from tests.http.test_server_images import made, shown
-from tests.http.world import ACTIVE, ALPHA, PUBLIC_IMAGE
+from tests.http.world import ACTIVE, ALPHA, HOST, PUBLIC_IMAGE, uid
 from tests.rows import make_settings
+
+GONE_IMAGE = uid(29)
 
 
 def put_away(api: Api) -> str:
@@ -91,3 +94,42 @@ def test_server_that_has_been_shelved_for_long_leaves_its_host(api: Api) -> None
         assert len(offload_due(api.sessions, settings, now())) == count
     assert [run.pipeline for run in begun(api)] == ["offload"]
     assert shown(api, image_id)["status"] == "active"
+
+
+@pytest.fixture
+def without_image(api: Api) -> None:
+    """The server's image was deleted while it was shelved: its disk is over another one now."""
+    sizes = {"vcpus": 1, "memory_mib": 256, "disk_gib": 1}
+    with api.sessions.begin() as session:
+        session.add(Flavor(id="44", name="m1.more", vcpus=2, memory_mib=512, root_gib=2))
+        if session.get(RequestSpec, ACTIVE) is None:
+            session.add(RequestSpec(server_id=ACTIVE))
+        session.add(
+            Allocation(server_id=ACTIVE, hypervisor_id=HOST, run_id="r", attempt=1, **sizes)
+        )
+    change(api, image_id=GONE_IMAGE)
+
+
+@pytest.mark.usefixtures("without_image")
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"createImage": {"name": "kept"}}, 202),
+        ({"resize": {"flavorRef": "44"}}, 202),
+        ({"rescue": {"rescue_image_ref": PUBLIC_IMAGE}}, 200),
+        ({"rebuild": {"imageRef": PUBLIC_IMAGE}}, 202),
+        ({"shelve": None}, 202),
+    ],
+)
+def test_unshelved_server_needs_no_image_that_it_was_made_from(
+    api: Api, body: Any, status: int
+) -> None:
+    answer = act(api, body)
+    assert answer.status_code == status, reason(answer)
+
+
+@pytest.mark.usefixtures("without_image")
+def test_rescue_from_an_image_that_is_gone_is_refused(api: Api) -> None:
+    refused = act(api, {"rescue": None})
+    told = f"rescue_image_ref: image {GONE_IMAGE} could not be found."
+    assert (refused.status_code, reason(refused)) == (400, told)

@@ -145,6 +145,29 @@ def test_shelved_server_leaves_its_host_and_comes_back(plane: Plane) -> None:
     assert plane.held(server_id) == (0, 0)
 
 
+def test_unshelved_servers_disk_lies_over_what_it_was_shelved_into(plane: Plane) -> None:
+    with plane.host("h1") as fake:
+        server_id, image_id = shelved(plane, fake)
+        assert plane.act(server_id, "unshelve").state == "done"
+        made_of = plane.server(server_id).image_id
+
+        def below() -> set[str]:
+            return {image.image_id for image in fake.cached_images() if image.in_use}
+
+        for pipeline, images in (
+            ("create_image", {image_id}),
+            ("resize", {image_id}),
+            ("confirm_resize", {image_id}),
+            # As in Nova, a rescue is made from what the server was once made of.
+            ("rescue", {image_id, made_of}),
+            ("unrescue", {image_id}),
+            ("rebuild", {made_of}),
+        ):
+            run = plane.act(server_id, pipeline)
+            assert (pipeline, run.state, run.reason) == (pipeline, "done", None)
+            assert (pipeline, below()) == (pipeline, images)
+
+
 def test_server_that_cannot_be_taken_out_stays_in_its_image(plane: Plane) -> None:
     with plane.host("h1") as fake:
         server_id, image_id = shelved(plane, fake)

@@ -98,3 +98,13 @@ def test_an_image_that_is_gone_is_told_by_its_id(sessions: Sessions) -> None:
 @pytest.mark.parametrize("has", [True, False])
 def test_whether_the_guest_has_a_config_drive_is_told(sessions: Sessions, *, has: bool) -> None:
     assert told(sessions, make_world(sessions), config_drive=has).machine.config_drive is has
+
+
+def test_rescue_has_a_drive_for_its_password(sessions: Sessions) -> None:
+    """The metadata service goes on telling what it told: without a drive nobody would learn it."""
+    world = make_world(sessions)
+    with sessions.begin() as session:
+        run = add_server(session, world, SETTINGS, config_drive=False)
+        run.parameters = {"rescue_image_id": world.image_id, "admin_pass": "secret"}
+        build = rescue_spec(session, run, SETTINGS)
+    assert (build.machine.config_drive, build.first_boot.admin_pass) == (True, "secret")
