@@ -32,18 +32,19 @@ _ALONE_DIRECTORIES = {"stack"}
 _ALONE_MARKS = ("lab", "boots", "slow")
 #: Of a parameter as it is in a test's name, in characters.
 _LONGEST_PARAMETER = 200
-#: The lab's hosts have libvirts and a bridge of their own, so these run beside the others.
-_LAB_DIRECTORY = "lab"
+#: Tests of these have a whole Byre that they share, and that runs beside the others.
+_OWN_GROUPS = {"lab", "clients"}
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Group what must not run beside its like (pytest-xdist, --dist loadgroup), before xdist looks:
     its own hook for all items comes before a conftest's."""
-    directories = set(item.path.relative_to(_TESTS).parts)
+    directory = item.path.relative_to(_TESTS).parts[0]
     is_alone = any(item.get_closest_marker(mark) for mark in _ALONE_MARKS)
-    if is_alone or _ALONE_DIRECTORIES & directories:
-        group = "lab" if _LAB_DIRECTORY in directories else "host"
-        item.add_marker(pytest.mark.xdist_group(group))
+    if directory in _OWN_GROUPS:
+        item.add_marker(pytest.mark.xdist_group(directory))
+    elif is_alone or directory in _ALONE_DIRECTORIES:
+        item.add_marker(pytest.mark.xdist_group("host"))
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

@@ -67,7 +67,7 @@ class Cloud:
         return Cloud(self.byre, self.command, self.directory, "byre-admin")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cloud(
     tmp_path_factory: pytest.TempPathFactory,
     postgres: PostgresServer,

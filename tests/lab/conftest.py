@@ -105,7 +105,7 @@ def _has_pool(host: PrivateHost) -> bool:
     return "byre" in _virsh(host, "pool-list", "--name").split()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def lab(tmp_path_factory: pytest.TempPathFactory, guest_image: Path) -> Iterator[Lab]:
     """Two hosts with real libvirt and QEMU, and everything else beside them."""
     directory = tmp_path_factory.mktemp("lab")

@@ -26,6 +26,7 @@ def test_nobody_takes_as_long_as_somebody() -> None:
 
 
 def seconds(stored: str | None) -> float:
-    began = time.perf_counter()
+    """Return the processor time that it takes: what else the machine does is not in it."""
+    began = time.process_time()
     password_fits("wrong", stored)
-    return time.perf_counter() - began
+    return time.process_time() - began
