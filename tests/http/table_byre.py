@@ -195,6 +195,7 @@ PLAN = {
             "zone",
             "host",
             "enabled",
+            "elsewhere",
             "not_forced",
             "alive",
             "taken_back",
