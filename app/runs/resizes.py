@@ -26,6 +26,15 @@ from tasks.pipelines import CONFIRM_RESIZE, MOVES, RESIZE, REVERT_RESIZE, UNDO_R
 HOST = "host"
 
 
+def under_way(session: Session, server_id: str) -> Migration:
+    """Return the server's migration that is not settled, locked. Raises LookupError: a run that
+    needs it has one."""
+    migration = migrations.unsettled(session, server_id)
+    if migration is None:
+        raise LookupError(f"server {server_id} is not being resized or moved")
+    return migration
+
+
 def planned(server: Server, user_id: str, kind: str, old: Size, new: Size) -> Migration:
     """Return the record of a migration from one size to another that is about to begin; between
     which hosts, with which claims and by which run is for the caller to add."""
@@ -65,9 +74,7 @@ def is_bound(run: Run) -> bool:
 
 def give_up(session: Session, server: Server, moment: datetime) -> None:
     """End a journey of a server that is where it was before. What it was to have is free."""
-    migration = migrations.unsettled(session, server.id)
-    if migration is None:
-        raise LookupError(f"server {server.id} is not being moved")
+    migration = under_way(session, server.id)
     _leave_out(session, server, migration)
     migration.status, migration.settled_at = "error", moment
 
@@ -77,9 +84,7 @@ def arrive(
 ) -> list[str]:
     """End an evacuation: what the server's former host still has of it is owed. Returns ids of the
     runs that are to be sent."""
-    migration = migrations.unsettled(session, server.id)
-    if migration is None:
-        raise LookupError(f"server {server.id} is not being moved")
+    migration = under_way(session, server.id)
     migration.status, migration.settled_at = "done", moment
     return vacate(session, server, run, migration, settings)
 
@@ -104,9 +109,7 @@ def _leave_out(session: Session, server: Server, migration: Migration) -> None:
 
 def come_back(session: Session, run: Run) -> None:
     """Have the server on its former host again: the one that it was to go to has failed."""
-    migration = migrations.unsettled(session, run.server_id)
-    if migration is None:
-        raise LookupError(f"server {run.server_id} is not being moved")
+    migration = under_way(session, run.server_id)
     migration.dest_id = None
     put(session, session.get_one(Server, run.server_id), migration.source_id)
 
@@ -166,9 +169,7 @@ def size_for(session: Session, run: Run) -> Size:
 
 def undo(session: Session, server: Server, failed: Run, settings: ControlSettings) -> Run:
     """Begin to lead a server back whose resize has failed. The run is to be sent."""
-    migration = migrations.unsettled(session, server.id)
-    if migration is None:
-        raise LookupError(f"server {server.id} is not being resized")
+    migration = under_way(session, server.id)
     migration.status = "error"
     if failed.pipeline in MOVES:
         _leave_out(session, server, migration)
@@ -195,9 +196,7 @@ def show_done(session: Session, server: Server, run: Run, moment: datetime) -> N
 
 def _finish(session: Session, server: Server, moment: datetime) -> None:
     """The guest has its new size; whether it may keep it is for its owner to say."""
-    migration = migrations.unsettled(session, server.id)
-    if migration is None:
-        raise LookupError(f"server {server.id} is not being resized")
+    migration = under_way(session, server.id)
     migration.status, migration.waits_since = "finished", moment
     Size.of_row(migration.new_size).give(server, session.get_one(RequestSpec, server.id))
     server.status, server.vm_state, server.task_state = RESIZED.status, RESIZED.vm_state, None

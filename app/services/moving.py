@@ -105,7 +105,8 @@ def arrived(session: Session, settings: ControlSettings, job: Job) -> tuple[Run,
     """Have the server on the host that was claimed for it, or on another one if that has failed, in
     the caller's transaction. Raises NoValidHost, StaleMessage."""
     run = fence(session, job)
-    server, migration = _moving(session, run)
+    server = session.get_one(Server, run.server_id)
+    migration = resizes.under_way(session, server.id)
     if migration.dest_id is None:
         _choose(session, settings, job, run, server, migration)
     if run.hypervisor_id != migration.dest_id or server.hypervisor_id != migration.dest_id:
@@ -118,7 +119,8 @@ def move_back(sessions: Sessions, settings: ControlSettings, job: Job) -> Move:
     HostLost."""
     with sessions.begin() as session:
         run = fence(session, job)
-        server, migration = _moving(session, run)
+        server = session.get_one(Server, run.server_id)
+        migration = resizes.under_way(session, server.id)
         if migration.source_id is None:
             raise HostLost("The server's former host is gone for good.", host=migration.source)
         if run.hypervisor_id != migration.source_id:
@@ -126,13 +128,6 @@ def move_back(sessions: Sessions, settings: ControlSettings, job: Job) -> Move:
                 claims.release(session, server.id, migration.dest_id)
             _put(session, run, server, migration.source_id, migration.source)
         return Move(host=migration.source, shape=resizes.shape(session, run, settings))
-
-
-def _moving(session: Session, run: Run) -> tuple[Server, Migration]:
-    migration = migrations.unsettled(session, run.server_id)
-    if migration is None:
-        raise LookupError(f"server {run.server_id} is not being moved")
-    return session.get_one(Server, run.server_id), migration
 
 
 def _put(session: Session, run: Run, server: Server, host_id: str | None, host: str) -> None:

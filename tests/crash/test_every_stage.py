@@ -72,6 +72,7 @@ from tasks.pipelines import (
     stages_of,
 )
 from tests.crash import checks
+from tests.publishers import UnheardPublisher
 from tests.rows import (
     World,
     add_flavor,
@@ -305,13 +306,6 @@ SETTINGS = make_settings()
 ASKER = Asker("req-1", "user")
 
 
-class NoPublisher:
-    """Nothing is sent."""
-
-    def publish(self, run_id: str) -> None:
-        """Nobody hears of the run."""
-
-
 def placed(sessions: Sessions, world: World) -> str:
     """Write a server, and place it on a host; return its id."""
     add_host(sessions, "h1")
@@ -350,7 +344,7 @@ def to_remove(owe: Callable[..., Run], sessions: Sessions, world: World) -> Run:
 
 def to_settle(pipeline: str, sessions: Sessions, world: World) -> Run:
     server_id = settled(sessions, world)
-    context = Context(sessions, SETTINGS, NoPublisher())  # type: ignore[arg-type]
+    context = Context(sessions, SETTINGS, UnheardPublisher())
     resizing.resize(context, caller_of(world), server_id, add_flavor(sessions))
     with sessions.begin() as session:
         server = session.get_one(Server, server_id)
@@ -379,7 +373,7 @@ def settled(sessions: Sessions, world: World) -> str:
 
 def to_move(pipeline: str, sessions: Sessions, world: World) -> Run:
     server_id = settled(sessions, world)
-    context = Context(sessions, SETTINGS, NoPublisher())  # type: ignore[arg-type]
+    context = Context(sessions, SETTINGS, UnheardPublisher())
     with sessions.begin() as session:
         server = session.get_one(Server, server_id)
         size = Size.of_server(server, session.get_one(RequestSpec, server_id))
@@ -454,7 +448,7 @@ def job_for(sessions: Sessions, run: Run) -> Job:
 
 
 def store_of(sessions: Sessions) -> Store:
-    return Store(sessions, SETTINGS, NoPublisher())  # type: ignore[arg-type]
+    return Store(sessions, SETTINGS, UnheardPublisher())
 
 
 @pytest.mark.parametrize("row", IN_DATABASE, ids=name_of)

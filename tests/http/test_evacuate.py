@@ -105,6 +105,15 @@ def test_bad_evacuation_is_refused(
     assert (begun(api), rooms(api)) == ([], {HOST: 256})
 
 
+def test_force_is_refused_after_the_server_was_looked_for(api: Api) -> None:
+    headers = {"OpenStack-API-Version": "compute 2.29"}
+    body = {"evacuate": {"host": "host-2", "force": True}}
+
+    refused = api.call("root", "POST", f"{ONE}0/action", json=body, headers=headers)
+
+    assert refused.status_code == 404
+
+
 def test_what_cannot_be_made_anew_is_refused(api: Api, silent: str) -> None:
     change(api, vm_state="paused")
     assert "in vm_state paused" in reason(evacuate(api, OLD))

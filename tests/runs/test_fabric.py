@@ -32,17 +32,8 @@ from app.runs import fabric
 from app.runs.checkpoint import end
 from app.runs.settle import settle
 from app.services import placement
-from tasks.messages import (
-    DescribeDomain,
-    Diagnose,
-    Fabric,
-    FirewallSpec,
-    ForgetPasswords,
-    OpenConsole,
-    ReadConsole,
-    Tidy,
-    WarmCache,
-)
+from tasks.messages import Fabric, FirewallSpec
+from tests.publishers import NoPublisher
 from tests.rows import World, add_host, add_server, make_settings, make_world
 from tests.runs.test_checkpoint import job_for
 
@@ -50,47 +41,17 @@ SETTINGS = make_settings()
 
 
 @dataclass
-class Outbox:
+class Outbox(NoPublisher):
     """A publisher that only remembers."""
 
     orders: list[Fabric] = field(default_factory=list)
     nudges: int = 0
-
-    def publish(self, run_id: str) -> None:
-        raise AssertionError(run_id)
-
-    def canary(self, host: str | None, moment: datetime) -> None:
-        raise AssertionError(host)
-
-    def tidy(self, order: Tidy) -> None:
-        raise AssertionError(order)
 
     def fabric_changed(self) -> None:
         self.nudges += 1
 
     def fabric(self, order: Fabric) -> None:
         self.orders.append(order)
-
-    def warm(self, order: WarmCache) -> None:
-        raise AssertionError(order)
-
-    def read_console(self, order: ReadConsole) -> None:
-        raise AssertionError(order)
-
-    def open_console(self, order: OpenConsole) -> None:
-        raise AssertionError(order)
-
-    def diagnose(self, order: Diagnose) -> None:
-        raise AssertionError(order)
-
-    def describe_domain(self, order: DescribeDomain) -> None:
-        raise AssertionError(order)
-
-    def forget_passwords(self, order: ForgetPasswords) -> None:
-        raise AssertionError(order)
-
-    def broker_answers(self) -> bool:
-        return True
 
 
 @dataclass

@@ -20,7 +20,7 @@ from app.services.placement import place
 from tasks.errors import HostError, NoValidHost
 from tasks.messages import Failure, StageReport
 from tasks.pipelines import CONFIRM_RESIZE, CREATE, RESIZE, REVERT_RESIZE, UNDO_RESIZE
-from tests.crash.test_every_stage import NoPublisher
+from tests.publishers import UnheardPublisher
 from tests.rows import World, add_flavor, add_host, caller_of, make_settings, make_world
 from tests.scheduling.test_claim import SETTINGS, start
 
@@ -28,7 +28,7 @@ WINDOW = make_settings(resize_confirm_window_s=60.0)
 
 
 def context(sessions: Sessions) -> Context:
-    return Context(sessions, SETTINGS, NoPublisher())  # type: ignore[arg-type]
+    return Context(sessions, SETTINGS, UnheardPublisher())
 
 
 def active(sessions: Sessions, world: World, **facts: object) -> str:
@@ -195,7 +195,7 @@ def test_resize_confirms_itself_after_its_window(
     moment = now() + timedelta(seconds=waits_s)
 
     for settings in (SETTINGS, WINDOW, WINDOW):
-        confirm_overdue(sessions, NoPublisher(), settings, moment)  # type: ignore[arg-type]
+        confirm_overdue(sessions, UnheardPublisher(), settings, moment)
 
     with sessions() as session:
         found = session.query(Run).filter_by(server_id=server_id, pipeline=CONFIRM_RESIZE).count()

@@ -17,9 +17,9 @@ from app.services.context import Caller, Context
 from config.settings import ControlSettings
 from tasks.errors import NotFound
 from tasks.messages import BootProof, DomainRef, Failure, Job, ProofSeen, StageReport
+from tests.publishers import NoPublisher
 from tests.rows import make_settings, make_world
 from tests.runs.test_checkpoint import begin_create
-from tests.services.no_publisher import NoPublisher
 
 SETTINGS = make_settings()
 V4, V6 = "10.9.0.10", "2001:db8::10"

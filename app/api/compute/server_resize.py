@@ -122,20 +122,24 @@ def _migrate(context: Context, who: Caller, server_id: str, how: Json | None) ->
 
 def _evacuate(context: Context, who: Caller, server_id: str, how: Json) -> Response:
     if how.get("force"):
+        # Of a server that there is not, that is said first.
+        servers.get(context, who, server_id)
+        # Room is always claimed by the scheduler's rules: there is no way around them to offer.
         raise exceptions.NotImplemented("No server is forced on a host that refuses it.")
     if how.get("onSharedStorage"):
         raise RequestError("evacuate.onSharedStorage: hosts share no storage.")
     wanted = Evacuation(how.get("host"), how.get("adminPass"))
     admin_pass = evacuating.evacuate(context, who, server_id, wanted)
-    told = {} if Gate.EVACUATE_BODY.is_open else {"adminPass": admin_pass}
-    answer: Response = jsonify(told) if told else Response(status=200)
-    return answer
+    if Gate.EVACUATE_BODY.is_open:
+        return Response(status=200)
+    return jsonify({"adminPass": admin_pass})
 
 
 def _stay(context: Context, who: Caller, server_id: str, _: Any) -> NoReturn:
     """Refuse what no hypervisor here does, once it is clear that there is a server: what is
     accepted has to be done."""
     servers.get(context, who, server_id)
+    # Nothing carries a guest's memory to another host.
     raise exceptions.NotImplemented(
         "Servers are stopped to be moved to another host: see `migrate`."
     )

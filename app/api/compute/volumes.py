@@ -74,7 +74,7 @@ def attach_volume(body: Json, server_id: str) -> None:
     body=wrapped("volumeAttachment", SwapVolume),
     errors=(404,),
 )
-def swap_volume(body: Json, server_id: str, volume_id: str) -> None:  # noqa: ARG001
+def swap_volume(_body: Json, server_id: str, volume_id: str) -> None:
     """Say that a server has no such volume"""
     raise _not_attached(server_id, volume_id)
 

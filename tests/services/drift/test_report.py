@@ -6,6 +6,7 @@ from app.db.models.base import now
 from app.services import drift
 from app.services.context import Context
 from app.services.drift import DriftFilter
+from tests.publishers import NoPublisher
 from tests.rows import add_host
 from tests.services.drift.scene import (
     GRACE,
@@ -17,7 +18,6 @@ from tests.services.drift.scene import (
     thing,
     whole,
 )
-from tests.services.no_publisher import NoPublisher
 
 
 def told(scene: Scene, **wanted: str) -> drift.DriftReport:

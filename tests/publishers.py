@@ -1,4 +1,4 @@
-"""A publisher for use cases that send nothing."""
+"""Publishers for use cases that send nothing, or of which nobody hears."""
 
 from datetime import datetime
 
@@ -52,3 +52,10 @@ class NoPublisher:
 
     def broker_answers(self) -> bool:
         return True
+
+
+class UnheardPublisher(NoPublisher):
+    """Runs are sent, and nobody hears of them."""
+
+    def publish(self, run_id: str) -> None:
+        """Send it nowhere."""
