@@ -1,30 +1,46 @@
 """Celery's Redis transport with one fault less: a worker outlives the loss of its broker.
 
-kombu 5.7.0 closes the channel of a lost connection twice. The first time fails where it reads from
-the dead socket; the second time it would give back what is in hand by a connection that knows its
-address no more, and an AttributeError ends the worker ("'NoneType' object has no attribute
-'hostname'"; celery/kombu#582 is an older form of it). Any message in hand is enough, so a busy
-worker ended with each restart of Redis.
+kombu 5.7.0 goes on using channels of a lost connection, which know their address no more: to give
+back what is in hand when it closes them a second time, and to acknowledge or send what a thread has
+finished meanwhile. Each fails by an AttributeError ("'NoneType' object has no attribute
+'hostname'", or 'client'; celery/kombu#582 is an older form of it), which nobody takes for a lost
+connection: a worker with anything in hand ended with a restart of Redis, and what its tasks had to
+say was lost.
 """
+
+from typing import Any
 
 from kombu.transport import redis
 from kombu.transport.virtual import Transport as VirtualTransport
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 
 class Channel(redis.Channel):
-    """A channel that gives back what is in hand only while its connection is there to do it.
+    """A channel that, without its connection, fails as a lost connection does, for which kombu and
+    Celery know what to do; and that closes then without giving back what is in hand.
 
     Afterwards the messages stay in Redis' list of unacknowledged ones, and come again after the
     visibility timeout; the sweep sends the stages that wait for them much earlier.
     """
 
-    connection: VirtualTransport
+    # kombu sets it to None.
+    connection: VirtualTransport | None  # type: ignore[assignment]
 
     # kombu has a plain attribute here, which it only reads.
     @property
     def do_restore(self) -> bool:  # type: ignore[override]
         """Say whether closing gives back what is in hand."""
-        return self.connection.client is not None
+        return self._has_address()
+
+    # kombu's own, of which its typed surface says nothing.
+    def _connparams(self, **asked: Any) -> dict[str, Any]:
+        if not self._has_address():
+            raise RedisConnectionError("This channel's connection is closed.")
+        parameters: dict[str, Any] = super()._connparams(**asked)  # type: ignore[misc]
+        return parameters
+
+    def _has_address(self) -> bool:
+        return self.connection is not None and self.connection.client is not None
 
 
 class Transport(redis.Transport):

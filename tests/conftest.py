@@ -34,6 +34,8 @@ _ALONE_MARKS = ("lab", "boots", "slow")
 _LONGEST_PARAMETER = 200
 #: Tests of these have a whole Byre that they share, and that runs beside the others.
 _OWN_GROUPS = {"lab", "clients"}
+#: Here each module has a Byre of its own, on each database.
+_GROUP_FOR_EACH_MODULE = {"pipeline"}
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -43,6 +45,10 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     is_alone = any(item.get_closest_marker(mark) for mark in _ALONE_MARKS)
     if directory in _OWN_GROUPS:
         item.add_marker(pytest.mark.xdist_group(directory))
+    elif directory in _GROUP_FOR_EACH_MODULE:
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        database = parameters.get("any_database_url", "")
+        item.add_marker(pytest.mark.xdist_group(f"{directory}-{item.path.stem}-{database}"))
     elif is_alone or directory in _ALONE_DIRECTORIES:
         item.add_marker(pytest.mark.xdist_group("host"))
 

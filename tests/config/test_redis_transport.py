@@ -71,3 +71,29 @@ def test_message_in_hand_is_given_back_while_redis_is_there(server: RedisServer)
 
     with connect(server) as other:
         assert other.SimpleQueue("tasks").get(timeout=5).payload == "work"
+
+
+def test_work_that_ends_after_its_connection_is_acknowledged_in_vain(server: RedisServer) -> None:
+    """As a thread of a worker does, which was not stopped; what it raised here ended the worker."""
+    connection = connect(server)
+    connection.SimpleQueue("tasks").put("work")
+    message = take_one(connection)
+    server.stop()
+    connection.collect(socket_timeout=1.0)
+    connection.release()
+
+    with pytest.raises(connection.connection_errors):
+        message.ack()
+
+
+def test_producer_whose_channel_was_closed_beneath_it_gets_another(server: RedisServer) -> None:
+    connection = connect(server)
+    producer = connection.Producer()
+    producer.publish("first", routing_key="tasks", declare=[Queue("tasks")])
+    producer.channel.close()
+
+    producer.publish("second", routing_key="tasks", retry=True)
+
+    with connect(server) as other:
+        queue = other.SimpleQueue("tasks")
+        assert [queue.get(timeout=5).payload for _ in range(2)] == ["first", "second"]

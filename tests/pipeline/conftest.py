@@ -29,7 +29,9 @@ from config.queues import compute_queue
 from config.settings import ComputeSettings, ControlSettings
 from tasks.messages import ConsoleKind, Diagnosis
 from tasks.pipelines import COMPUTE_STAGES, DELETE, OWED, PIPELINES, RESIZE, UNDO_RESIZE
+from tests import object_stores
 from tests.asking import ask
+from tests.object_stores import SwiftServer
 from tests.processes import SECRET_KEY, Byre, RedisServer, wait_until
 from tests.rows import World, add_flavor, add_server, caller_of, make_settings, make_world
 from workers.compute import make_worker
@@ -247,7 +249,8 @@ def running(
     any_database_url: str, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Iterator[Plane]:
     """A running control plane, on SQLite and on PostgreSQL, for all tests of a module; with the API
-    if the module says `WITH_API`."""
+    if the module says `WITH_API`: then images are in a directory, or, beside PostgreSQL, in a
+    bucket, as where several APIs serve one fleet."""
     directory = tmp_path_factory.mktemp("plane")
     broker = RedisServer(directory)
     byre = Byre(directory, any_database_url, broker)
@@ -264,12 +267,25 @@ def running(
     broker.start()
     try:
         has_api = getattr(request.module, "WITH_API", False)
-        byre.start_control(api=has_api, BYRE_BOOT_LIMIT_S="30")
+        has_bucket = has_api and any_database_url.startswith("postgresql")
+        bucket = _bucket(request.getfixturevalue("swift"), directory) if has_bucket else {}
+        byre.start_control(api=has_api, BYRE_BOOT_LIMIT_S="30", **bucket)
         yield Plane(byre, sessions, settings, make_world(sessions), publisher)
     finally:
         byre.stop()
         broker.stop()
         engine.dispose()
+
+
+def _bucket(swift: SwiftServer, directory: Path) -> dict[str, str]:
+    """Return settings that keep images in a bucket, under a prefix of one's own."""
+    place = f"s3://{object_stores.BUCKET}/{directory.name}"
+    return {
+        "BYRE_IMAGE_STORE": f"{place}?endpoint={swift.url}&region={object_stores.REGION}",
+        "BYRE_IMAGE_STORE_ACCESS_KEY": object_stores.ACCESS_KEY,
+        "BYRE_IMAGE_STORE_SECRET_KEY": object_stores.SECRET_KEY,
+        "BYRE_IMAGE_SPOOL_DIR": str(directory / "spool"),
+    }
 
 
 @pytest.fixture

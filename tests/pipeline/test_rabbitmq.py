@@ -68,6 +68,8 @@ def test_killed_worker_goes_on_where_it_stood(rabbit: Plane) -> None:
 
 
 def test_broker_that_restarts_loses_no_server(rabbit: Plane) -> None:
+    rabbit.byre.start_compute("h3")
+    wait_until(lambda: rabbit.alive("h3"), "host h3", 30)
     broker = rabbit.byre.broker
     broker.stop()
     run = rabbit.create()
