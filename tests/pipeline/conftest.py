@@ -2,7 +2,7 @@
 into their fake hypervisors."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -42,6 +42,26 @@ from workers.surveyor import Surveyor
 
 #: What nobody asks for.
 _CONSEQUENCES = OWED | {UNDO_RESIZE}
+
+
+#: Of a process' log, in a report of a test that failed, in characters.
+_SHOWN_OF_A_LOG = 4000
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let a failure tell what the control plane's processes said: its cause is seldom here."""
+    report = yield
+    fixtures = getattr(item, "funcargs", {})
+    for plane in (found for found in fixtures.values() if isinstance(found, Plane)):
+        for name, program in plane.byre.programs.items() if report.failed else ():
+            life = "runs" if program.alive() else "has ended"
+            report.sections.append(
+                (f"{name}, which {life}", plane.byre.logs(name)[-_SHOWN_OF_A_LOG:])
+            )
+    return report
 
 
 @dataclass
@@ -267,9 +287,9 @@ def running(
     broker.start()
     try:
         has_api = getattr(request.module, "WITH_API", False)
-        has_bucket = has_api and any_database_url.startswith("postgresql")
-        bucket = _bucket(request.getfixturevalue("swift"), directory) if has_bucket else {}
-        byre.start_control(api=has_api, BYRE_BOOT_LIMIT_S="30", **bucket)
+        if has_api and any_database_url.startswith("postgresql"):
+            byre.control_environment.update(_bucket(request.getfixturevalue("swift"), directory))
+        byre.start_control(api=has_api, BYRE_BOOT_LIMIT_S="30")
         yield Plane(byre, sessions, settings, make_world(sessions), publisher)
     finally:
         byre.stop()
