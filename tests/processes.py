@@ -73,12 +73,21 @@ class Program:
         """Say whether it runs."""
         return self.process is not None and self.process.poll() is None
 
+    def ask_to_end(self) -> None:
+        """Tell it to end; returns at once."""
+        if self.process is not None:
+            with suppress(ProcessLookupError):
+                self.process.terminate()
+
     def stop(self, limit_s: float = 20.0) -> None:
         """Ask it to end; after the limit, end it and its children."""
+        self.ask_to_end()
+        self.see_end(limit_s)
+
+    def see_end(self, limit_s: float = 20.0) -> None:
+        """Wait until it, asked to, has ended; after the limit, end it and its children."""
         if self.process is None:
             return
-        with suppress(ProcessLookupError):
-            self.process.terminate()
         try:
             self.process.wait(limit_s)
         except subprocess.TimeoutExpired:
@@ -201,14 +210,19 @@ class Byre:
 
     def stop_computes(self) -> None:
         """End the compute workers."""
-        for name in [name for name in self.programs if name.startswith("compute-")]:
-            self.programs.pop(name).stop()
+        self._end([name for name in self.programs if name.startswith("compute-")])
 
     def stop(self) -> None:
-        """End every process, the last started first."""
-        for program in reversed(self.programs.values()):
-            program.stop()
-        self.programs.clear()
+        """End every process."""
+        self._end(list(self.programs))
+
+    def _end(self, names: Sequence[str]) -> None:
+        """End these at the same time: each may have work in hand that it waits for."""
+        programs = [self.programs.pop(name) for name in reversed(names)]
+        for program in programs:
+            program.ask_to_end()
+        for program in programs:
+            program.see_end()
 
     def logs(self, name: str) -> str:
         """Return what a process has written."""
