@@ -21,6 +21,7 @@ from tasks.pipelines import (
     DELETE,
     DISCARD_SNAPSHOT,
     JOURNEYS,
+    MIGRATE,
     OFFLOAD,
     PAUSE,
     PIPELINES,
@@ -62,7 +63,11 @@ _ALIKE = {
 }
 
 #: Stages that only such a pipeline has.
-_NEW = {(REBUILD, "clear"), (RESIZE, "reshape")}
+_NEW = {
+    (REBUILD, "clear"),
+    (RESIZE, "reshape"),
+    *((MIGRATE, stage) for stage in ("pack_disks", "send_disks", "leave", "move", "fetch_disks")),
+}
 
 #: Every stage of every other pipeline, from the table itself.
 ALL_STAGES = [
@@ -191,7 +196,7 @@ class Journey:
     def begin(self) -> None:
         """Do what leads to the pipeline's start."""
         ways = {CREATE: self._to_create, DELETE: self._to_delete}
-        ways |= dict.fromkeys(ACTIONS | {RESIZE}, self._to_action)
+        ways |= dict.fromkeys(ACTIONS | {RESIZE, MIGRATE}, self._to_action)
         ways.get(self._case.pipeline, self._to_unwind)()
 
     def purge(self) -> None:
@@ -241,6 +246,8 @@ class Journey:
         if self._case.pipeline in ACTIONS | {RESIZE}:
             wanted = actions.ACTIONS[self._case.pipeline].end or actions.ACTIVE
             found += checks.wrong_with_placed(self._lane, self.server_id, wanted)
+        elif self._case.pipeline == MIGRATE:
+            found += checks.wrong_with_moved(self._lane, self.server_id, self.host())
         elif self._case.pipeline in (CREATE, UNWIND):
             self._plane.ended(self._create, limit_s)
             found += checks.wrong_with_active(self._lane, self.server_id)

@@ -6,9 +6,9 @@ from typing import Any
 
 from sqlalchemy import select
 
-from app.db.models import Allocation, Attempt, Base, Hypervisor, Port, Run, Server, Stage
+from app.db.models import Allocation, Attempt, Base, Hypervisor, Image, Port, Run, Server, Stage
 from app.db.session import Sessions, reading
-from app.runs.actions import ACTIVE, State
+from app.runs.actions import ACTIVE, RESIZED, State
 from tests.crash.lane import HOSTS, Lane
 from tests.processes import wait_until
 
@@ -36,14 +36,7 @@ def wrong_with_active(lane: Lane, server_id: str) -> list[str]:
 def wrong_with_placed(lane: Lane, server_id: str, wanted: State) -> list[str]:
     """Return what is wrong with a server that is to be in a state: its domain is so on one host,
     the one that its row names, and nothing of it is on another one."""
-    server = lane.plane.server(server_id)
-    with reading(lane.plane.sessions) as session:
-        host = session.get(Hypervisor, server.hypervisor_id) if server.hypervisor_id else None
-        named = host.name if host else None
-    found = []
-    shown = (server.status, server.vm_state, server.task_state)
-    if shown != (wanted.status, wanted.vm_state, None):
-        found.append(f"it is {server.status} ({server.vm_state}, {server.task_state})")
+    named, found = _wrong_with_row(lane, server_id, wanted)
     here, elsewhere = [], []
     for name, things in lane.things().items():
         own = [thing for thing in things if thing.server_id == server_id]
@@ -52,6 +45,35 @@ def wrong_with_placed(lane: Lane, server_id: str, wanted: State) -> list[str]:
     if here != [(named, _DOMAINS[wanted.status])]:
         found.append(f"its row names {named}, its domain is {here}")
     return found + [f"left on another host: {what}" for what in elsewhere]
+
+
+def wrong_with_moved(lane: Lane, server_id: str, left: str) -> list[str]:
+    """Return what is wrong with a server that has left a host and may come back: it runs elsewhere,
+    where its row says, and its way back is there. Nothing is left of how its disks travelled."""
+    named, found = _wrong_with_row(lane, server_id, RESIZED)
+    domains = {
+        (name, thing.state)
+        for name, things in lane.things().items()
+        for thing in things
+        if (thing.server_id, thing.kind) == (server_id, "domain")
+    }
+    if named == left or domains != {(named, "running"), (left, "shutoff")}:
+        found.append(f"it left {left}, its row names {named}, its domains are {domains}")
+    with reading(lane.plane.sessions) as session:
+        images = session.scalars(select(Image).where(Image.hidden.is_(True))).all()
+        return found + [f"image {i.name}: {i.status}" for i in images if i.status == "active"]
+
+
+def _wrong_with_row(lane: Lane, server_id: str, wanted: State) -> tuple[str | None, list[str]]:
+    """Return the host that the server's row names, and what is wrong with the state there."""
+    server = lane.plane.server(server_id)
+    with reading(lane.plane.sessions) as session:
+        host = session.get(Hypervisor, server.hypervisor_id) if server.hypervisor_id else None
+        named = host.name if host else None
+    shown = (server.status, server.vm_state, server.task_state)
+    if shown == (wanted.status, wanted.vm_state, None):
+        return named, []
+    return named, [f"it is {server.status} ({server.vm_state}, {server.task_state})"]
 
 
 def wrong_with_story(lane: Lane, run: Run) -> list[str]:

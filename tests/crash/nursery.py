@@ -99,14 +99,13 @@ class Fork(Program):
         assert self.nursery is not None
         return self.pid is not None and self.nursery.lives(self.pid)
 
-    def stop(self, limit_s: float = 20.0) -> None:
-        """Ask it to end; after the limit, end it and its children."""
-        self.ask()
+    def see_end(self, limit_s: float = 20.0) -> None:
+        """Wait until it, asked to, has ended; then, or after the limit, end its children."""
         self.wait(limit_s)
         self.kill()
 
-    def ask(self) -> None:
-        """Ask it to end, and do not wait."""
+    def ask_to_end(self) -> None:
+        """Tell it to end; returns at once."""
         if self.pid is not None and self.alive():
             with suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGTERM)

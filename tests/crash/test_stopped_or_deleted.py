@@ -25,7 +25,7 @@ def stop_everything(lane: Lane, case: Case, outcome: Outcome) -> None:
     programs = [lane.byre.fork(name) for name in names]
     lane.supervisor.rest(*names)
     for program in programs:
-        program.ask()
+        program.ask_to_end()
     time.sleep(0.3)
     lane.faults.release(journey.fault)
     stuck = [program.name for program in programs if not program.wait(STOP_LIMIT_S)]
