@@ -1,11 +1,14 @@
 """What a flavor gives a server: taken from it at the create or the resize, and kept with the server
 whatever becomes of the flavor."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from app.db.models import Flavor, RequestSpec, Server
+
+MIB_OF_GIB = 1024
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,16 @@ class Size:
     def of_row(cls, kept: Mapping[str, Any]) -> Self:
         """Return what `kept` gave."""
         return cls(**kept)
+
+    def disk_gib(self, image_gib: int) -> int:
+        """Return how much disk a server of this size takes, of an image as large as this."""
+        swap_gib = math.ceil(self.swap_mib / MIB_OF_GIB)
+        return (self.root_gib or image_gib) + self.ephemeral_gib + swap_gib
+
+    def image_gib(self, disk_gib: int) -> int:
+        """Return how large the image is of a server that takes so much disk, if the size does not
+        say how large its root disk is."""
+        return disk_gib - self.disk_gib(0)
 
     def kept(self) -> dict[str, Any]:
         """Return it as a row keeps it."""

@@ -73,7 +73,7 @@ def neighbours(session: Session, spec: RequestSpec) -> Neighbours:
     keep_from: set[str] = set()
     company: dict[str, int] = {}
     if same := spec.hints.get(_SAME):
-        keep_to = set(server_groups.hosts(session, same))
+        keep_to = server_groups.homes(session, same)
     if different := spec.hints.get(_DIFFERENT):
         keep_from |= set(server_groups.hosts(session, different))
     group = server_groups.lock_of(session, spec.server_id)
@@ -87,7 +87,8 @@ def neighbours(session: Session, spec: RequestSpec) -> Neighbours:
             most = group.max_server_per_host or 1
             keep_from |= {host for host, count in hosts.items() if count >= most}
         elif hosts:
-            keep_to = set(hosts) if keep_to is None else keep_to & set(hosts)
+            homes = server_groups.homes(session, others)
+            keep_to = homes if keep_to is None else keep_to & homes
     return Neighbours(
         None if keep_to is None else tuple(sorted(keep_to)),
         tuple(sorted(keep_from)),

@@ -1,5 +1,7 @@
 """Can this image be booted on a server of this size? The one place that says so."""
 
+import math
+
 from app.db.models import Image
 from app.runs.hardware import hardware_of
 from tasks.errors import ImageUnusable
@@ -8,6 +10,11 @@ from tasks.errors import ImageUnusable
 BOOTABLE_FORMATS = ("qcow2", "raw", "iso")
 
 GIB = 1024**3
+
+
+def virtual_gib(image: Image | None) -> int:
+    """Return how large a disk the image makes, in whole GiB; 0 if nobody knows."""
+    return math.ceil((image.virtual_size_bytes or 0) / GIB) if image else 0
 
 
 def check_fits(image: Image, *, root_gib: int, memory_mib: int) -> None:

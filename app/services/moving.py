@@ -21,7 +21,7 @@ from app.runs.start import Asker, start_run
 from app.scheduling import claim as claims
 from app.scheduling.rules import Ask
 from app.services.context import Caller, Context
-from app.services.placement import ask_to_be
+from app.services.placement import ask_to_be, made_of_gib
 from app.services.server_actions import refuse_silent_host, refuse_state
 from app.services.servers import for_action
 from config.settings import ControlSettings
@@ -154,10 +154,9 @@ def _choose(
 def _ask(
     session: Session, settings: ControlSettings, run: Run, server: Server, migration: Migration
 ) -> Ask:
-    ask = ask_to_be(session, settings, server, Size.of_row(migration.new_size))
-    if migration.new_size == migration.old_size:
-        # What it holds now: of an image that is gone nobody else knows how large a disk it made.
-        ask = replace(ask, **migration.old_claim)
+    old, new = Size.of_row(migration.old_size), Size.of_row(migration.new_size)
+    image_gib = made_of_gib(session, server, old, migration.old_claim)
+    ask = ask_to_be(session, settings, server, new, image_gib)
     failed = {str(attempt.host) for attempt in hosts_tried(session, run)}
     # What it has left on a host must be gone before it comes back there.
     tried = tuple(sorted({*failed, *runs.hosts_owing(session, server.id)}))

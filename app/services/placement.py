@@ -1,6 +1,6 @@
 """Place a server on a host, and let go of the place again."""
 
-import math
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -25,7 +25,7 @@ from app.scheduling.addresses import ensure_ports
 from app.scheduling.rules import Ask, alive_since
 from app.services.affinity import neighbours
 from app.services.host_choice import HOST, wanted_aggregates
-from app.services.image_fit import GIB
+from app.services.image_fit import virtual_gib
 from app.services.server_networks import fixed_of, physical_networks, tag_made
 from config.settings import ControlSettings
 from tasks.errors import NotYet, NoValidHost
@@ -35,7 +35,6 @@ from tasks.pipelines import CREATE
 #: Seconds beyond the guest's limit after which the control plane gives a boot up by itself.
 BOOT_NET_S = 60.0
 
-MIB_OF_GIB = 1024
 
 #: How often a server is placed whose ports' MACs are taken.
 TRIES = 5
@@ -117,7 +116,8 @@ def take_place(
 def ask_of(session: Session, settings: ControlSettings, run: Run, server: Server) -> Ask:
     """Return what the server needs of a host, by its rows."""
     spec = session.get_one(RequestSpec, server.id)
-    ask = ask_to_be(session, settings, server, Size.of_server(server, spec))
+    image_gib = virtual_gib(session.get(Image, server.disk_image_id))
+    ask = ask_to_be(session, settings, server, Size.of_server(server, spec), image_gib)
     tried = [str(attempt.host) for attempt in hosts_tried(session, run)]
     # What it has left on a host must be gone before it comes back there.
     tried += runs.hosts_owing(session, server.id)
@@ -129,14 +129,23 @@ def ask_of(session: Session, settings: ControlSettings, run: Run, server: Server
     )
 
 
-def ask_to_be(session: Session, settings: ControlSettings, server: Server, size: Size) -> Ask:
-    """Return what the server needs of a host to have this size there."""
+def made_of_gib(session: Session, server: Server, size: Size, claim: Mapping[str, int]) -> int:
+    """Return how large a disk the server's image makes, in GiB. If that is gone, what the server
+    claimed for its size tells."""
     image = session.get(Image, server.disk_image_id)
+    return virtual_gib(image) if image else size.image_gib(claim["disk_gib"])
+
+
+def ask_to_be(
+    session: Session, settings: ControlSettings, server: Server, size: Size, image_gib: int
+) -> Ask:
+    """Return what the server needs of a host to have this size there, of an image that makes a
+    disk of `image_gib`."""
     spec = session.get_one(RequestSpec, server.id)
     network_ids = spec.network_ids
     if server.launched_at is not None:
         network_ids = [port.network_id for port in addresses.ports_of(session, server.id)]
-    ask = ask_for_size(size, spec, image, settings)
+    ask = ask_for_size(size, spec, image_gib, settings)
     near = neighbours(session, spec)
     wanted = wanted_aggregates(session, size.extra_specs, server.project_id)
     return replace(
@@ -163,19 +172,17 @@ def limit_boot(session: Session, run: Run, limit_s: float) -> None:
 def ask_for_size(
     size: Size,
     spec: RequestSpec,
-    image: Image | None,
+    image_gib: int,
     settings: ControlSettings,
 ) -> Ask:
     """Return what a server needs of a host to have this size. Disk 0 is a disk as large as the
     image."""
-    virtual_gib = math.ceil((image.virtual_size_bytes or 0) / GIB) if image else 0
-    swap_gib = math.ceil(size.swap_mib / MIB_OF_GIB)
     is_dedicated = cpu_policy_of(size.extra_specs) == "dedicated"
     return Ask(
         vcpus=0 if is_dedicated else size.vcpus,
         dedicated_vcpus=size.vcpus if is_dedicated else 0,
         memory_mib=size.memory_mib,
-        disk_gib=(size.root_gib or virtual_gib) + size.ephemeral_gib + swap_gib,
+        disk_gib=size.disk_gib(image_gib),
         vif_limits=has_vif_limits(size.extra_specs),
         uefi=hardware_of(spec.image_words).firmware == "uefi",
         alive_since=alive_since(settings),

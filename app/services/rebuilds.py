@@ -1,6 +1,5 @@
 """Make a server anew from an image: on its host, with its id, its ports and its addresses."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -13,7 +12,7 @@ from app.runs.hardware import hardware_of
 from app.runs.image_words import image_words
 from app.services import injected_files, server_actions
 from app.services.context import Caller, Context
-from app.services.image_fit import GIB, check_fits
+from app.services.image_fit import check_fits, virtual_gib
 from app.services.images import visible_to
 from app.services.new_servers import new_password, public_key
 from app.services.server_metadata import check_count
@@ -71,7 +70,7 @@ def _check_host(session: Session, server: Server, image: Image) -> None:
     if hardware_of(image.properties).firmware == "uefi" and host is not None and not host.uefi:
         raise ImageUnusable(f"Image {image.id} needs UEFI, which the server's host does not have.")
     held = session.get(Allocation, (server.id, server.hypervisor_id))
-    needed_gib = math.ceil((image.virtual_size_bytes or 0) / GIB)
+    needed_gib = virtual_gib(image)
     # A flavor's disk of 0 is as large as the image, and that much was claimed.
     if not server.root_gib and held is not None and needed_gib > held.disk_gib:
         raise ImageUnusable(

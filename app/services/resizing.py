@@ -5,13 +5,12 @@ From the request until it is settled a server holds both: what it was, and what 
 way back never lacks room, nor quota.
 """
 
-import math
 from collections.abc import Collection
 from dataclasses import replace
 
 from sqlalchemy.orm import Session
 
-from app.db.models import Hypervisor, Image, Migration, RequestSpec, Run, Server
+from app.db.models import Hypervisor, Migration, RequestSpec, Run, Server
 from app.db.models.base import now
 from app.db.repo import migrations, quota
 from app.db.session import Sessions
@@ -23,10 +22,9 @@ from app.scheduling import claim as claims
 from app.services import moving
 from app.services.context import Caller, Context
 from app.services.flavors import usable
-from app.services.image_fit import GIB
 from app.services.moving import Wish
 from app.services.over_quota import over_quota
-from app.services.placement import ask_to_be
+from app.services.placement import ask_to_be, made_of_gib
 from app.services.server_actions import refuse_silent_host, refuse_state
 from app.services.servers import for_action
 from config.settings import ControlSettings
@@ -54,13 +52,14 @@ def resize(
         flavor = usable(session, caller, flavor_id)
         if flavor is None:
             raise RequestError(f"flavorRef: flavor {flavor_id} could not be found.")
-        image = session.get(Image, server.image_id)
         old, new = Size.of_server(server, spec), Size.of_flavor(flavor)
-        _refuse_size(old, new, image)
+        held = claims.held(session, server.id, str(server.hypervisor_id))
+        image_gib = made_of_gib(session, server, old, held)
+        _refuse_size(old, new, image_gib)
         _refuse_over_quota(session, server, old, new)
         server.disk_config = disk_config or server.disk_config
         try:
-            run = _begin_here(session, context, caller, server, old, new)
+            run = _begin_here(session, context, caller, server, old, new, image_gib)
         except NoValidHost as here:
             run = _begin_elsewhere(session, context, caller, server, new, here)
     context.publisher.publish(run.id)
@@ -102,12 +101,19 @@ def settle(sessions: Sessions, settings: ControlSettings, job: Job) -> list[str]
 
 
 def _begin_here(
-    session: Session, context: Context, caller: Caller, server: Server, old: Size, new: Size
+    session: Session,
+    context: Context,
+    caller: Caller,
+    server: Server,
+    old: Size,
+    new: Size,
+    image_gib: int,
 ) -> Run:
     """Begin the resize where the server is. Raises NoValidHost."""
     host = session.get_one(Hypervisor, server.hypervisor_id)
     # Where it is, its neighbours have let it be.
-    ask = replace(ask_to_be(session, context.settings, server, new), keep_to=None, keep_from=())
+    ask = ask_to_be(session, context.settings, server, new, image_gib)
+    ask = replace(ask, keep_to=None, keep_from=())
     before = claims.widen(session, server.id, host.id, ask)
     migration = resizes.planned(server, caller.user_id, "resize", old, new)
     migration.source = migration.dest = host.name
@@ -202,13 +208,12 @@ def _also_from(migration: Migration | None, pipeline: str) -> Collection[str]:
     return ("error", "active", "stopped")
 
 
-def _refuse_size(old: Size, new: Size, image: Image | None) -> None:
+def _refuse_size(old: Size, new: Size, image_gib: int) -> None:
     """Refuse what no host could do: a disk is never made smaller. Raises RequestError."""
     if new.flavor_id == old.flavor_id:
         raise RequestError("When resizing, instances must change flavor!")
     if not new.root_gib and old.root_gib:
         raise RequestError("Resize to zero disk flavor is not allowed.")
-    image_gib = math.ceil((image.virtual_size_bytes or 0) / GIB) if image else 0
     root_gib = old.root_gib or image_gib
     if new.root_gib and new.root_gib < root_gib:
         raise RequestError(

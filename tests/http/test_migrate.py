@@ -5,15 +5,25 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
-from app.db.models import Allocation, Hypervisor, Image, Migration, Run
+from app.db.models import (
+    Allocation,
+    Flavor,
+    Hypervisor,
+    Image,
+    Migration,
+    Run,
+    Server,
+    ServerGroupMember,
+)
 from app.db.models.base import now
 from app.db.session import reading
 from tests.http.cases import BASE, Api
 from tests.http.table_servers import ONE
 from tests.http.test_resize import CONFIRM, MIGRATIONS, RESIZE, REVERT, held, resized, shown, used
 from tests.http.test_server_actions import act, begun, change, reason
+from tests.http.test_server_groups import make, plan, reasons
 from tests.http.world import ACTIVE, HOST
 from tests.rows import add_host
 
@@ -69,14 +79,65 @@ def test_move_begins_with_room_on_both_hosts(api: Api, elsewhere: str, host: str
 
 
 def test_as_much_room_is_held_there_as_here(api: Api, elsewhere: str) -> None:
-    """How large the disk of an image is that is gone is known by nothing else."""
-    with api.sessions.begin() as session:
-        session.get_one(Allocation, (ACTIVE, HOST)).disk_gib = 7
+    """How large a disk an image made that is gone is known by nothing else."""
+    lose_image(api, made_of_gib=7)
 
     migrate(api)
 
     with reading(api.sessions) as session:
         assert session.get_one(Allocation, (ACTIVE, elsewhere)).disk_gib == 7
+
+
+def lose_image(api: Api, made_of_gib: int) -> None:
+    """Let the server's image, whose size its flavor left to it, be gone."""
+    with api.sessions.begin() as session:
+        server = session.get_one(Server, ACTIVE)
+        server.root_gib = 0
+        session.get_one(Allocation, (ACTIVE, HOST)).disk_gib = made_of_gib
+        session.get_one(Hypervisor, HOST).disk_gib_used = made_of_gib
+        session.execute(delete(Image).where(Image.id == server.image_id))
+
+
+@pytest.mark.parametrize("is_full", [False, True])
+def test_disk_of_an_image_that_is_gone_is_claimed_again_by_a_resize(
+    api: Api, elsewhere: str, *, is_full: bool
+) -> None:
+    lose_image(api, made_of_gib=7)
+    with api.sessions.begin() as session:
+        session.get_one(Flavor, "43").root_gib = 0
+        session.get_one(Hypervisor, HOST).memory_mib = 2048 if is_full else 65536
+
+    assert act(api, RESIZE).status_code == 202
+
+    with reading(api.sessions) as session:
+        there = session.get_one(Allocation, (ACTIVE, elsewhere if is_full else HOST))
+        # Where it is, both disks are there.
+        assert there.disk_gib == (7 if is_full else 14)
+
+
+def test_disk_of_an_image_that_is_gone_gets_no_smaller(api: Api) -> None:
+    lose_image(api, made_of_gib=81)
+
+    refused = act(api, RESIZE)
+
+    assert (refused.status_code, "80 GiB of 81 GiB" in reason(refused)) == (400, True)
+
+
+def test_company_of_a_server_that_moves_is_where_it_is(api: Api, elsewhere: str) -> None:
+    group = make(api, policies=["affinity"])
+    with api.sessions.begin() as session:
+        session.add(ServerGroupMember(server_id=ACTIVE, group_id=group["id"]))
+    migrate(api)
+    with api.sessions.begin() as session:
+        # As the stage `move` does, of which a way back is kept.
+        session.get_one(Server, ACTIVE).hypervisor_id = elsewhere
+    assert reasons(plan(api, {"group": group["id"]})) == [None]
+
+    with api.sessions.begin() as session:
+        session.get_one(Hypervisor, elsewhere).enabled = False
+
+    [refused] = reasons(plan(api, {"group": group["id"]}))
+    assert "1 without the servers that it is to be with" in str(refused)
 
 
 def test_images_in_which_disks_travel_are_in_nobodys_way(api: Api, elsewhere: str) -> None:

@@ -462,6 +462,6 @@ def test_ask_is_the_servers_own_size_not_the_flavors(sessions: Sessions) -> None
     with sessions() as session:
         server = session.get_one(Server, job.server_id)
         spec = session.get_one(RequestSpec, server.id)
-        ask = ask_for_size(Size.of_server(server, spec), spec, None, SETTINGS)
+        ask = ask_for_size(Size.of_server(server, spec), spec, 0, SETTINGS)
 
     assert (ask.vcpus, ask.memory_mib, ask.disk_gib) == (3, 700, 9)

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from app.db.models import Allocation, Server, ServerGroup, ServerGroupMember
@@ -54,6 +54,14 @@ def members(session: Session, group_ids: Collection[str]) -> dict[str, list[str]
     for group_id, server_id in session.execute(query):
         found[group_id].append(server_id)
     return found
+
+
+def homes(session: Session, server_ids: Collection[str]) -> set[str]:
+    """Return the ids of the hypervisors where any of these servers is, or is to be made. Of the two
+    on which a server holds room that moves, it is the one that it was taken to last."""
+    query = select(Allocation.hypervisor_id).join(Server, Server.id == Allocation.server_id)
+    here = or_(Server.hypervisor_id.is_(None), Server.hypervisor_id == Allocation.hypervisor_id)
+    return set(session.scalars(query.where(Server.id.in_(server_ids), here)))
 
 
 def hosts(session: Session, server_ids: Collection[str]) -> dict[str, int]:
