@@ -54,7 +54,7 @@ def sweep(sessions: Sessions, publisher: Publisher, settings: ControlSettings) -
         unsent = runs.unpublished(session, now(), BATCH)
         suspicious = runs.suspicious_hosts(session, moment)
     for run_id in unsent:
-        _alone(run_id, partial(publisher.publish, run_id))
+        _alone(run_id, partial(_send, sessions, publisher, settings, run_id))
     for host in (None, *suspicious):
         publisher.canary(host, moment)
 
@@ -79,6 +79,21 @@ def _go_on(sessions: Sessions, settings: ControlSettings, moment: datetime) -> N
         orphans = runs.orphaned(session, moment, reports_until, BATCH)
     for run_id, attempt in orphans:
         _alone(run_id, partial(_resume, sessions, settings, run_id, attempt))
+
+
+def _send(sessions: Sessions, publisher: Publisher, settings: ControlSettings, run_id: str) -> None:
+    """Send a run. One of which no message can be made any more, as of an image that is gone, fails
+    now and not when its time is up."""
+    try:
+        publisher.publish(run_id)
+    except ByreError as unsendable:
+        with sessions.begin() as session:
+            run = runs.lock(session, run_id)
+            standing = _standing(session, run) if run and run.state == runs.OPEN else None
+            if run is None or standing is None:
+                return
+            fail(session, settings, _report(session, run, standing[0], unsendable))
+        log.warning("run.unsendable", run_id=run_id, reason=unsendable.public)
 
 
 def _end_overdue(sessions: Sessions, settings: ControlSettings, moment: datetime) -> None:

@@ -5,14 +5,15 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
-from app.db.models import Attempt, Hypervisor, Run, Server
+from app.db.models import Attempt, Hypervisor, Image, Run, Server
 from app.db.models.base import now
 from app.db.repo import runs, watch
 from app.db.session import Sessions
 from app.runs import checkpoint
 from app.runs.attempts import resume
+from app.runs.envelope import remaining
 from app.runs.start import Asker, request_delete
 from app.runs.sweep import _resume, sweep, take_over
 from app.services import fleet
@@ -156,6 +157,25 @@ def test_run_that_cannot_be_sent_keeps_no_other_waiting(sessions: Sessions) -> N
     sweep(sessions, outbox, SETTINGS)
 
     assert outbox.sent == [jobs[0].run_id]
+
+
+def test_run_whose_message_cannot_be_made_any_more_fails_at_once(sessions: Sessions) -> None:
+    job = stand_at(sessions, "build_resources", add_host(sessions, "h"))
+    change(sessions, job, lease_until=now() - AGO)
+    with sessions.begin() as session:
+        session.execute(delete(Image))
+
+    class Sending(Outbox):
+        def publish(self, run_id: str) -> None:
+            with sessions() as session:
+                remaining(session, session.get_one(Run, run_id), SETTINGS)
+
+    sweep(sessions, Sending(), SETTINGS)
+
+    run = run_of(sessions, job)
+    assert (run.state, "is gone" in str(run.reason)) == ("failed", True), run.reason
+    with sessions() as session:
+        assert session.get_one(Server, run.server_id).status == "ERROR"
 
 
 def test_lapse_is_not_believed_before_reports_have_caught_up(sessions: Sessions) -> None:
