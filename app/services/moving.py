@@ -3,13 +3,11 @@ there. What they were stays on their former hosts until it is confirmed (app.ser
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 from sqlalchemy.orm import Session
 
-from app.db.models import Hypervisor, Image, Migration, RequestSpec, Run, Server
-from app.db.models.base import new_id, now
-from app.db.repo import hypervisors, migrations, runs
+from app.db.models import Hypervisor, Migration, RequestSpec, Run, Server
+from app.db.repo import hypervisors, images, migrations, runs
 from app.db.session import Sessions
 from app.runs import resizes
 from app.runs.attempts import hosts_tried
@@ -192,21 +190,11 @@ def _carry(session: Session, server: Server, size: Size) -> list[dict[str, str]]
 
 
 def _add_image(session: Session, server: Server, role: str) -> str:
-    moment, suffix = now(), f"-migration-{role}"
-    properties: dict[str, Any] = {"image_type": "migration", "instance_uuid": server.id}
-    image = Image(
-        id=new_id(),
-        project_id=server.project_id,
-        name=server.name[: _NAME_LENGTH - len(suffix)] + suffix,
-        status="queued",
-        visibility="private",
+    suffix = f"-migration-{role}"
+    return images.add_disk(
+        session,
+        server.project_id,
+        server.name[: _NAME_LENGTH - len(suffix)] + suffix,
+        {"image_type": "migration", "instance_uuid": server.id},
         hidden=True,
-        disk_format="qcow2",
-        container_format="bare",
-        tags=[],
-        properties=properties,
-        created_at=moment,
-        updated_at=moment,
-    )
-    session.add(image)
-    return image.id
+    ).id

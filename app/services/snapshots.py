@@ -7,7 +7,6 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from app.db.models import Image, RequestSpec, Server
-from app.db.models.base import new_id, now
 from app.db.repo import images
 from app.services import server_actions
 from app.services.context import Caller, Context
@@ -90,24 +89,14 @@ def add_image(
         "user_id": caller.user_id,
     }
     check_properties(properties)
-    moment = now()
-    image = Image(
-        id=new_id(),
-        project_id=caller.project_id,
-        name=new.name,
-        status="queued",
-        visibility="private",
-        disk_format="qcow2",
-        container_format="bare",
+    return images.add_disk(
+        session,
+        caller.project_id,
+        new.name,
+        properties,
         min_disk_gib=server.root_gib or (base.min_disk_gib if base else 0),
         min_ram_mib=base.min_ram_mib if base else 0,
-        tags=[],
-        properties=properties,
-        created_at=moment,
-        updated_at=moment,
     )
-    session.add(image)
-    return image
 
 
 def _inherited(base: Image | None, spec: RequestSpec | None) -> dict[str, Any]:

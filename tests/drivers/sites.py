@@ -39,7 +39,7 @@ OPEN_IN = [rule("ingress"), rule("ingress", version=6)]
 
 def group(*rules: RuleSpec, **more: object) -> GroupSpec:
     """Return a new group."""
-    return GroupSpec(group_id=str(uuid.uuid4()), rules=list(rules), **more)  # type: ignore[arg-type]
+    return GroupSpec.parse({"group_id": str(uuid.uuid4()), "rules": list(rules), **more})
 
 
 def make_network(kind: str, number: int) -> NetworkSpec:

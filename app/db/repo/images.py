@@ -25,6 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from app.db.models import Image
+from app.db.models.base import new_id, now
 from app.db.repo.paging import Key, Page, page
 
 #: When it was changed last; what was never changed, when it was made.
@@ -74,6 +75,30 @@ class ImageFilter:
     tags: Sequence[str] = ()
     properties: Mapping[str, str] = field(default_factory=dict)
     spans: Sequence[Span] = ()
+
+
+def add_disk(
+    session: Session, project_id: str, name: str, properties: dict[str, Any], **facts: Any
+) -> Image:
+    """Add the record of a server's disk, whose bytes its host will send; `facts` are other columns.
+    Only its project sees it."""
+    moment = now()
+    image = Image(
+        id=new_id(),
+        project_id=project_id,
+        name=name,
+        status="queued",
+        visibility="private",
+        disk_format="qcow2",
+        container_format="bare",
+        tags=[],
+        properties=properties,
+        created_at=moment,
+        updated_at=moment,
+        **facts,
+    )
+    session.add(image)
+    return image
 
 
 def get(session: Session, image_id: str) -> Image | None:
