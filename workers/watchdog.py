@@ -2,9 +2,8 @@
 not: its supervisor starts it anew.
 
 Celery's workers have been seen to go deaf after a broker's restart and stay so (celery/celery#8030,
-#8091; in the tests here once in about sixty restarts of Redis): the process is up, and nobody
-consumes. For a hypervisor's worker the control plane notices by its canaries and sends no more
-servers; this is what brings either kind of worker back.
+#8091): the process is up, and nobody consumes. For a hypervisor's worker the control plane notices
+by its canaries and sends no more servers; this is what brings either kind of worker back.
 """
 
 import os
