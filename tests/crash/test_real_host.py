@@ -151,7 +151,7 @@ def real(tmp_path_factory: pytest.TempPathFactory, guest_image: Path) -> Iterato
         stack.callback(user.close)
         stack.callback(admin.close)
         wait_until(lambda: _alive(admin) == {HOST}, "the hypervisor", 60)
-        lab = Lab(byre, {HOST: host}, {HOST: worker}, user, admin, image_id)
+        lab = Lab(byre, {HOST: host}, {HOST: worker}, user, admin, image_id, bridge)
         engine = make_engine(url)
         stack.callback(engine.dispose)
         faults = Faults(directory / "crash")

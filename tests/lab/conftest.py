@@ -16,7 +16,7 @@ import requests
 from openstack.connection import Connection
 
 from tests.drivers.libvirtd import PrivateHost
-from tests.lab.bridge import GATEWAY, LabBridge
+from tests.lab.bridge import GATEWAY, OPERATORS_BRIDGE, LabBridge
 from tests.processes import Byre, Program, RedisServer, wait_until
 from workers.hypervisor.names import console_file, domain_name
 
@@ -36,6 +36,7 @@ class Lab:
     user: Connection
     admin: Connection
     image_id: str
+    bridge: LabBridge
 
     def run_of(self, server_id: str) -> dict[str, Any]:
         """Return the server's latest run, as the operator sees it."""
@@ -125,6 +126,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory, guest_image: Path) -> Iterator
             stack.callback(host.stop)
             host.start()
             address = bridge.join(host, number)
+            bridge.add_operators_bridge(host, number)
             hosts[name] = host
             workers[name] = byre.start_compute(
                 name,
@@ -132,13 +134,14 @@ def lab(tmp_path_factory: pytest.TempPathFactory, guest_image: Path) -> Iterator
                 BYRE_DRIVER="libvirt",
                 BYRE_LIBVIRT_URI=host.uri,
                 BYRE_HOST_IP=address,
+                BYRE_PHYSICAL_NETWORKS=f"ext:{OPERATORS_BRIDGE}",
                 BYRE_ACCELERATION="qemu",
             )
         user, admin = _connect(byre, "byre"), _connect(byre, "byre-admin")
         stack.callback(user.close)
         stack.callback(admin.close)
         wait_until(lambda: _alive(admin) == {"lab-a", "lab-b"}, "both hypervisors", 60)
-        yield Lab(byre, hosts, workers, user, admin, image_id)
+        yield Lab(byre, hosts, workers, user, admin, image_id, bridge)
 
 
 def _made(directory: Path) -> Path:

@@ -8,7 +8,8 @@ import pytest
 from openstack.exceptions import ConflictException
 
 from tests.lab.conftest import Lab
-from tests.lab.test_two_hosts import create, delete, wait_active
+from tests.lab.guests import Guest, let_in
+from tests.lab.test_two_hosts import PASSWORD, create, delete, wait_active
 from tests.processes import wait_until
 
 pytestmark = [pytest.mark.lab, pytest.mark.boots, pytest.mark.timeout(600)]
@@ -65,6 +66,8 @@ def test_life_of_a_server(lab: Lab, server_id: str) -> None:
     # It went on where it was: nothing has booted since.
     assert boots(lab, server_id) == 4
 
+    another_password_lets_in(lab, server_id)
+
     shown = compute.get_server_console_output(server_id, length=5)["output"]
     assert len(shown.splitlines()) == 5
     assert "login:" in compute.get_server_console_output(server_id)["output"]
@@ -92,9 +95,22 @@ def test_life_of_a_server(lab: Lab, server_id: str) -> None:
 
     told = [action.action for action in compute.server_actions(server_id)]
     assert told == [
-        "detach_interface", "attach_interface", "unrescue", "rescue", "rebuild", "resume",
-        "suspend", "unpause", "pause", "reboot", "reboot", "start", "stop", "create",
+        "detach_interface", "attach_interface", "unrescue", "rescue", "rebuild", "changePassword",
+        "resume", "suspend", "unpause", "pause", "reboot", "reboot", "start", "stop", "create",
     ]  # fmt: skip
+
+
+def another_password_lets_in(lab: Lab, server_id: str) -> None:
+    """The agent in the guest sets it, and the one before is no good any more."""
+    guest, rule = Guest.of(lab, server_id, key=None), let_in(lab, "tcp", 22)
+    try:
+        wait_until(lambda: guest.lets_in(PASSWORD), "SSH, by the creation's password", 30)
+        change, another = lab.user.compute.change_server_password, "Ano:ther $'ß' one"
+        done(lab, server_id, change, "ACTIVE", new_password=another)
+        assert guest.lets_in(another)
+        assert not guest.lets_in(PASSWORD)
+    finally:
+        lab.user.network.delete_security_group_rule(rule.id)
 
 
 WRITE = "#!/bin/sh\necho written-by-the-first > /data/mark\nsync\n"

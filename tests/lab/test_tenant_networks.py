@@ -1,16 +1,19 @@
-"""Networks and security groups as a user makes them, carried out between real guests on two
-hosts: one network spans both, another is not reached, and rules change what arrives at once."""
+"""Networks, security groups and floating IPs as a user makes them, carried out between real guests
+on two hosts: one network spans both, another is not reached, rules change what arrives at once, and
+a machine that is no host reaches whom a floating IP leads to."""
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from tests.drivers.namespaces import arrived
+from tests.drivers.namespaces import Namespace, arrived
 from tests.guest.machine import make_key
+from tests.lab.bridge import BEYOND, GATEWAY, OUTSIDE
 from tests.lab.conftest import Lab
 from tests.lab.guests import Guest, let_in
 from tests.processes import wait_until
@@ -140,3 +143,108 @@ def test_a_network_spans_hosts_and_ends_at_its_border(lab: Lab, tenancy: Tenancy
         )
     finally:
         lab.user.network.delete_security_group_rule(rule.id)
+
+
+@dataclass(frozen=True)
+class Way:
+    """How an external network is reached: what it is made with, and who is there already."""
+
+    made_with: dict[str, str]
+    gateway: str
+    outside: str
+
+
+WAYS = {
+    "hosts' own uplink": Way({}, GATEWAY, OUTSIDE),
+    "operator's bridge": Way(
+        {"provider_network_type": "flat", "provider_physical_network": "ext"}, BEYOND, BEYOND
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def outside(lab: Lab) -> Iterator[Namespace]:
+    """A machine that is no host, where external networks are."""
+    with lab.bridge.outside() as made:
+        yield made
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+def test_floating_ip_leads_from_outside_to_its_guest_and_back(
+    lab: Lab, tenancy: Tenancy, outside: Namespace, way: Way
+) -> None:
+    first, second = tenancy.reds
+    with ExitStack() as undo:
+        for protocol, port in (("tcp", 22), ("icmp", None)):
+            rule = let_in(lab, protocol, port)
+            undo.callback(lab.user.network.delete_security_group_rule, rule.id)
+        floating = _floating(lab, undo, tenancy.networks["red"], way)
+        address = floating.floating_ip_address
+
+        _lead_to(lab, floating, first)
+        assert _reached(outside, address) == {"ping", "ssh"}
+        assert _talk(first, outside, way, address) == (way.outside, first.address, address)
+        # Its next guest is on the other host: who is outside has to learn that at once.
+        _lead_to(lab, floating, second)
+        assert _talk(second, outside, way, address) == (way.outside, second.address, address)
+
+        lab.user.network.update_ip(floating, port_id=None)
+        wait_until(lambda: not _reached(outside, address), "the floating IP's end", CHANGE_LIMIT_S)
+
+
+def _floating(lab: Lab, undo: ExitStack, network: Any, way: Way) -> Any:
+    """Return a floating IP of a new external network, that a router leads to from the network."""
+    external = lab.admin.network.create_network(
+        name="external", is_router_external=True, **way.made_with
+    )
+    undo.callback(lab.admin.network.delete_network, external.id)
+    prefix = way.gateway.rpartition(".")[0]
+    lab.admin.network.create_subnet(
+        network_id=external.id,
+        ip_version=4,
+        cidr=f"{prefix}.0/24",
+        gateway_ip=way.gateway,
+        is_dhcp_enabled=False,
+        allocation_pools=[{"start": f"{prefix}.50", "end": f"{prefix}.59"}],
+    )
+    router = lab.user.network.create_router(
+        name="out", external_gateway_info={"network_id": external.id}
+    )
+    undo.callback(lab.user.network.delete_router, router.id)
+    [subnet_id] = lab.user.network.get_network(network.id).subnet_ids
+    lab.user.network.add_interface_to_router(router, subnet=subnet_id)
+    undo.callback(lab.user.network.remove_interface_from_router, router, subnet=subnet_id)
+    floating = lab.user.network.create_ip(floating_network_id=external.id)
+    undo.callback(lab.user.network.delete_ip, floating.id)
+    return floating
+
+
+def _lead_to(lab: Lab, floating: Any, guest: Guest) -> None:
+    """Give the floating IP to the guest, and wait until its host has said that it leads there."""
+    [port] = lab.user.network.ports(device_id=guest.server_id)
+    lab.user.network.update_ip(floating, port_id=port.id)
+    wait_until(
+        lambda: lab.user.network.get_ip(floating.id).status == "ACTIVE",
+        "the host's word",
+        CHANGE_LIMIT_S,
+    )
+
+
+def _reached(outside: Namespace, address: str) -> set[str]:
+    """Return what arrives at the address."""
+    return arrived(ping=lambda: outside.pings(address), ssh=lambda: outside.reaches(address, 22))
+
+
+def _talk(guest: Guest, outside: Namespace, way: Way, address: str) -> tuple[str, str, str]:
+    """Go to the guest by a floating IP, and let it ask somebody outside. Return who comes to whom,
+    as the guest sees it, and who it is itself to whom it asks."""
+    with outside.serve(0) as listener, ThreadPoolExecutor(1) as thread:
+        listener.settimeout(CHANGE_LIMIT_S)
+        asking = f"nc {way.outside} {listener.getsockname()[1]} </dev/null"
+        inside = guest.seen_from(outside, address)
+        told = thread.submit(inside.run, f"echo $SSH_CONNECTION; {asking}")
+        connection, (asker, *_) = outside.accept(listener)
+        with connection:
+            connection.sendall(str(asker).removeprefix("::ffff:").encode())
+    caller, _, called, _, seen_as = told.result().split()
+    return caller, called, seen_as

@@ -12,6 +12,8 @@ from tests.processes import wait_until
 pytestmark = [pytest.mark.lab, pytest.mark.boots, pytest.mark.timeout(600)]
 
 COMPUTE_STAGES = ["build_resources", "define_domain", "launch", "poll_boot"]
+#: Of each server's root, from its creation on.
+PASSWORD = "of-the-creation"
 
 
 def create(lab: Lab, name: str, *, image_id: str | None = None, user_data: str = "") -> str:
@@ -19,6 +21,7 @@ def create(lab: Lab, name: str, *, image_id: str | None = None, user_data: str =
         name=name,
         image_id=image_id or lab.image_id,
         user_data=base64.b64encode(user_data.encode()).decode() or None,
+        admin_password=PASSWORD,
         flavor_id=lab.user.compute.find_flavor("m1.nano", ignore_missing=False).id,
         networks=[{"uuid": lab.user.network.find_network("private", ignore_missing=False).id}],
     )
