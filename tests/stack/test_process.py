@@ -63,7 +63,7 @@ def test_a_recycled_pid_is_not_ours_and_is_never_signalled(tmp_path: Path) -> No
             process.start(ENVIRON, tmp_path)
             ours = Mark(**json.loads(process.pid_file.read_text()))
             os.killpg(ours.pid, signal.SIGKILL)
-            recycled = Mark(stranger.pid, ours.start_ticks - 1, ours.boot_id)
+            recycled = Mark(stranger.pid, 0, ours.boot_id)
             process.pid_file.write_text(json.dumps(dataclasses.asdict(recycled)))
 
             assert process.alive() is None

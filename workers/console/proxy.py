@@ -29,6 +29,7 @@ from workers.console.pages import Pages
 from workers.console.way import NotLetIn, enter
 from workers.limits import Allowance
 from workers.race import first_of
+from workers.streams import close
 
 log = structlog.get_logger(__name__)
 
@@ -190,7 +191,7 @@ class Proxy:
         try:
             await first_of(out(), back(), _wait(session.ended))
         finally:
-            writer.close()
+            await close(writer)
 
     async def _look_after(self) -> None:
         """End visits that nobody has a right to any more, or on which nothing moves."""

@@ -27,7 +27,7 @@ async def enter(visit: Visit, word: bytes) -> tuple[asyncio.StreamReader, asynci
             try:
                 await _introduce(visit, word, reader, writer)
             except BaseException:
-                writer.close()
+                writer.transport.abort()
                 raise
     except TimeoutError as error:
         raise NotLetIn("the host's gate did not answer in time") from error

@@ -25,6 +25,7 @@ from workers.gate.certificate import make_context
 from workers.gate.descriptor import Descriptor
 from workers.hypervisor.port import Hypervisor
 from workers.race import first_of
+from workers.streams import close
 
 log = structlog.get_logger(__name__)
 
@@ -138,7 +139,7 @@ class Gate(threading.Thread):
             log.info("console.refused", reason=error.public)
         finally:
             self._open -= 1
-            writer.close()
+            await close(writer)
 
     async def _admit(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         async with asyncio.timeout(_WORD_LIMIT_S):
