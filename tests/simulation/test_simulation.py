@@ -18,9 +18,8 @@ def test_whatever_happens_it_settles(seed: int) -> None:
     assert sum(outcome.servers.values()) > 0
 
 
-def test_a_seed_is_always_the_same() -> None:
-    first = simulate(3)
-    simulate(4)
+def test_a_seed_is_always_the_same_story_and_another_seed_another_one() -> None:
+    first, other = simulate(3), simulate(4)
 
     over = threading.Event()
     stranger = threading.Thread(target=_draw_ids, args=(over,))
@@ -33,13 +32,10 @@ def test_a_seed_is_always_the_same() -> None:
 
     assert (second.digest, second.steps) == (first.digest, first.steps)
     assert second.servers == first.servers
+    assert other.digest != first.digest
 
 
 def _draw_ids(over: threading.Event) -> None:
     """What a thread does that another test of this process has left."""
     while not over.wait(0.01):
         uuid.uuid4()
-
-
-def test_another_seed_is_another_story() -> None:
-    assert simulate(1).digest != simulate(2).digest
