@@ -69,5 +69,5 @@ format: install ## Put the code into its form
 bench: install ## Measure POST to ACTIVE; ARGS for its options
 	@$(PYTHON) -m bench $(ARGS)
 
-compose-test: install ## Boot a server through docker-compose (root; not part of make test)
+compose-test: install ## Take a server through its life in docker-compose (root; not part of make test)
 	@tests/compose/run
