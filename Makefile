@@ -42,7 +42,8 @@ WORKERS := 3
 
 test: install ## Run every test, real boots included; ARGS='-k word' for some
 	@$(PYTHON) -m pytest tests/crash $(ARGS) || [ $$? -eq $(NONE_SELECTED) ]
-	@$(PYTHON) -m pytest --ignore tests/crash --numprocesses $(WORKERS) --dist loadgroup $(ARGS)
+	@$(PYTHON) -m pytest --ignore tests/crash --numprocesses $(WORKERS) --dist loadgroup \
+		--no-loadscope-reorder $(ARGS)
 
 DEBIAN_IMAGE := .byre/images/debian-12.qcow2
 

@@ -30,6 +30,8 @@ def pytest_configure() -> None:
 #: they have started: one worker runs each group, in order, beside those with the rest.
 _ALONE_DIRECTORIES = {"stack"}
 _ALONE_MARKS = ("lab", "boots", "slow")
+#: Groups by how long they take.
+_LONGEST_FIRST = {"host": 0, "lab": 1, "clients": 2}
 #: Of a parameter as it is in a test's name, in characters.
 _LONGEST_PARAMETER = 200
 #: Tests of these have a whole Byre that they share, and that runs beside the others.
@@ -51,6 +53,17 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         item.add_marker(pytest.mark.xdist_group(f"{directory}-{item.path.stem}-{database}"))
     elif is_alone or directory in _ALONE_DIRECTORIES:
         item.add_marker(pytest.mark.xdist_group("host"))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the groups that take longest: each keeps a worker busy nearly to the end."""
+    items.sort(key=lambda item: _LONGEST_FIRST.get(_group_of(item), len(_LONGEST_FIRST)))
+
+
+def _group_of(item: pytest.Item) -> str:
+    marker = item.get_closest_marker("xdist_group")
+    return str(marker.args[0]) if marker else ""
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

@@ -10,7 +10,10 @@ _GOODBYE_S = 2.0
 async def close(writer: asyncio.StreamWriter) -> None:
     """Close a stream, and see that its socket is closed: a peer of TLS that does not answer would
     keep it open for half a minute, and longer than the loop."""
-    writer.close()
+    if not writer.is_closing():
+        # The peer may have been the first; and Python 3.11.2 cannot end any more what it has closed
+        # twice by TLS.
+        writer.close()
     try:
         # TimeoutError and the errors of TLS are of OSError.
         with suppress(OSError):

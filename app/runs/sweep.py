@@ -24,7 +24,7 @@ from app.runs.envelope import job_of
 from app.runs.publish import Publisher
 from app.runs.start import limit_s
 from config.settings import ControlSettings
-from tasks.errors import ByreError, StageExpired, StaleMessage, WorkerKilled
+from tasks.errors import ByreError, ImageUnusable, StageExpired, StaleMessage, WorkerKilled
 from tasks.messages import Failure, StageReport
 from tasks.pipelines import REMOVALS
 
@@ -67,7 +67,7 @@ def take_over(
         left = runs.left_by(session, worker, process)
     for run_id, attempt in left:
         _alone(run_id, partial(_resume, sessions, settings, run_id, attempt))
-        _alone(run_id, partial(publisher.publish, run_id))
+        _alone(run_id, partial(_send, sessions, publisher, settings, run_id))
 
 
 def _go_on(sessions: Sessions, settings: ControlSettings, moment: datetime) -> None:
@@ -82,11 +82,11 @@ def _go_on(sessions: Sessions, settings: ControlSettings, moment: datetime) -> N
 
 
 def _send(sessions: Sessions, publisher: Publisher, settings: ControlSettings, run_id: str) -> None:
-    """Send a run. One of which no message can be made any more, as of an image that is gone, fails
-    now and not when its time is up."""
+    """Send a run. One of which no message can be made any more, since an image is gone, fails now
+    and not when its time is up."""
     try:
         publisher.publish(run_id)
-    except ByreError as unsendable:
+    except ImageUnusable as unsendable:
         with sessions.begin() as session:
             run = runs.lock(session, run_id)
             standing = _standing(session, run) if run and run.state == runs.OPEN else None

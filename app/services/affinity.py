@@ -73,7 +73,7 @@ def neighbours(session: Session, spec: RequestSpec) -> Neighbours:
     keep_from: set[str] = set()
     company: dict[str, int] = {}
     if same := spec.hints.get(_SAME):
-        keep_to = server_groups.homes(session, same)
+        keep_to = set(server_groups.homes(session, same))
     if different := spec.hints.get(_DIFFERENT):
         keep_from |= set(server_groups.hosts(session, different))
     group = server_groups.lock_of(session, spec.server_id)
@@ -81,13 +81,16 @@ def neighbours(session: Session, spec: RequestSpec) -> Neighbours:
         others = set(server_groups.members(session, [group.id])[group.id]) - {spec.server_id}
         hosts = server_groups.hosts(session, others)
         if group.is_soft:
-            sign = -1 if group.policy == ANTI_AFFINITY else 1
-            company = {host: sign * count for host, count in hosts.items()}
+            company = (
+                {host: -count for host, count in hosts.items()}
+                if group.policy == ANTI_AFFINITY
+                else server_groups.homes(session, others)
+            )
         elif group.policy == ANTI_AFFINITY:
             most = group.max_server_per_host or 1
             keep_from |= {host for host, count in hosts.items() if count >= most}
         elif hosts:
-            homes = server_groups.homes(session, others)
+            homes = set(server_groups.homes(session, others))
             keep_to = homes if keep_to is None else keep_to & homes
     return Neighbours(
         None if keep_to is None else tuple(sorted(keep_to)),

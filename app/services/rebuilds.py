@@ -10,6 +10,7 @@ from app.db.repo import images
 from app.runs.boot_properties import check_boot_properties, merged
 from app.runs.hardware import hardware_of
 from app.runs.image_words import image_words
+from app.runs.sizes import Size
 from app.services import injected_files, server_actions
 from app.services.context import Caller, Context
 from app.services.image_fit import check_fits, virtual_gib
@@ -70,12 +71,15 @@ def _check_host(session: Session, server: Server, image: Image) -> None:
     if hardware_of(image.properties).firmware == "uefi" and host is not None and not host.uefi:
         raise ImageUnusable(f"Image {image.id} needs UEFI, which the server's host does not have.")
     held = session.get(Allocation, (server.id, server.hypervisor_id))
-    needed_gib = virtual_gib(image)
+    if server.root_gib or held is None:
+        return
     # A flavor's disk of 0 is as large as the image, and that much was claimed.
-    if not server.root_gib and held is not None and needed_gib > held.disk_gib:
+    size = Size.of_server(server, session.get_one(RequestSpec, server.id))
+    needed_gib, held_gib = virtual_gib(image), size.image_gib(held.disk_gib)
+    if needed_gib > held_gib:
         raise ImageUnusable(
-            f"Image {image.id} holds a disk of {needed_gib} GiB; the server has {held.disk_gib} GiB"
-            " on its host."
+            f"Image {image.id} holds a disk of {needed_gib} GiB; the server has {held_gib} GiB"
+            " for it on its host."
         )
 
 

@@ -59,7 +59,7 @@ def resize(
         _refuse_over_quota(session, server, old, new)
         server.disk_config = disk_config or server.disk_config
         try:
-            run = _begin_here(session, context, caller, server, old, new, image_gib)
+            run = _begin_here(session, context, caller, server, old, new)
         except NoValidHost as here:
             run = _begin_elsewhere(session, context, caller, server, new, here)
     context.publisher.publish(run.id)
@@ -107,11 +107,11 @@ def _begin_here(
     server: Server,
     old: Size,
     new: Size,
-    image_gib: int,
 ) -> Run:
     """Begin the resize where the server is. Raises NoValidHost."""
     host = session.get_one(Hypervisor, server.hypervisor_id)
     # Where it is, its neighbours have let it be.
+    image_gib = made_of_gib(session, server, old, claims.held(session, server.id, host.id))
     ask = ask_to_be(session, context.settings, server, new, image_gib)
     ask = replace(ask, keep_to=None, keep_from=())
     before = claims.widen(session, server.id, host.id, ask)

@@ -147,19 +147,22 @@ def test_image_that_does_not_fit_changes_nothing(api: Api, image: Any, told: str
     assert api.call("alice", "GET", ONE).get_json()["server"]["name"] != "new name"
 
 
-def test_disk_as_large_as_the_image_stays_within_what_is_claimed(api: Api) -> None:
-    change(api, root_gib=0)
+@pytest.mark.parametrize("ephemeral_gib", [0, 10])
+def test_disk_as_large_as_the_image_stays_within_what_is_claimed(
+    api: Api, ephemeral_gib: int
+) -> None:
+    change(api, root_gib=0, ephemeral_gib=ephemeral_gib)
     with api.sessions.begin() as session:
         if session.get(Allocation, (ACTIVE, HOST)) is None:
             session.add(
                 Allocation(
                     server_id=ACTIVE, hypervisor_id=HOST, run_id="r", attempt=1,
-                    vcpus=1, memory_mib=256, disk_gib=1,
+                    vcpus=1, memory_mib=256, disk_gib=1 + ephemeral_gib,
                 )
             )  # fmt: skip
     change_image(api, virtual_size_bytes=2 * 1024**3)
     refused = rebuild(api)
-    assert (refused.status_code, "has 1 GiB on its host" in reason(refused)) == (400, True)
+    assert (refused.status_code, "has 1 GiB for it on its host" in reason(refused)) == (400, True)
 
 
 @pytest.mark.parametrize(

@@ -55,12 +55,11 @@ def pytest_runtest_makereport(
     """Let a failure tell what the control plane's processes said: its cause is seldom here."""
     report = yield
     fixtures = getattr(item, "funcargs", {})
-    for plane in (found for found in fixtures.values() if isinstance(found, Plane)):
-        for name, program in plane.byre.programs.items() if report.failed else ():
+    byres = {id(one.byre): one.byre for one in fixtures.values() if isinstance(one, Plane)}
+    for byre in byres.values() if report.failed else ():
+        for name, program in byre.programs.items():
             life = "runs" if program.alive() else "has ended"
-            report.sections.append(
-                (f"{name}, which {life}", plane.byre.logs(name)[-_SHOWN_OF_A_LOG:])
-            )
+            report.sections.append((f"{name}, which {life}", byre.logs(name)[-_SHOWN_OF_A_LOG:]))
     return report
 
 

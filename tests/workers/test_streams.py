@@ -11,28 +11,36 @@ from workers import streams
 from workers.gate.certificate import make_context
 
 
-async def end_of(context: ssl.SSLContext) -> int:
-    """Close a stream whose peer has let it in and says nothing more; return the socket's number
-    afterwards."""
+@pytest.fixture
+def context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
+    """What the peer speaks TLS with; and little patience with it."""
+    monkeypatch.setattr(streams, "_GOODBYE_S", 0.1)
+    made, _ = make_context(tmp_path)
+    return made
+
+
+async def end_of(context: ssl.SSLContext, *, peer_ends_first: bool) -> int:
+    """Close a stream whose peer has spoken TLS, and then says nothing more, or goodbye; return the
+    socket's number afterwards."""
     ours, theirs = socket.socketpair()
     client = ssl.create_default_context()
     client.check_hostname, client.verify_mode = False, ssl.CERT_NONE
-    peer = asyncio.create_task(
-        asyncio.to_thread(context.wrap_socket, theirs, server_side=True, suppress_ragged_eofs=True)
-    )
-    _, writer = await asyncio.open_connection(sock=ours, ssl=client, server_hostname="")
-    silent = await peer
+    wrapping = asyncio.to_thread(context.wrap_socket, theirs, server_side=True)
+    accepting = asyncio.create_task(wrapping)
+    reader, writer = await asyncio.open_connection(sock=ours, ssl=client, server_hostname="")
+    peer = await accepting
     try:
+        if peer_ends_first:
+            await asyncio.to_thread(peer.unwrap)
+            assert await reader.read() == b""
         await streams.close(writer)
         return ours.fileno()
     finally:
-        silent.close()
+        peer.close()
 
 
-def test_stream_whose_peer_says_no_goodbye_is_closed_all_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("peer_ends_first", [False, True])
+def test_stream_is_closed_however_its_peer_ends(
+    context: ssl.SSLContext, *, peer_ends_first: bool
 ) -> None:
-    monkeypatch.setattr(streams, "_GOODBYE_S", 0.1)
-    context, _ = make_context(tmp_path)
-
-    assert asyncio.run(end_of(context)) == -1
+    assert asyncio.run(end_of(context, peer_ends_first=peer_ends_first)) == -1

@@ -132,6 +132,10 @@ class Gate(threading.Thread):
         try:
             if self._open <= _MAX_CONNECTIONS:
                 await self._admit(reader, writer)
+        except asyncio.CancelledError:
+            # Whoever takes the terminal does not wait for a goodbye.
+            writer.transport.abort()
+            raise
         except (OSError, asyncio.IncompleteReadError, TimeoutError):
             pass
         except ByreError as error:

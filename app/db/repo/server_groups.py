@@ -2,10 +2,10 @@
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import Select, and_, case, func, or_, select
 from sqlalchemy.orm import Session
 
-from app.db.models import Allocation, Server, ServerGroup, ServerGroupMember
+from app.db.models import Allocation, Migration, Server, ServerGroup, ServerGroupMember
 
 
 def get(session: Session, group_id: str) -> ServerGroup | None:
@@ -56,18 +56,33 @@ def members(session: Session, group_ids: Collection[str]) -> dict[str, list[str]
     return found
 
 
-def homes(session: Session, server_ids: Collection[str]) -> set[str]:
-    """Return the ids of the hypervisors where any of these servers is, or is to be made. Of the two
-    on which a server holds room that moves, it is the one that it was taken to last."""
-    query = select(Allocation.hypervisor_id).join(Server, Server.id == Allocation.server_id)
-    here = or_(Server.hypervisor_id.is_(None), Server.hypervisor_id == Allocation.hypervisor_id)
-    return set(session.scalars(query.where(Server.id.in_(server_ids), here)))
-
-
 def hosts(session: Session, server_ids: Collection[str]) -> dict[str, int]:
     """Return the ids of the hypervisors that hold room for any of these servers, and for how
     many."""
     query = select(Allocation.hypervisor_id, func.count())
-    query = query.where(Allocation.server_id.in_(server_ids)).group_by(Allocation.hypervisor_id)
-    rows = session.execute(query.order_by(Allocation.hypervisor_id))
-    return {hypervisor_id: count for hypervisor_id, count in rows}  # noqa: C416 - rows are no pairs
+    query = query.where(Allocation.server_id.in_(server_ids))
+    return _by_host(session, query)
+
+
+def homes(session: Session, server_ids: Collection[str]) -> dict[str, int]:
+    """The same, but of two hosts on which a server holds room only the one that it is to be on when
+    all goes well: that it moves to, or is taken back to."""
+    goes = Migration.status.in_(("migrating", "finished"))
+    home = case(
+        (Migration.id.is_(None), Server.hypervisor_id),
+        (goes, func.coalesce(Migration.dest_id, Migration.source_id)),
+        else_=Migration.source_id,
+    )
+    is_moving = and_(Migration.server_id == Server.id, Migration.settled_at.is_(None))
+    query = select(Allocation.hypervisor_id, func.count())
+    query = query.join(Server, Server.id == Allocation.server_id)
+    query = query.outerjoin(Migration, is_moving)
+    query = query.where(
+        Server.id.in_(server_ids), or_(home.is_(None), home == Allocation.hypervisor_id)
+    )
+    return _by_host(session, query)
+
+
+def _by_host(session: Session, query: Select[str, int]) -> dict[str, int]:
+    query = query.group_by(Allocation.hypervisor_id).order_by(Allocation.hypervisor_id)
+    return {host: count for host, count in session.execute(query)}  # noqa: C416 - rows are no pairs
