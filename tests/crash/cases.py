@@ -318,3 +318,9 @@ def meant(case: Case, hit: Hit) -> None:
 def stages(*pipelines: str) -> list[tuple[str, Stage]]:
     """Return the stages of these pipelines, or of all."""
     return [(p, stage) for p, stage in ALL_STAGES if not pipelines or p in pipelines]
+
+
+def stages_around() -> list[tuple[str, Stage]]:
+    """Return the stages at which something is lost that all of them need: of a move only one that
+    carries a disk, and the one that changes the server's host."""
+    return [(p, s) for p, s in ALL_STAGES if p != MIGRATE or s.name in {"send_disks", "move"}]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.crash.cases import Case, Journey, Outcome, described, finish, meant, stages
+from tests.crash.cases import Case, Journey, Outcome, described, finish, meant, stages_around
 from tests.crash.lane import Lane
 
 
@@ -48,11 +48,11 @@ def during(disturb: Callable[[Lane], None]) -> Callable[[Lane, Case, Outcome], N
 CASES = [
     *(
         Case("Redis restarted empty", pipeline, stage.name, "inside", during(restart_redis))
-        for pipeline, stage in stages()
+        for pipeline, stage in stages_around()
     ),
     *(
         Case("Redis emptied", pipeline, stage.name, "inside", during(empty_redis))
-        for pipeline, stage in stages()
+        for pipeline, stage in stages_around()
     ),
     *(
         Case(
@@ -63,7 +63,7 @@ CASES = [
             during(restart_postgres),
             needs_postgres=True,
         )
-        for pipeline, stage in stages()
+        for pipeline, stage in stages_around()
     ),
 ]
 

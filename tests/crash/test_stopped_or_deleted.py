@@ -7,7 +7,16 @@ import pytest
 
 from app.db.models import Run
 from tasks.pipelines import CREATE, DELETE, REBOOT, UNWIND
-from tests.crash.cases import Case, Journey, Outcome, described, finish, meant, stages
+from tests.crash.cases import (
+    Case,
+    Journey,
+    Outcome,
+    described,
+    finish,
+    meant,
+    stages,
+    stages_around,
+)
 from tests.crash.lane import Lane
 
 #: Seconds in which a process that is told to end must end (config.celery gives its work ten).
@@ -64,7 +73,7 @@ def delete_meanwhile(lane: Lane, case: Case, outcome: Outcome) -> None:
 CASES = [
     *(
         Case("everything stopped", pipeline, stage.name, "inside", stop_everything)
-        for pipeline, stage in stages()
+        for pipeline, stage in stages_around()
     ),
     *(
         Case("deleted meanwhile", pipeline, stage.name, point, delete_meanwhile)
