@@ -1,8 +1,9 @@
 """Carries out what the control plane says of this host's networks and security groups.
 
 Effect  networks with their tunnels, and the packet filter, as the newest order says them; a file
-        that names its revision, and the boot of the machine in which it was carried out: tunnels
-        and filters do not outlive that.
+        that names its revision and its networks, and the boot of the machine in which it was
+        carried out: tunnels and filters do not outlive that. Once one of the networks is down,
+        nothing was carried out, and the control plane tells all of it again.
 Repeat  an order that is older than what was carried out is dropped; the same one is carried out
         again, which changes nothing. One at a time is carried out.
 Undo    none: the next order is the undo. What an order does not name is left as it is, until
@@ -35,11 +36,15 @@ class FabricKeeper:
         self._lock = threading.Lock()
         self._next: Fabric | None = None
         self._is_busy = False
-        self._revision = self._read()
+        self._revision, self._networks = self._read()
 
     def revision(self) -> int:
-        """Return the newest revision that was carried out since the machine's start; 0: none."""
-        return self._revision
+        """Return the newest revision that was carried out since the machine's start, and of which
+        all networks are still up; 0: none. Raises ByreError."""
+        if self._host.networks_intact(self._networks):
+            return self._revision
+        log.warning("fabric.lost", revision=self._revision)
+        return 0
 
     def carry_out(self, order: Fabric) -> None:
         """Carry the order out, if it is none of the past. What fails is told in the log, and asked
@@ -72,7 +77,7 @@ class FabricKeeper:
         # Also if a network failed: what the groups forbid must not wait for it.
         if self._firewall(order) and not failed:
             self._tidy(order)
-            self._keep(order.revision)
+            self._keep(order.revision, {network.network_id for network in order.networks})
             log.info("fabric.carried_out", revision=order.revision)
 
     def _network(self, network: NetworkSpec) -> bool:
@@ -98,21 +103,24 @@ class FabricKeeper:
         except ByreError as error:
             log.warning("fabric.tidy", reason=error.public)
 
-    def _keep(self, revision: int) -> None:
-        if revision == self._revision and self._file.exists():
+    def _keep(self, revision: int, networks: set[str]) -> None:
+        if (revision, networks) == (self._revision, self._networks) and self._file.exists():
             return
         self._file.parent.mkdir(parents=True, exist_ok=True)
+        kept = {"boot": _boot(), "revision": revision, "networks": sorted(networks)}
         with replacing(self._file) as (file, _):
-            file.write(json.dumps({"boot": _boot(), "revision": revision}).encode())
-        self._revision = revision
+            file.write(json.dumps(kept).encode())
+        self._revision, self._networks = revision, networks
 
-    def _read(self) -> int:
+    def _read(self) -> tuple[int, set[str]]:
         """A file that is not there, not readable or of another boot says nothing."""
         try:
             kept = json.loads(self._file.read_text())
-            return int(kept["revision"]) if kept["boot"] == _boot() else 0
+            if kept["boot"] == _boot():
+                return int(kept["revision"]), set(kept["networks"])
         except (OSError, ValueError, KeyError, TypeError):
-            return 0
+            pass
+        return 0, set()
 
 
 def _boot() -> str:

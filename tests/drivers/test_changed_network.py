@@ -41,6 +41,12 @@ def filtered(interface: str) -> bool:
     return f"-i {interface} " in text
 
 
+def stop(private_host: PrivateHost, network: NetworkSpec) -> None:
+    """Stop a network, as somebody may by hand."""
+    words = ["virsh", "-c", private_host.uri, "net-destroy", names.network_name(network.network_id)]
+    subprocess.run(words, check=True, capture_output=True)
+
+
 def test_a_running_guest_stays_plugged_and_filtered(
     libvirt_rig: Rig, private_host: PrivateHost
 ) -> None:
@@ -61,6 +67,13 @@ def test_a_running_guest_stays_plugged_and_filtered(
 
     changed = spec.subnets[0].model_copy(update={"dns": ["192.0.2.53"]})
     host.ensure_network(spec.model_copy(update={"subnets": [changed]}))
+    assert plugged(bridge) == before
+    assert filtered(*before)
+
+    stop(private_host, spec)
+    assert not host.networks_intact([spec.network_id])
+    host.ensure_network(spec)
+    assert host.networks_intact([spec.network_id])
     assert plugged(bridge) == before
     assert filtered(*before)
 

@@ -56,6 +56,15 @@ def test_a_survey_shows_each_thing_of_a_server(rig: Rig) -> None:
     assert not any(thing.quarantined for thing in found)
 
 
+def test_network_is_up_from_the_first_port_on(rig: Rig) -> None:
+    server = rig.server()
+    nowhere = str(uuid.uuid4())
+    assert rig.host.networks_intact([])
+    server.resources(rig.host)
+    assert rig.host.networks_intact([server.port.network_id])
+    assert not rig.host.networks_intact([server.port.network_id, nowhere])
+
+
 def test_a_survey_shows_a_mac_in_lower_case(rig: Rig) -> None:
     server = rig.server()
     server.port = server.port.model_copy(update={"mac": server.port.mac.upper()})

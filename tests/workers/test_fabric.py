@@ -33,6 +33,19 @@ def test_what_was_carried_out_is_known_to_the_next_process(
     assert FabricKeeper(host, tmp_path).revision() == keeper.revision() == 7
 
 
+def test_network_that_is_down_was_not_carried_out(host: FakeHypervisor, tmp_path: Path) -> None:
+    """So the control plane tells all of it again, also to the next process."""
+    keeper = FabricKeeper(host, tmp_path)
+    keeper.carry_out(order(7))
+    host.networks.clear()
+    assert keeper.revision() == FabricKeeper(host, tmp_path).revision() == 0
+
+    keeper.carry_out(order(7))
+
+    assert keeper.revision() == 7
+    assert host.networks == {NETWORK.network_id: NETWORK}
+
+
 def test_an_order_of_the_past_is_dropped(host: FakeHypervisor, tmp_path: Path) -> None:
     keeper = FabricKeeper(host, tmp_path)
     keeper.carry_out(order(7))

@@ -209,6 +209,10 @@ class Hypervisor(Protocol):
         MTU does not fit."""
         ...
 
+    def networks_intact(self, network_ids: Collection[str]) -> bool:
+        """Say whether all of these networks are up on this host. Cheap. Raises HostError."""
+        ...
+
     def remove_idle_networks(self, keep: Collection[str]) -> None:
         """Remove our networks, except those with these ids, that nothing on the host has used for
         a quarter of an hour."""

@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 
 from tasks.errors import ForeignOwner, HostError, NotRunning
-from tasks.messages import ImageSource, ImageUpload, MachineSpec, NetworkSpec, Password
+from tasks.messages import ImageSource, ImageUpload, MachineSpec, Password
 from workers.hypervisor import names
 from workers.hypervisor.fake.faults import Faulty, verb
 from workers.hypervisor.fake.state import FakeState, Guest
@@ -49,8 +49,6 @@ class Host(Faulty):
         #: Processors for guests with processors of their own, beside `vcpus`.
         self.dedicated_vcpus = dedicated_vcpus
         self._physical_networks = list(physical_networks)
-        #: As they were asked for last.
-        self.networks: dict[str, NetworkSpec] = {}
         #: By server: what its guest's agent was told last.
         self.passwords: dict[str, Password] = {}
         #: Server -> how many NMIs it has had.
@@ -64,6 +62,8 @@ class Host(Faulty):
         self.send = send
         self._now = now
         self._state = FakeState(state)
+        #: As they were asked for last.
+        self.networks = self._state.networks
         self._ports = self._state.entries
         self._watchers: list[Watcher] = []
         #: Servers whose domains changed, and nobody was told yet.

@@ -23,6 +23,11 @@ class Networks(Host):
         self.networks[network.network_id] = network
 
     @verb
+    def networks_intact(self, network_ids: Collection[str]) -> bool:
+        """Say whether they are there: a test may take one away."""
+        return self.networks.keys() >= set(network_ids)
+
+    @verb
     def remove_idle_networks(self, keep: Collection[str]) -> None:
         """Forget networks that no port is on."""
         used = {port.network_id for port in self._ports.values()} | set(keep)
@@ -31,8 +36,9 @@ class Networks(Host):
 
     @verb
     def ensure_port(self, network: NetworkSpec, port: PortSpec, hostname: str) -> None:
-        """Note the port: its DHCP entry and its filter."""
+        """Note the port: its network, its DHCP entry and its filter."""
         names.network_name(network.network_id)
+        self.networks[network.network_id] = network
         names.filter_name(port.port_id)
         self._ports[port.port_id] = port
         self._state.filters[port.port_id] = port

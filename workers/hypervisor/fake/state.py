@@ -12,7 +12,16 @@ from pathlib import Path
 from typing import TypeVar
 
 from tasks.errors import HostGone
-from tasks.messages import CachedImage, DomainSpec, DomainState, Job, PortSpec, Thing, Value
+from tasks.messages import (
+    CachedImage,
+    DomainSpec,
+    DomainState,
+    Job,
+    NetworkSpec,
+    PortSpec,
+    Thing,
+    Value,
+)
 from workers.hypervisor.firewall_state import FirewallState
 
 _T = TypeVar("_T", bound=Value)
@@ -63,6 +72,8 @@ class FakeState:
         #: By port: those with a DHCP entry, and those with a filter.
         self.entries = self._kept("entry", PortSpec)
         self.filters = self._kept("filter", PortSpec)
+        #: By id.
+        self.networks = self._kept("network", NetworkSpec)
         #: Under one key, if any port has rules.
         self.firewall = self._kept("firewall", FirewallState)
 

@@ -221,6 +221,10 @@ class LibvirtHypervisor:
         """See the port."""
         self._networks.ensure_network(network)
 
+    def networks_intact(self, network_ids: Collection[str]) -> bool:
+        """See the port."""
+        return self._networks.are_intact(network_ids)
+
     def remove_idle_networks(self, keep: Collection[str]) -> None:
         """See the port."""
         self._networks.remove_idle(keep)

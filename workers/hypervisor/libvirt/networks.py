@@ -3,7 +3,8 @@
 Effect  a libvirt network for each network, made when its first port comes, with our mark; a DHCP
         entry in it and a filter `byre-port-<id>` for each port. With an overlay, a tunnel.
 Repeat  what is there as wanted is left alone. A network that has changed is made anew and its
-        guests plugged in again, which they miss for less than a second.
+        guests plugged in again, which they miss for less than a second; so it is with one that
+        somebody has stopped.
 Undo    `remove` takes the entry, the filter and a lease that is left. The network stays, until
         nothing on the host uses it (`remove_idle`), or one that has its addresses comes.
 """
@@ -65,6 +66,12 @@ class Networks:
         """See the port."""
         with translated("set up a network"), self._lock:
             self._ensure_network(spec)
+
+    def are_intact(self, network_ids: Collection[str]) -> bool:
+        """See the port."""
+        with translated("look at the networks"):
+            up = self._keeper.connection().listAllNetworks(libvirt.VIR_CONNECT_LIST_NETWORKS_ACTIVE)
+            return {network.UUIDString() for network in up}.issuperset(network_ids)
 
     def remove_idle(self, keep: Collection[str]) -> None:
         """Remove our networks that nothing on the host uses, except those that are named, and those
@@ -145,10 +152,23 @@ class Networks:
             if carried_out(_on_disk(network)) != fingerprint(spec, bridge):
                 network = self._redefine(network, spec, bridge)
         if not network.isActive():
-            network.create()
+            self._bring_up(network, bridge)
         if spec.kind != "provider":
             self._tunnels.ensure(spec, network.bridgeName())
         return network
+
+    def _bring_up(self, network: libvirt.virNetwork, bridge: str | None) -> None:
+        """Start a network, and plug in again the guests that have run without it: libvirt does so
+        only when it starts a guest. An operator's bridge has kept them."""
+        network.create()
+        if bridge is not None:
+            return
+        running = self._keeper.connection().listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE)
+        for handle in running:
+            with absent_is_done():
+                for tap in _taps(handle, network.name()):
+                    log.warning("network.replugged", network=network.name(), interface=tap)
+                    links.plug(tap, network.bridgeName())
 
     def _define(self, spec: NetworkSpec, bridge: str | None) -> libvirt.virNetwork:
         handle = self._keeper.connection()
@@ -266,6 +286,13 @@ def _is_idle(network: libvirt.virNetwork) -> bool:
     tunnel = names.tunnel_name(network.UUIDString())
     uplink = names.vlan_link_name(network.UUIDString())
     return not set(links.plugged(network.bridgeName())) - {tunnel, uplink}
+
+
+def _taps(handle: libvirt.virDomain, network: str) -> list[str]:
+    """Return the host's ends of a running guest's interfaces on a network."""
+    described = etree.fromstring(handle.XMLDesc(0)).iterfind("devices/interface")
+    found = [each for each in described if each.find(f"source[@network='{network}']") is not None]
+    return [str(target.get("dev")) for each in found for target in each.iterfind("target")]
 
 
 def _refuse_foreign(network: libvirt.virNetwork) -> None:
