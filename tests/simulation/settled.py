@@ -16,11 +16,14 @@ from tests.simulation.hosts import Machine
 #: status -> the state of the domain that goes with it
 _DOMAINS = {
     "ACTIVE": "running",
-    "RESCUE": "running",
     "SHUTOFF": "shutoff",
     "PAUSED": "paused",
     "SUSPENDED": "shutoff",
 }
+
+#: What stays so whatever its guest does; only its power is followed: power state -> the domain's.
+_KEPT = ("RESCUE", "VERIFY_RESIZE")
+_BY_POWER = {1: "running", 3: "paused", 4: "shutoff"}
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,7 @@ def _of_server(found: _Found) -> Iterable[str]:
         yield f"to be deleted, and {server.status}"
     elif server.status == "ERROR" and found.host is None:
         yield from _of_nothing(found)
-    elif server.status in (*_DOMAINS, "ERROR", "VERIFY_RESIZE"):
+    elif server.status in (*_DOMAINS, *_KEPT, "ERROR"):
         yield from _of_placed(found)
     elif server.status == "SHELVED_OFFLOADED":
         yield from _of_away(found)
@@ -145,9 +148,11 @@ def _of_placed(found: _Found) -> Iterable[str]:
         yield f"is on {found.host}, and has no port"
     here = found.things.get(found.host or "", [])
     states = [thing.state for thing in here if thing.kind == "domain"]
-    wanted = _DOMAINS.get(found.server.status)
+    status = found.server.status
+    power = _BY_POWER.get(found.server.power_state)
+    wanted = power if status in _KEPT else _DOMAINS.get(status)
     if wanted is not None and states != [wanted]:
-        yield f"{found.server.status}, and its domain is {states}"
+        yield f"{status} (power {found.server.power_state}), and its domain is {states}"
     if any(thing.kind == "snapshot" for thing in here):
         yield f"has a copy that is of no use: {_names(here)}"
     if any(thing.quarantined for thing in here):
@@ -166,7 +171,7 @@ def _of_resizes(
         server_id, status, host = each.server.id, each.server.status, each.host
         if (status == "VERIFY_RESIZE") > (server_id in resized):
             yield f"server {server_id}: {status}, and it cannot be reverted"
-        if host is None or status not in (*_DOMAINS, "VERIFY_RESIZE"):
+        if host is None or status not in (*_DOMAINS, *_KEPT):
             continue
         fake = machines[host].fake
         here = each.former_host is None
