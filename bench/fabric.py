@@ -6,7 +6,6 @@ import itertools
 import statistics
 import time
 from contextlib import ExitStack
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -34,64 +33,22 @@ from app.runs import fabric
 from app.runs.settle import settle
 from bench.plane import database, summary
 from config.settings import ControlSettings
-from tasks.messages import (
-    DescribeDomain,
-    Diagnose,
-    Fabric,
-    ForgetPasswords,
-    OpenConsole,
-    ReadConsole,
-    Tidy,
-    WarmCache,
-)
+from tasks.messages import Fabric
+from tests.publishers import NoPublisher
 
 PORTS_A_HOST, GROUPS, RULES_A_GROUP = 500, 50, 10
 ROUNDS = 20
 
 
-class _Weighing:
-    """A publisher that weighs what it is given to send."""
+class _Weighing(NoPublisher):
+    """A publisher that weighs what it is given to send, which is nothing but orders."""
 
     def __init__(self) -> None:
         self.bytes: list[int] = []
 
-    def publish(self, run_id: str) -> None:
-        """Nothing here asks for it."""
-
-    def canary(self, host: str | None, moment: datetime) -> None:
-        """Nothing here asks for it."""
-
-    def tidy(self, order: Tidy) -> None:
-        """Nothing here asks for it."""
-
-    def warm(self, order: WarmCache) -> None:
-        """Nothing here asks for it."""
-
-    def read_console(self, order: ReadConsole) -> None:
-        """Nothing here asks for it."""
-
-    def open_console(self, order: OpenConsole) -> None:
-        """Nothing here asks for it."""
-
-    def diagnose(self, order: Diagnose) -> None:
-        """Nothing here asks for it."""
-
-    def describe_domain(self, order: DescribeDomain) -> None:
-        """Nothing here asks for it."""
-
-    def fabric_changed(self) -> None:
-        """The next round settles."""
-
     def fabric(self, order: Fabric) -> None:
         """Weigh it as it would be sent."""
         self.bytes.append(len(order.model_dump_json()))
-
-    def forget_passwords(self, order: ForgetPasswords) -> None:
-        """Nothing here asks for it."""
-
-    def broker_answers(self) -> bool:
-        """There is none."""
-        return True
 
 
 def run_fabric(options: argparse.Namespace, directory: Path) -> dict[str, Any]:

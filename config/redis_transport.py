@@ -23,7 +23,7 @@ class Channel(redis.Channel):
     visibility timeout; the sweep sends the stages that wait for them much earlier.
     """
 
-    # kombu sets it to None.
+    # Typed as always there; kombu sets it to None when it closes the channel.
     connection: VirtualTransport | None  # type: ignore[assignment]
 
     # kombu has a plain attribute here, which it only reads.
@@ -32,7 +32,7 @@ class Channel(redis.Channel):
         """Say whether closing gives back what is in hand."""
         return self._has_address()
 
-    # kombu's own, of which its typed surface says nothing.
+    # kombu's own method, of which the types that are published for it say nothing.
     def _connparams(self, **asked: Any) -> dict[str, Any]:
         if not self._has_address():
             raise RedisConnectionError("This channel's connection is closed.")

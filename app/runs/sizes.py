@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from app.db.models import Flavor, RequestSpec, Server
 
-MIB_OF_GIB = 1024
+_MIB_OF_GIB = 1024
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Size:
 
     def disk_gib(self, image_gib: int) -> int:
         """Return how much disk a server of this size takes, of an image as large as this."""
-        swap_gib = math.ceil(self.swap_mib / MIB_OF_GIB)
+        swap_gib = math.ceil(self.swap_mib / _MIB_OF_GIB)
         return (self.root_gib or image_gib) + self.ephemeral_gib + swap_gib
 
     def image_gib(self, disk_gib: int) -> int:

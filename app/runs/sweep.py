@@ -89,8 +89,10 @@ def _send(sessions: Sessions, publisher: Publisher, settings: ControlSettings, r
     except ImageUnusable as unsendable:
         with sessions.begin() as session:
             run = runs.lock(session, run_id)
-            standing = _standing(session, run) if run and run.state == runs.OPEN else None
-            if run is None or standing is None:
+            if run is None or run.state != runs.OPEN:
+                return
+            standing = _standing(session, run)
+            if standing is None:
                 return
             fail(session, settings, _report(session, run, standing[0], unsendable))
         log.warning("run.unsendable", run_id=run_id, reason=unsendable.public)

@@ -35,7 +35,6 @@ from tasks.pipelines import CREATE
 #: Seconds beyond the guest's limit after which the control plane gives a boot up by itself.
 BOOT_NET_S = 60.0
 
-
 #: How often a server is placed whose ports' MACs are taken.
 TRIES = 5
 

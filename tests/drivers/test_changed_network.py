@@ -11,6 +11,7 @@ from tests.drivers.conftest import Rig
 from tests.drivers.libvirtd import PrivateHost
 from tests.drivers.values import make_port
 from workers.hypervisor import names
+from workers.hypervisor.libvirt import links
 
 pytestmark = [pytest.mark.lab, pytest.mark.boots, pytest.mark.timeout(180)]
 
@@ -75,6 +76,8 @@ def test_a_running_guest_stays_plugged_and_filtered(
     host.ensure_network(spec)
     assert host.networks_intact([spec.network_id])
     assert plugged(bridge) == before
+    # No firewall was asked for: security groups hold from the first packet on the new bridge.
+    assert links.filtering(bridge)
     assert filtered(*before)
 
     # libvirtd finds the guest on its network again, and lets go of it in the end.

@@ -45,7 +45,7 @@ def network(*subnets: SubnetSpec, **more: Any) -> NetworkSpec:
 
 @pytest.fixture
 def host(libvirt_rig: Rig, private_host: PrivateHost) -> Iterator[PrivateHost]:
-    """A libvirt host with an address for tunnels; networks of the test are removed."""
+    """A libvirt host with an address for tunnels; networks and filters of the test are removed."""
     _ip("link", "add", "under0", "type", "bridge")
     _ip("address", "add", f"{UNDERLAY}/24", "dev", "under0")
     _ip("link", "set", "under0", "up")
@@ -56,6 +56,9 @@ def host(libvirt_rig: Rig, private_host: PrivateHost) -> Iterator[PrivateHost]:
             if each.isActive():
                 each.destroy()
             each.undefine()
+    for filtering in handle.listAllNWFilters(0):
+        if filtering.name().startswith("byre-port-"):
+            filtering.undefine()
     handle.close()
     MADE.clear()
     for link in _json("ip", "-json", "link", "show"):

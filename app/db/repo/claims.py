@@ -113,4 +113,4 @@ def refusals(
     query = select(first, func.count()).select_from(Hypervisor).group_by(first)
     if among is not None:
         query = query.where(among)
-    return {rule: count for rule, count in session.execute(query)}  # noqa: C416 - rows are no pairs
+    return dict(session.execute(query).all())

@@ -141,8 +141,7 @@ def raise_revisions(
 
 def _carried_out(session: Session, hypervisor_ids: Collection[str]) -> dict[str, int]:
     query = select(Hypervisor.id, Hypervisor.fabric_carried_out)
-    rows = session.execute(query.where(Hypervisor.id.in_(hypervisor_ids)))
-    return {host: newest for host, newest in rows}  # noqa: C416 - rows are no pairs
+    return dict(session.execute(query.where(Hypervisor.id.in_(hypervisor_ids))).all())
 
 
 def milliseconds(moment: datetime) -> int:

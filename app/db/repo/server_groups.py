@@ -85,4 +85,4 @@ def homes(session: Session, server_ids: Collection[str]) -> dict[str, int]:
 
 def _by_host(session: Session, query: Select[str, int]) -> dict[str, int]:
     query = query.group_by(Allocation.hypervisor_id).order_by(Allocation.hypervisor_id)
-    return {host: count for host, count in session.execute(query)}  # noqa: C416 - rows are no pairs
+    return dict(session.execute(query).all())

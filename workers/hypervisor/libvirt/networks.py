@@ -11,7 +11,7 @@ Undo    `remove` takes the entry, the filter and a lease that is left. The netwo
 
 import threading
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import libvirt
 import structlog
@@ -152,23 +152,21 @@ class Networks:
             if carried_out(_on_disk(network)) != fingerprint(spec, bridge):
                 network = self._redefine(network, spec, bridge)
         if not network.isActive():
-            self._bring_up(network, bridge)
+            # Somebody has stopped it, or it is new and nobody is on it.
+            guests = self._taps(network) if bridge is None else []
+            _bring_up(network, guests, filtered=True)
         if spec.kind != "provider":
             self._tunnels.ensure(spec, network.bridgeName())
         return network
 
-    def _bring_up(self, network: libvirt.virNetwork, bridge: str | None) -> None:
-        """Start a network, and plug in again the guests that have run without it: libvirt does so
-        only when it starts a guest. An operator's bridge has kept them."""
-        network.create()
-        if bridge is not None:
-            return
-        running = self._keeper.connection().listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE)
-        for handle in running:
+    def _taps(self, network: libvirt.virNetwork) -> list[str]:
+        """Return the host's ends of running guests' interfaces on a network, plugged in or not."""
+        active = libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE
+        found: list[str] = []
+        for handle in self._keeper.connection().listAllDomains(active):
             with absent_is_done():
-                for tap in _taps(handle, network.name()):
-                    log.warning("network.replugged", network=network.name(), interface=tap)
-                    links.plug(tap, network.bridgeName())
+                found += _taps_of(handle, network.name())
+        return found
 
     def _define(self, spec: NetworkSpec, bridge: str | None) -> libvirt.virNetwork:
         handle = self._keeper.connection()
@@ -210,12 +208,8 @@ class Networks:
         network = self._keeper.connection().networkDefineXML(network_xml(spec, bridge, entries))
         if was_active:
             network.destroy()
-            network.create()
-            # Before anything crosses the new bridge: what saw the old one's packets sees its too.
-            links.set_filtering(network.bridgeName(), filtered=filtered)
-            for guest in guests:
-                links.plug(guest, network.bridgeName())
-        log.info("network.changed", network=network.name(), interfaces=len(guests))
+            _bring_up(network, guests, filtered=filtered)
+        log.info("network.changed", network=network.name())
         return network
 
     def _remove_network(self, network: libvirt.virNetwork) -> None:
@@ -288,7 +282,20 @@ def _is_idle(network: libvirt.virNetwork) -> bool:
     return not set(links.plugged(network.bridgeName())) - {tunnel, uplink}
 
 
-def _taps(handle: libvirt.virDomain, network: str) -> list[str]:
+def _bring_up(network: libvirt.virNetwork, guests: Sequence[str], *, filtered: bool) -> None:
+    """Start a network, and plug these interfaces in again: libvirt plugs one in only when it starts
+    its guest. A bridge that is new is not filtered (`filter_bridge` of the firewall is), so that
+    comes first: not one packet may pass by the security groups."""
+    network.create()
+    if not guests:
+        return
+    links.set_filtering(network.bridgeName(), filtered=filtered)
+    for guest in guests:
+        links.plug(guest, network.bridgeName())
+    log.info("network.plugged", network=network.name(), interfaces=guests)
+
+
+def _taps_of(handle: libvirt.virDomain, network: str) -> list[str]:
     """Return the host's ends of a running guest's interfaces on a network."""
     described = etree.fromstring(handle.XMLDesc(0)).iterfind("devices/interface")
     found = [each for each in described if each.find(f"source[@network='{network}']") is not None]
